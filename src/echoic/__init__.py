@@ -1,0 +1,59 @@
+"""Echoic: a search engine for sound.
+
+>>> from echoic import Library
+>>> with Library("my-library") as library:  # doctest: +SKIP
+...     library.index(["recordings"])
+...     for hit in library.search("door.wav", k=5):
+...         print(hit.path, hit.start, hit.end, hit.score)
+"""
+
+from echoic.errors import (
+    AudioError,
+    EchoicError,
+    EncoderError,
+    LibraryBusyError,
+    LibraryError,
+    MissingDependencyError,
+    NotAudioError,
+    StoreError,
+    UnknownEncoderError,
+    UnreadableError,
+    UsageError,
+)
+from echoic.library import Library
+from echoic.types import (
+    AudioInfo,
+    EncoderSpec,
+    FileRecord,
+    Hit,
+    IndexReport,
+    Progress,
+    Segments,
+    Status,
+)
+
+__all__ = [
+    "AudioError",
+    "AudioInfo",
+    "EchoicError",
+    "EncoderError",
+    "EncoderSpec",
+    "FileRecord",
+    "Hit",
+    "IndexReport",
+    "Library",
+    "LibraryBusyError",
+    "LibraryError",
+    "MissingDependencyError",
+    "NotAudioError",
+    "Progress",
+    "Segments",
+    "Status",
+    "StoreError",
+    "UnknownEncoderError",
+    "UnreadableError",
+    "UsageError",
+    "__version__",
+]
+
+__version__ = "0.1.0"

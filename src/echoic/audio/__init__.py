@@ -1,0 +1,1 @@
+"""Audio in: decoding, resampling, windows, spectrograms, and sounds made from nothing."""

@@ -1,0 +1,148 @@
+"""Log-mel spectrograms on ``scipy.fft``.
+
+The mel scale is Slaney's (linear below 1 kHz, logarithmic above), filters have unit area, and decibels
+are ``10 log10(max(power, 1e-10))``: the defaults of ``librosa.feature.melspectrogram`` followed by
+``librosa.power_to_db(top_db=None)``, with ``center=False``. Tests hold the two within 1e-4 dB; far under a
+loud tone, where float32 leaves few digits, within 3e-3.
+
+References
+----------
+Slaney, "Auditory Toolbox", Interval Research technical report 1998-010.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from echoic.types import Float32
+
+__all__ = ["LogMel", "mel_filters"]
+
+_CHUNK_FRAMES = 256  # frames transformed at a time: the working set then stays in the L2 cache
+_FLOOR_DB = -100.0  # of a power of 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class LogMel:
+    """Settings of a log-mel front end; call it on audio to get the spectrogram.
+
+    Two encoders with equal settings share one spectrogram, which is why this is a value that compares
+    and hashes.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    n_fft, hop_length : int
+        Length of the Hann window and distance between two frames, in samples.
+    n_mels : int
+    fmin, fmax : float
+        Lowest and highest frequency of the filters, in Hz.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mel = LogMel(sample_rate=16_000, n_fft=1024, hop_length=320, n_mels=64, fmin=50, fmax=8_000)
+    >>> mel(np.zeros((2, 16_000), np.float32)).shape
+    (2, 47, 64)
+    """
+
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+    n_mels: int
+    fmin: float
+    fmax: float
+
+    def n_frames(self, n_samples: int) -> int:
+        """Count the frames that fit into ``n_samples`` without padding."""
+        return max(0, 1 + (n_samples - self.n_fft) // self.hop_length)
+
+    def __call__(self, windows: Float32) -> Float32:
+        """Compute the log-mel spectrogram of each window.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (n, samples)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, frames, n_mels)
+            Decibels, at least -100.
+
+        Raises
+        ------
+        ValueError
+            If the windows are shorter than ``n_fft``.
+        """
+        import scipy.fft  # 0.3 s to import: only those who compute a spectrogram pay
+
+        n, n_samples = windows.shape
+        frames_per_window = self.n_frames(n_samples)
+        if frames_per_window == 0:
+            raise ValueError(f"a window of {n_samples} samples is shorter than n_fft = {self.n_fft}")
+        taper = _hann(self.n_fft)
+        filters = mel_filters(self.sample_rate, self.n_fft, self.n_mels, self.fmin, self.fmax).T
+        out = np.empty((n, frames_per_window, self.n_mels), np.float32)
+        for window, target in zip(windows, out, strict=True):
+            frames = sliding_window_view(window, self.n_fft)[:: self.hop_length]
+            for at in range(0, frames_per_window, _CHUNK_FRAMES):
+                spectrum = scipy.fft.rfft(frames[at : at + _CHUNK_FRAMES] * taper, axis=1)
+                power = np.square(spectrum.real)
+                power += np.square(spectrum.imag)
+                np.matmul(power, filters, out=target[at : at + _CHUNK_FRAMES])
+        with np.errstate(divide="ignore"):  # digital silence is -inf until it is clipped
+            np.log10(out, out=out)
+        out *= 10
+        # Not before the logarithm: that of 1e-10 is not -10 to the last digit on every processor.
+        np.maximum(out, _FLOOR_DB, out=out)
+        return out
+
+
+@lru_cache(maxsize=16)
+def _hann(n: int) -> Float32:
+    # The periodic window, as used for spectra: symmetric over n + 1 points, the last one dropped.
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Float32:
+    """Build triangular mel filters of unit area.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_mels, n_fft // 2 + 1)
+        To be multiplied with a power spectrum.
+    """
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(fmin), _hz_to_mel(fmax), n_mels + 2))
+    bins = np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    distance = edges[:, None] - bins[None, :]
+    width = np.diff(edges)
+    rising = -distance[:-2] / width[:-1, None]
+    falling = distance[2:] / width[1:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+# Slaney's scale: 200/3 Hz a mel up to 1 kHz, then 27 mels to each factor of 6.4.
+_HZ_PER_MEL = 200 / 3
+_KNEE_HZ = 1000.0
+_KNEE_MEL = _KNEE_HZ / _HZ_PER_MEL
+_LOG_STEP = np.log(6.4) / 27
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _KNEE_HZ:
+        return hz / _HZ_PER_MEL
+    return float(_KNEE_MEL + np.log(hz / _KNEE_HZ) / _LOG_STEP)
+
+
+def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    linear = mel * _HZ_PER_MEL
+    logarithmic = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
+    return np.where(mel < _KNEE_MEL, linear, logarithmic)

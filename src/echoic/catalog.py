@@ -1,0 +1,453 @@
+"""The catalog: what a library knows about its files, in one SQLite database.
+
+It is the truth from which every index can be rebuilt. Vectors of the embedded store lie in the same
+database and are written in the same transaction as the file's row, so a kill at any instant leaves either
+the whole file or none of it. The database is in WAL mode: readers never block, and are never blocked.
+
+Paths are absolute and kept as bytes, since a file name need not be valid Unicode. Methods that write must
+run inside :meth:`Catalog.transaction`; only one process at a time may hold :meth:`Catalog.writing`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.errors import LibraryBusyError, LibraryError
+from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
+
+__all__ = ["Catalog", "unusable"]
+
+SCHEMA_VERSION = 1
+_FILE_NAME = "library.sqlite"
+
+_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE files (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused, so a stale vector finds no file
+    path        BLOB NOT NULL UNIQUE,
+    size        INTEGER NOT NULL,
+    mtime_ns    INTEGER NOT NULL,
+    digest      TEXT NOT NULL,                      -- of the content; empty if it was never read
+    duration    REAL NOT NULL,
+    sample_rate INTEGER NOT NULL,
+    channels    INTEGER NOT NULL,
+    codec       TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('indexed', 'partial', 'failed')),
+    message     TEXT NOT NULL
+);
+CREATE TABLE encoders (
+    id   INTEGER PRIMARY KEY,
+    key  TEXT NOT NULL UNIQUE,                      -- name@revision
+    spec TEXT NOT NULL,
+    source TEXT NOT NULL,                           -- what --encoder was: a name or the path of a model
+    turn INTEGER NOT NULL                           -- of several revisions of a source, the highest is in use
+);
+CREATE TABLE segments (
+    file_id       INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    encoder_id INTEGER NOT NULL REFERENCES encoders ON DELETE CASCADE,
+    starts        BLOB NOT NULL,                    -- float64, seconds
+    ends          BLOB NOT NULL,
+    PRIMARY KEY (file_id, encoder_id)
+);
+CREATE INDEX segments_of_encoder ON segments (encoder_id, file_id);
+CREATE TABLE tags (
+    file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    given   INTEGER NOT NULL,                       -- by a person, not read from the file
+    PRIMARY KEY (file_id, name, value)
+) WITHOUT ROWID;
+"""
+
+_FILE_COLUMNS = "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message"
+
+
+class Catalog:
+    """An open catalog; one per process and thread.
+
+    Parameters
+    ----------
+    folder : Path
+        The library's folder, made if it is not there.
+
+    Raises
+    ------
+    LibraryError
+        If the database is damaged, of a newer version, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / _FILE_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Autocommit: transactions begin and end where transaction() says, nowhere else.
+            self.connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(folder, error) from error
+        try:
+            self._open()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise unusable(folder, error) from error
+            raise
+
+    def _open(self) -> None:
+        execute = self.connection.execute
+        execute("PRAGMA foreign_keys = ON")
+        version = execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            execute("PRAGMA journal_mode = WAL")
+            with self.transaction():  # another process may be creating it too
+                if execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in _SCHEMA.split(";\n"):
+                        execute(statement)
+                    # Names this library's collections on a server that holds several libraries'.
+                    self.set_setting("identity", uuid.uuid4().hex)
+                    execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif version != SCHEMA_VERSION:
+            raise LibraryError(
+                f"the library {self.folder} has format {version}, this Echoic reads {SCHEMA_VERSION}: "
+                "install the newer Echoic that made it"
+            )
+        # A power cut may lose the last files, which are then indexed again; it never harms the database.
+        execute("PRAGMA synchronous = NORMAL")
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Tell whether a folder holds a library."""
+        return (folder / _FILE_NAME).is_file()
+
+    def check(self) -> list[str]:
+        """Check the database page by page; return one sentence for each finding."""
+        try:
+            findings = [row[0] for row in self.connection.execute("PRAGMA integrity_check")]
+        except sqlite3.DatabaseError as error:
+            findings = [str(error)]
+        return [] if findings == ["ok"] else [f"{self.path}: {finding}" for finding in findings]
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a block as one transaction: all of it or nothing."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:  # SQLite itself rolls back on a full disk, say
+                self.connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one process that changes the library.
+
+        A lock on a second database file serves on every platform and ends with its process, even a killed
+        one.
+
+        Raises
+        ------
+        LibraryBusyError
+            If another process is.
+        LibraryError
+            If the folder may not be written.
+        """
+        with ExitStack() as stack:
+            try:
+                lock = sqlite3.connect(self.folder / "writer.lock", isolation_level=None, timeout=0)
+                stack.callback(lock.close)
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise LibraryBusyError(
+                        f"another process is writing to the library {self.folder}; "
+                        "try again when it has finished"
+                    ) from error
+                raise LibraryError(
+                    f"the library {self.folder} cannot be written ({error}); "
+                    "allow it, or choose another folder with --library"
+                ) from error
+            yield
+
+    # Settings and encoders
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the library, or None."""
+        row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a setting with the library."""
+        self.connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def add_encoder(self, spec: EncoderSpec, source: str) -> None:
+        """Use this revision of an encoder from now on; if it is known it keeps its files."""
+        if self.encoders().get(source) == spec:
+            return
+        fields = asdict(spec) | {"inputs": sorted(spec.inputs)}
+        self.connection.execute(
+            "INSERT INTO encoders (key, spec, source, turn)"
+            " SELECT ?, ?, ?, coalesce(max(turn), 0) + 1 FROM encoders WHERE true"
+            " ON CONFLICT (key) DO UPDATE SET spec = excluded.spec, source = excluded.source,"
+            " turn = excluded.turn",
+            (spec.key, json.dumps(fields), source),
+        )
+
+    def encoders(self) -> dict[str, EncoderSpec]:
+        """Return the encoders in use by their source, in the order they were added."""
+        return dict(self._revisions())
+
+    def superseded(self) -> dict[EncoderSpec, EncoderSpec]:
+        """Return the revisions that another of the same source has taken the place of, and which one."""
+        in_use = self.encoders()
+        return {spec: in_use[source] for source, spec in self._revisions() if in_use[source] != spec}
+
+    def _revisions(self) -> list[tuple[str, EncoderSpec]]:
+        found = []
+        for source, text in self.connection.execute("SELECT source, spec FROM encoders ORDER BY turn"):
+            fields = json.loads(text)
+            found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+        return found
+
+    def delete_encoder(self, key: str) -> None:
+        """Forget an encoder's revision, with the segments that were made for it."""
+        self.connection.execute("DELETE FROM encoders WHERE key = ?", (key,))
+
+    # Files
+
+    def files(self, under: Path | None = None) -> list[FileRecord]:
+        """Return all files, or those at or under a path, in order of path."""
+        condition, values = _under(under)
+        encoders: dict[int, list[str]] = {}
+        chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
+        for file_id, key in self.connection.execute(
+            "SELECT file_id, key FROM segments JOIN encoders ON encoder_id = encoders.id"
+            f" WHERE {chosen} ORDER BY encoder_id",
+            values,
+        ):
+            encoders.setdefault(file_id, []).append(key)
+        tags: dict[int, dict[str, str]] = {}
+        for file_id, name, value in self.connection.execute(
+            f"SELECT file_id, name, value FROM tags WHERE {chosen} ORDER BY name, value", values
+        ):
+            known = tags.setdefault(file_id, {})
+            known[name] = f"{known[name]}, {value}" if name in known else value
+        rows = self.connection.execute(
+            f"SELECT {_FILE_COLUMNS} FROM files WHERE {condition} ORDER BY path", values
+        )
+        return [_record(row, tuple(encoders.get(row[0], ())), tags.get(row[0], {})) for row in rows]
+
+    def file_at(self, path: Path) -> FileRecord | None:
+        """Return the file at a path, or None."""
+        at_or_under = self.files(path)
+        return at_or_under[0] if at_or_under and at_or_under[0].path == os.path.abspath(path) else None
+
+    def paths(self, file_ids: Sequence[int]) -> dict[int, str]:
+        """Return the paths of files by id; ids without a file are left out."""
+        found = {}
+        for file_id in file_ids:  # a few dozen look-ups by primary key: microseconds each
+            row = self.connection.execute("SELECT path FROM files WHERE id = ?", (file_id,)).fetchone()
+            if row is not None:
+                found[file_id] = os.fsdecode(row[0])
+        return found
+
+    def matching(
+        self,
+        *,
+        path: str | None = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> set[int]:
+        """Return the ids of the files that fit every condition.
+
+        Parameters
+        ----------
+        path : str, optional
+            A glob on the whole path, or, unless it starts at the root, on the end of it; of a file, or of a
+            folder that it lies in. ``*`` also spans folders.
+        min_duration, max_duration : float, optional
+            Seconds, inclusive.
+        tags : sequence of str
+            Each must be among the file's tags, in any case: ``VALUE`` of any name, or ``NAME=VALUE``.
+        """
+        rows = self.connection.execute(
+            "SELECT id, path FROM files WHERE duration >= ? AND duration <= ?",
+            (0 if min_duration is None else min_duration, np.inf if max_duration is None else max_duration),
+        )
+        found = {file_id: os.fsdecode(encoded) for file_id, encoded in rows}
+        if path is not None:
+            tail = os.path.normpath(path)
+            pattern = tail if os.path.isabs(tail) else os.path.join("*", tail)
+            inside = os.path.join(pattern, "*")  # the glob names a folder
+            found = {
+                i: p
+                for i, p in found.items()
+                if fnmatch.fnmatchcase(p, pattern) or fnmatch.fnmatchcase(p, inside)
+            }
+        for tag in tags:
+            name, value = _split_tag(tag)
+            rows = self.connection.execute(
+                "SELECT file_id FROM tags WHERE (name = ? OR ? = '') AND value = ? COLLATE NOCASE",
+                (name, name, value),
+            )
+            tagged = {file_id for (file_id,) in rows}
+            found = {i: p for i, p in found.items() if i in tagged}
+        return set(found)
+
+    def count(self) -> dict[FileState, int]:
+        """Count the files in each state."""
+        return dict(self.connection.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+
+    def total_duration(self) -> float:
+        """Sum the durations of all files, in seconds."""
+        row = self.connection.execute("SELECT coalesce(sum(duration), 0) FROM files").fetchone()
+        return float(row[0])
+
+    def put_file(
+        self, path: Path, size: int, mtime_ns: int, digest: str, info: AudioInfo, state: FileState
+    ) -> int:
+        """Write a file's row, new or changed, and return its id."""
+        file_id = self.connection.execute(
+            "INSERT INTO files (path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state,"
+            " message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " digest = excluded.digest, duration = excluded.duration, sample_rate = excluded.sample_rate,"
+            " channels = excluded.channels, codec = excluded.codec, state = excluded.state,"
+            " message = excluded.message RETURNING id",
+            (
+                _encoded(path),
+                size,
+                mtime_ns,
+                digest,
+                info.duration,
+                info.sample_rate,
+                info.channels,
+                info.codec,
+                state,
+                info.lost,
+            ),
+        ).fetchone()[0]
+        self.connection.execute("DELETE FROM tags WHERE file_id = ? AND NOT given", (file_id,))
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, 0)",
+            [(file_id, name, value) for name, value in info.tags.items()],
+        )
+        return int(file_id)
+
+    def put_failure(self, path: Path, size: int, mtime_ns: int, message: str) -> None:
+        """Record that a file cannot be used; an earlier version of it stays searchable."""
+        self.connection.execute(
+            "INSERT INTO files (path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state,"
+            " message) VALUES (?, ?, ?, '', 0, 0, 0, '', 'failed', ?)"
+            " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " digest = '', state = 'failed', message = excluded.message",
+            (_encoded(path), size, mtime_ns, message),
+        )
+
+    def touch_file(self, file_id: int, size: int, mtime_ns: int) -> None:
+        """Note a new time stamp of a file whose content is as it was."""
+        self.connection.execute(
+            "UPDATE files SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, file_id)
+        )
+
+    def move_file(self, file_id: int, path: Path, mtime_ns: int) -> None:
+        """Give a renamed file its new path; its vectors stay."""
+        self.connection.execute(
+            "UPDATE files SET path = ?, mtime_ns = ? WHERE id = ?", (_encoded(path), mtime_ns, file_id)
+        )
+
+    def delete_files(self, file_ids: Sequence[int]) -> None:
+        """Forget files with their segments and tags."""
+        self.connection.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
+
+    def tag_files(self, under: Path, tags: Sequence[str]) -> None:
+        """Add tags that a person gave, ``VALUE`` or ``NAME=VALUE``, to the files at or under a path."""
+        condition, values = _under(under)
+        for tag in tags:
+            name, value = _split_tag(tag)
+            self.connection.execute(
+                f"INSERT OR REPLACE INTO tags SELECT id, ?, ?, 1 FROM files WHERE {condition}",
+                (name or "tag", value, *values),
+            )
+
+    # Segments
+
+    def put_segments(
+        self, file_id: int, key: str, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
+    ) -> None:
+        """Write the spans of a file's segments in a collection."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO segments SELECT ?, id, ?, ? FROM encoders WHERE key = ?",
+            (file_id, starts.tobytes(), ends.tobytes(), key),
+        )
+
+    def spans(self, file_id: int, key: str) -> npt.NDArray[np.float64]:
+        """Return the (start, end) seconds of a file's segments, shape (segments, 2); no rows if none."""
+        row = self.connection.execute(
+            "SELECT starts, ends FROM segments JOIN encoders ON encoder_id = encoders.id"
+            " WHERE file_id = ? AND key = ?",
+            (file_id, key),
+        ).fetchone()
+        if row is None:
+            return np.empty((0, 2))
+        return np.stack([np.frombuffer(blob, np.float64) for blob in row], axis=1)
+
+    def file_ids(self, key: str) -> set[int]:
+        """Return the ids of the files that have segments in a collection."""
+        rows = self.connection.execute(
+            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id WHERE key = ?",
+            (key,),
+        )
+        return {file_id for (file_id,) in rows}
+
+
+def _encoded(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def unusable(folder: Path, error: OSError | sqlite3.Error) -> LibraryError:
+    """Make the error that tells a person what the system or SQLite said about a library."""
+    reason = error.strerror if isinstance(error, OSError) else error
+    return LibraryError(
+        f"the library {folder} cannot be used ({reason}); "
+        "look at it with: echoic doctor, or choose another with --library"
+    )
+
+
+def _split_tag(tag: str) -> tuple[str, str]:
+    """Take ``NAME=VALUE`` apart; the name is empty if there is none."""
+    name, separator, value = tag.partition("=")
+    return (name.lower(), value) if separator else ("", tag)
+
+
+def _under(path: Path | None) -> tuple[str, tuple[bytes, ...]]:
+    """Make the SQL condition for files at or under a path; bytes compare as prefixes by a range."""
+    if path is None:
+        return "1", ()
+    encoded = _encoded(path)
+    prefix = encoded if encoded.endswith(os.fsencode(os.sep)) else encoded + os.fsencode(os.sep)
+    past = prefix[:-1] + bytes([prefix[-1] + 1])
+    return "(path = ? OR (path >= ? AND path < ?))", (encoded, prefix, past)
+
+
+def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, str]) -> FileRecord:
+    fields = (row[0], os.fsdecode(row[1]), *row[2:], encoders, tags)
+    return FileRecord(*fields)

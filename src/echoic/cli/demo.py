@@ -1,0 +1,111 @@
+"""``echoic demo``: make sounds, index and search them; or do so with a folder of one's own."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from echoic.cli.options import Jobs, expand_path
+from echoic.cli.output import complain, counted, hit_line, print_report, progress_bar, say, shorten
+from echoic.errors import UsageError
+
+if TYPE_CHECKING:
+    from echoic.library import Library
+
+_OWN_EXAMPLES = 4
+
+
+def run(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER", parser=expand_path, help="Your own audio, instead of synthesised sounds."
+        ),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", parser=expand_path, help="Where sounds and library are written."
+        ),
+    ] = Path("echoic-demo"),
+    jobs: Jobs = None,
+) -> None:
+    """Show what Echoic does, on its own sounds or a folder of yours.
+
+    Its own are a hundred, synthesised on the spot.
+    """
+    from echoic.library import Library
+
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; name one that holds audio files")
+    sounds = folder or output / "sounds"
+    with Library(output / ("library" if folder is None else "own-library")) as lib:
+        if folder is None:
+            _synthesise(sounds)
+        _index(lib, sounds, jobs)
+        files = [Path(record.path) for record in lib.files(sounds) if record.state != "failed"]
+        if len(files) < 2:
+            raise UsageError(
+                f"{sounds} holds {counted(len(files), 'readable audio file')}; a search needs two or more"
+            )
+        if folder is None:
+            _show_synthesised(lib, files)
+            _score(lib, files)
+        else:
+            for file in files[:: max(1, len(files) // _OWN_EXAMPLES)][:_OWN_EXAMPLES]:
+                _show(lib, file)
+        library = shlex.quote(shorten(str(lib.folder)))
+    say(f"\nNow try it yourself:\n  export ECHOIC_LIBRARY={library}")
+    say("  echoic search FILE\n  echoic index FOLDER")
+
+
+def _synthesise(folder: Path) -> None:
+    from echoic.audio.synthesis import write_collection
+
+    complain(f"synthesising sounds into {shorten(str(folder))} …")
+    written = write_collection(folder)
+    families = sorted({path.parent.name for path in written})
+    say(f"{len(written)} files: {', '.join(families)}")
+
+
+def _index(lib: Library, sounds: Path, jobs: int | None) -> None:
+    say(f"\n$ echoic index {shlex.quote(shorten(str(sounds)))}")
+    with progress_bar("indexing") as progress:
+        report = lib.index([sounds], jobs=jobs, progress=progress)
+    print_report(report)
+
+
+def _show_synthesised(lib: Library, files: list[Path]) -> None:
+    by_folder = {path.parent.name: path for path in reversed(files)}  # the first of each
+    piece = by_folder["pieces"]
+    for name in sorted(set(by_folder) - {"pieces"})[::3]:
+        _show(lib, by_folder[name])
+    _show(lib, piece)
+    _show(lib, piece, "--start", "8", "--end", "13", "--path", "pieces/*", start=8, end=13, path="pieces/*")
+
+
+def _show(
+    lib: Library,
+    file: Path,
+    *words: str,
+    start: float | None = None,
+    end: float | None = None,
+    path: str | None = None,
+) -> None:
+    command = shlex.join(["echoic", "search", shorten(str(file)), *words, "-k", "3"])
+    say(f"\n$ {command}")
+    for hit in lib.search(file, k=3, start=start, end=end, path=path):
+        say(hit_line(hit))
+
+
+def _score(lib: Library, files: list[Path]) -> None:
+    sounds = [file for file in files if file.parent.name != "pieces"]
+    say(f"\nIs the nearest of the other files one of the same family? Asked of all {len(sounds)} sounds:")
+    for name in lib.encoders():
+        right = sum(
+            Path(lib.search(file, k=1, encoder=name)[0].path).parent == file.parent for file in sounds
+        )
+        say(f"  {name:<10} {right / len(sounds):4.0%}")

@@ -1,0 +1,67 @@
+"""``echoic embed``: write the vectors of files to a NumPy archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from echoic.cli.options import Jobs, expand, expand_path
+from echoic.cli.output import complain, counted, progress_bar, say
+from echoic.errors import UsageError
+
+
+def run(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", parser=expand_path, help="Files and folders.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="OUT.npz", parser=expand_path, help="Where to write."),
+    ],
+    encoder: Annotated[
+        str, typer.Option(metavar="NAME", parser=expand, help="A name, or the path of an .onnx model.")
+    ] = "sound",
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Every segment, with its start, instead of one mean a file.")
+    ] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Write the vectors of files to a NumPy archive.
+
+    No library is needed. The archive holds the arrays 'paths' and 'vectors', and with --segments also
+    'starts' and 'ends', in seconds.
+    """
+    import numpy as np
+
+    from echoic.encoders.base import mean_vector
+    from echoic.library import Library
+
+    if not output.parent.is_dir():
+        raise UsageError(f"the folder of {output} does not exist; make it first")
+    with Library() as lib, progress_bar("encoding") as progress:
+        found, failed = lib.embed(files, encoder=encoder, jobs=jobs, progress=progress)
+    for message in failed.values():
+        complain(f"warning: {message}")
+    if found:
+        if segments:
+            arrays = {
+                "paths": np.repeat(np.array(list(found)), [len(s) for s in found.values()]),
+                "vectors": np.concatenate([s.vectors for s in found.values()]),
+                "starts": np.concatenate([s.starts for s in found.values()]),
+                "ends": np.concatenate([s.ends for s in found.values()]),
+            }
+        else:
+            arrays = {
+                "paths": np.array(list(found)),
+                "vectors": np.stack([mean_vector(s.vectors) for s in found.values()]),
+            }
+        with output.open("wb") as file:  # given a name, NumPy would add a suffix to it
+            np.savez(file, allow_pickle=False, **arrays)
+        n, dim = arrays["vectors"].shape
+        say(f"{counted(n, 'vector')} of {dim} dimensions from {counted(len(found), 'file')} in {output}")
+    if failed or not found:
+        if not failed:
+            complain("no audio files found")
+        raise typer.Exit(1)

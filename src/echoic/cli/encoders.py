@@ -1,0 +1,36 @@
+"""``echoic encoders``: what can be chosen with ``--encoder``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from echoic.cli.options import Json
+from echoic.cli.output import complain, print_json, say
+from echoic.errors import EchoicError
+
+
+def run(json: Json = False) -> None:
+    """List the encoders that are installed.
+
+    The exit code is 1 if one of them cannot be loaded.
+    """
+    from echoic.encoders.registry import available
+
+    registry = available()
+    broken = False
+    for entry in registry:
+        try:
+            spec = registry.load(entry.name).spec
+        except EchoicError as error:
+            complain(f"error: {error}")
+            broken = True
+            continue
+        if json:
+            print_json(asdict(spec) | {"inputs": sorted(spec.inputs), "provider": entry.provider})
+        else:
+            shape = f"{spec.dim}-d, {spec.window:g} s windows every {spec.hop:g} s at {spec.sample_rate} Hz"
+            say(f"{spec.name:<12} {shape}; {spec.description} [{spec.licence}, {entry.provider}]")
+    if broken:
+        raise typer.Exit(1)

@@ -1,0 +1,256 @@
+"""``echoic evaluate``: how well encoders find clips of the same label."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from echoic.cli.options import (
+    GroupColumn,
+    Jobs,
+    Json,
+    LabelColumn,
+    PathColumn,
+    SplitColumn,
+    columns,
+    expand,
+    expand_path,
+)
+from echoic.cli.output import complain, counted, print_json, progress_bar, say, shorten
+from echoic.errors import UsageError
+from echoic.types import Progress
+
+if TYPE_CHECKING:
+    from echoic.datasets import Clip, Dataset
+    from echoic.evaluation.labelled import Estimate, Mask
+    from echoic.evaluation.report import Measured
+    from echoic.library import Library
+    from echoic.types import Float32
+
+# Seconds of audio below which a speed would only tell how long the workers took to start.
+_TELLING = 60.0
+
+
+def run(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            parser=expand_path,
+            help="A folder with a sub-folder for each class, or a .csv or .tsv manifest.",
+        ),
+    ],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            parser=expand,
+            help="A name, or the path of an .onnx model; may be repeated: the others are compared with the "
+            "first [default: those that a new library has].",
+            show_default=False,
+        ),
+    ] = None,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            help="Let the clips of this split ask, and search all others [default: each clip asks for all "
+            "the others].",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.html",
+            parser=expand_path,
+            help="Write a page to look at and listen to, and its figures beside it (.json).",
+        ),
+    ] = None,
+    json: Json = False,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    group_column: GroupColumn = None,
+    jobs: Jobs = None,
+) -> None:
+    """Measure how well encoders find clips of the same label.
+
+    No library is needed. A clip never finds itself, nor one of its own group (the manifest's group column: a
+    recording, a speaker). Figures are between 0 and 1, with their 95 % intervals.
+    """
+    import numpy as np
+
+    from echoic.datasets import read_dataset
+    from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+    from echoic.evaluation.labelled import check_measurable, measure
+    from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
+    from echoic.library import Library
+
+    # Whatever is wrong with the request is found before time is spent on it.
+    names = list(dict.fromkeys(encoder or DEFAULT_ENCODERS))
+    for name in names:
+        load_encoder(name)
+    if report is not None:
+        check_target(report)
+    dataset = read_dataset(data, columns(path_column, label_column, split_column, group_column))
+    _check_split(dataset, queries)
+    asking, searched = _roles(dataset.clips, queries)
+    check_measurable(
+        [clip.label for clip in dataset.clips],
+        [clip.group for clip in dataset.clips],
+        queries=asking,
+        collection=searched,
+    )
+
+    paths = [clip.path for clip in dataset.clips]
+    with Library() as library:
+        embedded = {name: _embed(library, paths, name, jobs) for name in names}
+    failed = {path: message for *_, bad in embedded.values() for path, message in bad.items()}
+    for message in failed.values():
+        complain(f"warning: {message}")
+    clips = [clip for clip in dataset.clips if str(clip.path) not in failed]
+    if not clips:
+        complain("none of the clips could be read")
+        raise typer.Exit(1)
+    asking, searched = _roles(clips, queries)
+    measured = []
+    for name, (vectors, speed, _) in embedded.items():
+        stacked = np.stack([vectors[str(clip.path)] for clip in clips])
+        figures = measure(
+            stacked,
+            [clip.label for clip in clips],
+            [clip.group for clip in clips],
+            [str(clip.path) for clip in clips],
+            queries=asking,
+            collection=searched,
+        )
+        of_queries = stacked if asking is None else stacked[asking]
+        measured.append(Measured(shorten(name), stacked.shape[1], figures, of_queries, speed))
+
+    if json:
+        for each in measured:
+            print_json(figures_of(each, measured[0]))
+    else:
+        _print_table(measured)
+    if report is not None:
+        write_report(
+            report,
+            Report(
+                data=dataset.name,
+                date=date.today().isoformat(),
+                protocol=_protocol(queries),
+                encoders=measured,
+                facts={"Left out": f"{counted(len(failed), 'file')} that cannot be read"} if failed else {},
+            ),
+        )
+        complain(f"report: {shorten(str(report))}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check_split(dataset: Dataset, queries: str | None) -> None:
+    if queries is None:
+        return
+    splits = sorted({clip.split for clip in dataset.clips} - {""})
+    if queries not in splits:
+        there = f"its splits are {', '.join(map(repr, splits))}" if splits else "it has no splits"
+        raise UsageError(f"no clip of {dataset.name} is of the split {queries!r}; {there}")
+    if all(clip.split == queries for clip in dataset.clips):
+        raise UsageError(
+            f"all clips of {dataset.name} are of the split {queries!r}, so that nothing is left to search; "
+            "without --queries each clip asks for all the others"
+        )
+
+
+def _roles(clips: Sequence[Clip], queries: str | None) -> tuple[Mask, Mask] | tuple[None, None]:
+    """Tell which clips ask and which are searched; None for all of them."""
+    import numpy as np
+
+    if queries is None:
+        return None, None
+    asking = np.array([clip.split == queries for clip in clips])
+    return asking, ~asking
+
+
+def _protocol(queries: str | None) -> str:
+    if queries is None:
+        return "Each clip asks for all the others; none finds itself or another of its own group."
+    return f"The clips of split {queries} ask for all others; none finds another of its own group."
+
+
+def _embed(
+    library: Library, paths: Sequence[Path], encoder: str, jobs: int | None
+) -> tuple[dict[str, Float32], float | None, dict[str, str]]:
+    """Compute the mean vector of each file.
+
+    Returns
+    -------
+    vectors : dict of str to ndarray, shape (dim,)
+        By path.
+    speed : float, optional
+        Seconds of audio handled in a second; None of too little to tell.
+    failed : dict of str to str
+        Files that could not be read, with one sentence each.
+    """
+    from echoic.encoders.base import mean_vector
+
+    last: list[Progress] = []
+    with progress_bar(f"encoding with {shorten(encoder)}") as show:
+
+        def progress(now: Progress) -> None:
+            last[:] = [now]
+            show(now)
+
+        found, failed = library.embed(paths, encoder=encoder, jobs=jobs, progress=progress)
+    vectors = {path: mean_vector(segments.vectors) for path, segments in found.items()}
+    speed = last[0].audio / last[0].elapsed if last and last[0].audio > _TELLING else None
+    return vectors, speed, failed
+
+
+def _print_table(measured: Sequence[Measured]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from echoic.evaluation.labelled import compare
+
+    def spelt(of: Estimate) -> Text:
+        return Text.assemble(f"{of.value:.3f}\n", (f"{of.low:.3f}–{of.high:.3f}", "dim"))
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("encoder", overflow="fold")
+    for head in ("P@1", "kNN-5", "mAP@10", "mAP"):
+        table.add_column(head, no_wrap=True, min_width=len("0.000–0.000"))
+    for head in ("dim", "speed"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for encoder in measured:
+        figures = encoder.figures
+        table.add_row(
+            Text(encoder.name),
+            spelt(figures.precision_at_1),
+            spelt(figures.knn_accuracy),
+            spelt(figures.mean_average_precision_at_10),
+            spelt(figures.mean_average_precision),
+            str(encoder.dim),
+            "–" if encoder.speed is None else f"{encoder.speed:.0f}x",
+        )
+    Console(file=sys.stdout, highlight=False).print(table)
+    first = measured[0]
+    say(
+        f"\n{first.figures.n_measured} of {counted(first.figures.n_queries, 'clip')} have something to find "
+        f"among {first.figures.n_collection}; ranges are 95 % intervals"
+    )
+    for encoder in measured[1:]:
+        difference = compare(encoder.figures, first.figures)
+        chance = "beyond chance" if difference.beyond_chance else "which may be chance"
+        say(
+            f"{encoder.name} against {first.name}: P@1 {difference.value:+.3f} "
+            f"({difference.low:+.3f} to {difference.high:+.3f}), {chance}"
+        )

@@ -1,0 +1,85 @@
+"""``echoic index``: bring the library up to date with files and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from echoic.cli.options import Jobs, LibraryFolder, expand, expand_path
+from echoic.cli.output import complain, print_report, progress_bar
+
+if TYPE_CHECKING:
+    from echoic.types import IndexReport
+
+
+def run(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", parser=expand_path, help="Files and folders.")
+    ],
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            parser=expand,
+            help="Encode with this one, a name or an .onnx file; may be repeated "
+            "[default: the library's own, all bundled ones at first].",
+            show_default=False,
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            parser=expand,
+            help="Keep a new library's vectors in Milvus: ./file.db, http://host:19530, or a Zilliz Cloud "
+            "endpoint with its token in $ECHOIC_MILVUS_TOKEN [default: beside the catalog].",
+            show_default=False,
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T", help="Give all these files a tag; may be repeated.", show_default=False),
+    ] = None,
+    jobs: Jobs = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")
+    ] = False,
+    library: LibraryFolder = None,
+) -> None:
+    """Add new and changed files, follow renames, drop deleted ones.
+
+    A file that cannot be read is recorded and skipped; the exit code is then 1. Stop it whenever you like:
+    the same command goes on where it was.
+    """
+    from echoic.library import Library
+
+    with Library(library) as lib:
+
+        def update(leave: Collection[Path] = ()) -> IndexReport:
+            with progress_bar("indexing") as progress:
+                return lib.index(
+                    paths,
+                    encoders=encoder or (),
+                    store=store,
+                    jobs=jobs,
+                    tags=tag or (),
+                    leave=leave,
+                    progress=progress,
+                )
+
+        try:
+            if watch:
+                for report in lib.watch(paths, update=update):
+                    print_report(report)
+            report = update()
+        except KeyboardInterrupt:
+            if watch:
+                return
+            complain("stopped; what was done is kept, and the same command goes on from here")
+            raise typer.Exit(130) from None
+    print_report(report)
+    if report.failed or report.partial:
+        raise typer.Exit(1)

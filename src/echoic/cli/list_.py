@@ -1,0 +1,37 @@
+"""``echoic list``: the files of the library."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from echoic.cli.options import Json, LibraryFolder, expand_path
+from echoic.cli.output import as_clock, print_json, say, shorten
+
+
+def run(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="PATH", parser=expand_path, help="Only what lies here.")
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what could not, or not wholly, be read.")
+    ] = False,
+    json: Json = False,
+    library: LibraryFolder = None,
+) -> None:
+    """List the files of the library, with what went wrong with any."""
+    from echoic.library import Library
+
+    with Library(library) as lib:
+        records = lib.files(path)
+    for record in records:
+        if failed and record.state == "indexed":
+            continue
+        if json:
+            print_json(asdict(record))
+        else:
+            trouble = f"  [{record.state}] {record.message}" if record.message else ""
+            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}")

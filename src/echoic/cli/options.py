@@ -1,0 +1,106 @@
+"""Options that several verbs share, each written once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from echoic.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from echoic.datasets import Columns
+
+__all__ = [
+    "EncoderName",
+    "GroupColumn",
+    "Jobs",
+    "Json",
+    "LabelColumn",
+    "LibraryFolder",
+    "PathColumn",
+    "SplitColumn",
+    "columns",
+    "expand",
+    "expand_path",
+    "training_modules",
+]
+
+
+def expand(text: str) -> str:
+    """Put the home folder for a leading ``~``, as the shell does only where it stands bare."""
+    # Path.expanduser() raises for a file that is called ~old.wav; this leaves it.
+    return os.path.expanduser(text)  # noqa: PTH111
+
+
+def expand_path(text: str) -> Path:
+    """Make a path of what was given, with the home folder for a leading ``~``."""
+    return Path(expand(text))
+
+
+LibraryFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        envvar="ECHOIC_LIBRARY",
+        metavar="DIR",
+        parser=expand_path,
+        help="The library's folder [default: the platform's folder for a user's data].",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Worker processes [default: one for each core].", show_default=False),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        parser=expand,
+        help="Compare by this encoder [default: sound].",
+        show_default=False,
+    ),
+]
+
+
+def _column(name: str, holds: str) -> Any:
+    return typer.Option(
+        f"--{name}-column",
+        metavar="NAME",
+        help=f"Column of a manifest that holds {holds} [default: {name}].",
+        show_default=False,
+    )
+
+
+PathColumn = Annotated[str | None, _column("path", "the files, relative to the manifest")]
+LabelColumn = Annotated[str | None, _column("label", "the classes")]
+SplitColumn = Annotated[str | None, _column("split", "the word train, validation or test")]
+GroupColumn = Annotated[
+    str | None, _column("group", "the recording or speaker, which never straddles a split")
+]
+
+
+def columns(path: str | None, label: str | None, split: str | None, group: str | None) -> Columns:
+    """Name the columns of a manifest: those given, else the defaults."""
+    from echoic.datasets import Columns
+
+    given = {"path": path, "label": label, "split": split, "group": group}
+    return Columns(**{role: name for role, name in given.items() if name is not None})
+
+
+@contextmanager
+def training_modules() -> Iterator[None]:
+    """Say which extra to install where an import within finds no torch."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "echoic":
+            raise
+        raise MissingDependencyError("training", "train") from error

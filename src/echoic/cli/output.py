@@ -1,0 +1,152 @@
+"""How the command line prints: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from echoic.types import Hit, IndexReport, Progress
+
+__all__ = [
+    "as_clock",
+    "as_size",
+    "complain",
+    "counted",
+    "hit_line",
+    "print_json",
+    "print_report",
+    "progress_bar",
+    "say",
+    "shorten",
+]
+
+# Seconds of audio below which a speed would only tell how long the workers took to start.
+_TELLING = 60.0
+
+
+def say(text: str) -> None:
+    """Print a line of results."""
+    sys.stdout.write(f"{text}\n")
+
+
+def complain(text: str) -> None:
+    """Print a line for a person's eyes, beside the results."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters."""
+    say(json.dumps(fields))
+
+
+def as_clock(seconds: float) -> str:
+    """Spell a time as 1:02:03, 2:03 or 0:03.4."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{int(rest):02d}"
+    return f"{minutes}:{rest:04.1f}"
+
+
+def as_size(n_bytes: float) -> str:
+    """Spell a number of bytes as 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def counted(count: int, noun: str) -> str:
+    """Spell a number of things: 1 file, 2 files."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def shorten(path: str) -> str:
+    """Spell a path for a terminal: relative if below the current folder, never with line breaks."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        relative = path
+    name = path if relative.startswith("..") else relative
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def hit_line(hit: Hit) -> str:
+    """Spell a hit: rank, score, the span that matched, the file."""
+    span = f"{as_clock(hit.start):>8} – {as_clock(hit.end):<8}"
+    return f"{hit.rank:>3}  {hit.score:6.3f}  {span}  {shorten(hit.path)}"
+
+
+def print_report(report: IndexReport) -> None:
+    """Print what an indexing run did, and a warning for each file that could not be read."""
+    for _, message in (*report.partial, *report.failed):
+        complain(f"warning: {message}")
+    counts = {
+        "added": report.added,
+        "changed": report.changed,
+        "moved": report.moved,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "partly read": len(report.partial),
+        "failed": len(report.failed),
+        "skipped (failed before)": report.skipped,
+    }
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no audio files found"
+    if report.audio:
+        told += f"; {as_clock(report.audio)} of audio in {report.elapsed:.1f} s"
+    if report.audio > _TELLING:
+        told += f", {report.audio / report.elapsed:.0f}x realtime"
+    say(told)
+    sys.stdout.flush()  # while watching it is long until the next line, and a log file is read meanwhile
+
+
+@contextmanager
+def progress_bar(verb: str) -> Iterator[Callable[[Progress], None]]:
+    """Show a bar on stderr with files, hours of audio, speed and the time left.
+
+    Yields
+    ------
+    callable
+        To be called with each :class:`Progress`. Where stderr is no terminal it draws nothing. Print nothing
+        else before the end: the bar is wiped then.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[files]}  {task.fields[audio]}  {task.fields[speed]}  left"),
+        TimeRemainingColumn(),
+    )
+    # Redirected, what goes to stdout would be wrapped at the terminal's width and written to stderr.
+    with Bar(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:
+        task = bar.add_task(verb, total=None, files="starting", audio="", speed="")
+
+        def show(now: Progress) -> None:
+            bar.update(
+                task,
+                total=max(1, now.total_bytes),
+                completed=now.done_bytes,
+                files=f"{now.done}/{now.total} files",
+                audio=f"{now.audio / 3600:.2f} h",
+                speed=f"{now.audio / max(now.elapsed, 1e-9):.0f}x realtime",
+            )
+
+        yield show

@@ -1,0 +1,42 @@
+"""``echoic remove``: forget files, or an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from echoic.cli.options import LibraryFolder, expand_path
+from echoic.cli.output import complain, counted, say
+from echoic.errors import UsageError
+
+
+def run(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", parser=expand_path, help="Files and folders.")
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Forget this encoder, with all vectors that it made."),
+    ] = None,
+    library: LibraryFolder = None,
+) -> None:
+    """Forget files, and all files under folders.
+
+    The audio itself is not touched. With --encoder, forget an encoder instead.
+    """
+    from echoic.library import Library
+
+    if (encoder is None) == (not paths):
+        raise UsageError("name files or folders to forget, or an encoder with --encoder")
+    with Library(library) as lib:
+        if encoder is not None:
+            lib.remove_encoder(encoder)
+            say(f"encoder {encoder} forgotten")
+            return
+        count = lib.remove(paths or ())
+    if not count:
+        complain("none of these is in the library; see: echoic list")
+        raise typer.Exit(1)
+    say(f"{counted(count, 'file')} forgotten")

@@ -1,0 +1,115 @@
+"""``echoic search``: find what sounds like an example."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path
+from echoic.cli.output import complain, hit_line, print_json, say, shorten
+from echoic.errors import UsageError
+from echoic.types import Hit
+
+
+def run(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", parser=expand_path, help="The example; need not be in the library."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
+    encoder: EncoderName = None,
+    start: Annotated[float | None, typer.Option(metavar="S", help="Use FILE from this second …")] = None,
+    end: Annotated[float | None, typer.Option(metavar="S", help="… to this one.")] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="F", parser=expand_path, help="A further example; may be repeated."),
+    ] = None,
+    unlike: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="F", parser=expand_path, help="An example of what is not wanted; may be repeated."
+        ),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(metavar="GLOB", parser=expand, help="Only files at such a path, e.g. 'drums/*.wav'."),
+    ] = None,
+    min_duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Only files this long or longer.")
+    ] = None,
+    max_duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Only files this long or shorter.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="T", help="Only files so tagged: VALUE, or NAME=VALUE as in genre=jazz; may be repeated."
+        ),
+    ] = None,
+    include_query: Annotated[
+        bool, typer.Option("--include-query", help="Let the examples themselves be found.")
+    ] = False,
+    json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    m3u: Annotated[bool, typer.Option("--m3u", help="Print an M3U playlist.")] = False,
+    library: LibraryFolder = None,
+) -> None:
+    """Find the files that sound most like FILE, and where in them.
+
+    Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated.
+    """
+    from echoic.library import Library
+
+    if json + as_csv + m3u > 1:
+        raise UsageError("choose one of --json, --csv and --m3u")
+    with Library(library) as lib:
+        hits = lib.search(
+            file,
+            k,
+            encoder=encoder,
+            start=start,
+            end=end,
+            like=like or (),
+            unlike=unlike or (),
+            path=path,
+            min_duration=min_duration,
+            max_duration=max_duration,
+            tags=tag or (),
+            include_query=include_query,
+        )
+    if json:
+        for hit in hits:
+            print_json(asdict(hit))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(Hit.__dataclass_fields__)
+        writer.writerows(asdict(hit).values() for hit in hits)
+    elif m3u:
+        _print_m3u(hits)
+    elif hits:
+        for hit in hits:
+            say(hit_line(hit))
+    elif tag or any(limit is not None for limit in (path, min_duration, max_duration)):
+        complain("nothing found: no other file of the library fits the filters")
+    else:
+        complain("nothing found")
+
+
+def _print_m3u(hits: Sequence[Hit]) -> None:
+    say("#EXTM3U")
+    for hit in hits:
+        if "\n" in hit.path or "\r" in hit.path:
+            complain(
+                f"warning: {shorten(hit.path)} has a line break in its name, which M3U cannot hold; left out"
+            )
+            continue
+        say(f"#EXTINF:{round(hit.end - hit.start)},{Path(hit.path).stem}")
+        # VLC starts there; others pass the line over.
+        say(f"#EXTVLCOPT:start-time={hit.start:.2f}")
+        say(hit.path)

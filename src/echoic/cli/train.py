@@ -1,0 +1,214 @@
+"""``echoic train``: an encoder of one's own, from labelled or unlabelled clips."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from echoic.cli.options import (
+    GroupColumn,
+    LabelColumn,
+    PathColumn,
+    SplitColumn,
+    columns,
+    expand,
+    expand_path,
+    training_modules,
+)
+from echoic.cli.output import as_clock, complain, counted, progress_bar, say
+from echoic.errors import UsageError
+
+if TYPE_CHECKING:
+    from echoic.training.loop import Step
+
+DEFAULT_RECIPE = "cnn-supcon"
+
+
+def run(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA",
+            parser=expand_path,
+            show_default=False,
+            help="A folder with a sub-folder for each class, a .csv or .tsv manifest, or a folder of "
+            "recordings that nothing labels.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="M.echoic", parser=expand_path, help="Where to write the model."
+        ),
+    ] = Path("model.echoic"),
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="What is trained, and by which loss; see --list.")
+    ] = DEFAULT_RECIPE,
+    listing: Annotated[bool, typer.Option("--list", help="List the recipes and stop.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            min=0.01,
+            show_default=False,
+            help="Budget of time, instead of --epochs [default: none].",
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Passes over the clips at most.")] = 40,
+    patience: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Stop after so many epochs without a better mAP on held-out clips; 0: never.",
+        ),
+    ] = 10,
+    validation: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0.0,
+            max=0.9,
+            help="Share of the clips to measure on, unless the manifest says which; 0: none.",
+        ),
+    ] = 0.2,
+    classify: Annotated[
+        float,
+        typer.Option(metavar="W", min=0.0, help="Weight of a classifier trained beside the loss; 0: none."),
+    ] = 0.0,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            parser=expand,
+            show_default=False,
+            help="Fine-tune: begin with the weights of this .echoic file, or of the bundled 'sound'.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Two runs with one seed agree on the CPU.")
+    ] = 0,
+    window: Annotated[
+        float, typer.Option(metavar="S", min=0.1, max=60.0, help="Seconds that the model hears at a time.")
+    ] = 5.0,
+    dim: Annotated[int, typer.Option(metavar="N", min=2, max=4096, help="Length of the vectors.")] = 192,
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="[default: one for each core]", show_default=False),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cpu|cuda", help="Where to compute [default: cuda if there is one].", show_default=False
+        ),
+    ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    group_column: GroupColumn = None,
+) -> None:
+    """Train an encoder of one's own.
+
+    Writes the model, and a report beside it (.html and .json). Stopped by Ctrl-C or a kill, the same command
+    goes on where it was. 'echoic export' makes of the model what every other verb takes as --encoder.
+    """
+    from echoic.training.recipes import RECIPES, find_recipe
+
+    if listing:
+        width = max(map(len, RECIPES))
+        for each in RECIPES.values():
+            say(f"{each.name:<{width}}  {each.description}")
+        return
+    if data is None:
+        raise UsageError("say what to train on: echoic train DATA (a folder or a manifest)")
+    chosen = find_recipe(recipe)
+    with training_modules():
+        from echoic.training.loop import Settings
+        from echoic.training.report import write_training_report
+        from echoic.training.train import choose_device, train
+    from echoic.workers import n_cores
+
+    settings = Settings(
+        recipe=chosen,
+        epochs=epochs,
+        minutes=minutes,
+        patience=patience,
+        classify=classify,
+        window=window,
+        dim=dim,
+        seed=seed,
+        threads=threads or n_cores(),
+        device=choose_device(device),
+    )
+    with progress_bar("decoding") as decoding, _training_bar() as progress:
+        outcome = train(
+            data,
+            settings,
+            output,
+            columns=columns(path_column, label_column, split_column, group_column),
+            validation=validation,
+            start=start,
+            decoding=decoding,
+            progress=progress,
+        )
+    failed = outcome.prepared.failed
+    for message in failed.values():
+        complain(f"warning: {message}")
+    report = write_training_report(outcome, settings, output)
+    best = outcome.checkpoint
+    n = sum(weight.numel() for weight in best.weights.values())
+    say(
+        f"{output}: {chosen.name}, {n / 1e6:.2f} M parameters, trained on "
+        f"{counted(len(outcome.prepared.train), 'clip')} in {as_clock(outcome.history[-1].seconds)}"
+    )
+    if report is not None:
+        say(f"report: {report}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _training_bar() -> Iterator[Callable[[Step], None]]:
+    """Show how far a training is: a bar on a terminal, a line an epoch elsewhere."""
+
+    def line(step: Step) -> None:
+        if step.ended:
+            complain(_epoch_line(step))
+
+    if not sys.stderr.isatty():
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}  left"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("training", total=1.0, told="", start=False, visible=False)
+
+        def show(step: Step) -> None:
+            if not bar.tasks[0].started:
+                bar.start_task(task)
+            bar.update(task, completed=step.done, told=_epoch_line(step), visible=True)
+
+        yield show
+
+
+def _epoch_line(step: Step) -> str:
+    if step.epoch is None:
+        return f"loss {step.loss:.3f}"
+    epoch = step.epoch
+    told = f"epoch {epoch.epoch}  loss {epoch.loss:.3f}"
+    if epoch.p1 == epoch.p1:  # NaN where nothing is held out
+        told += f"  held-out P@1 {epoch.p1:.3f}  mAP {epoch.mean_average_precision:.3f}"
+    return told

@@ -1,0 +1,163 @@
+"""From a file to its vectors: decode, resample, cut, encode, in one pass and constant memory.
+
+A file is decoded once for all encoders, resampled once for each sample rate, cut once for each window, and
+its spectrogram computed once for each front end, however many encoders share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.audio.decode import Resampler, open_audio, read_audio
+from echoic.audio.spectrogram import LogMel
+from echoic.audio.windows import Windower, cut
+from echoic.encoders.base import Encoder, MelEncoder, check_vectors
+from echoic.errors import EchoicError, EncoderError
+from echoic.types import AudioInfo, Float32, Segments
+
+__all__ = ["embed_file", "embed_part"]
+
+# Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
+_BATCH = 16
+
+
+def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, dict[str, Segments]]:
+    """Encode a whole file.
+
+    Parameters
+    ----------
+    path : Path
+    encoders : mapping of str to Encoder
+        By any name; the results come under the same.
+
+    Returns
+    -------
+    info : AudioInfo
+    segments : dict of str to Segments
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded at all.
+    EncoderError
+        If an encoder breaks its contract.
+    """
+    with open_audio(path) as stream:
+        lanes: dict[int, list[_Lane]] = {}
+        for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
+            lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
+        resamplers = {rate: Resampler(stream.sample_rate, rate) for rate in lanes}
+        for block in stream.blocks():
+            for rate, resampler in resamplers.items():
+                resampled = resampler.push(block)
+                for lane in lanes[rate]:
+                    lane.push(resampled)
+        for rate, resampler in resamplers.items():
+            tail = resampler.finish()
+            for lane in lanes[rate]:
+                lane.push(tail)
+        info = stream.info
+    segments: dict[str, Segments] = {}
+    for group in lanes.values():
+        for lane in group:
+            segments |= lane.finish()
+    return info, segments
+
+
+def embed_part(path: Path, encoder: Encoder, start: float | None, end: float | None) -> Segments:
+    """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded, or has no sound in that part.
+    """
+    spec = encoder.spec
+    offset = start or 0.0
+    samples, _ = read_audio(path, spec.sample_rate, start=offset, end=end)
+    windows, starts, ends = cut(samples, spec.window_samples, spec.hop_samples, spec.sample_rate)
+    return Segments(starts + offset, ends + offset, _encoded(encoder, windows, {}))
+
+
+def _encoded(encoder: Encoder, windows: Float32, spectrograms: dict[LogMel, Float32]) -> Float32:
+    """Encode windows, taking or leaving the spectrogram that encoders of one front end share.
+
+    Whatever goes wrong in an encoder is the encoder's fault and ends a run: no file is to blame.
+    """
+    spec = encoder.spec
+    try:
+        if isinstance(encoder, MelEncoder):
+            if encoder.log_mel not in spectrograms:
+                spectrograms[encoder.log_mel] = encoder.log_mel(windows)
+            vectors = encoder.encode_log_mel(spectrograms[encoder.log_mel])
+        else:
+            vectors = encoder.encode(windows)
+    except EchoicError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise EncoderError(f"encoder {spec.name} failed ({type(error).__name__}: {said})") from error
+    return check_vectors(spec, len(windows), vectors)
+
+
+@dataclass
+class _Encoded:
+    """What has been encoded so far for one encoder."""
+
+    encoder: Encoder
+    vectors: list[Float32]
+
+
+class _Lane:
+    """The encoders that take the same windows: a windower, and the windows waiting to be encoded."""
+
+    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+        spec = next(iter(encoders.values())).spec
+        self._windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
+        self._encoded = {name: _Encoded(encoder, []) for name, encoder in encoders.items()}
+        self._waiting: list[Float32] = []
+        self._n_waiting = 0
+        self._starts: list[npt.NDArray[np.float64]] = []
+        self._ends: list[npt.NDArray[np.float64]] = []
+
+    def push(self, samples: Float32) -> None:
+        self._take(*self._windower.push(samples))
+
+    def finish(self) -> dict[str, Segments]:
+        self._take(*self._windower.finish())
+        self._encode()
+        starts, ends = np.concatenate(self._starts), np.concatenate(self._ends)
+        return {
+            name: Segments(starts, ends, np.concatenate(done.vectors)) for name, done in self._encoded.items()
+        }
+
+    def _take(self, windows: Float32, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]) -> None:
+        if len(windows):
+            self._waiting.append(windows)
+            self._n_waiting += len(windows)
+            self._starts.append(starts)
+            self._ends.append(ends)
+            if self._n_waiting >= _BATCH:
+                self._encode()
+
+    def _encode(self) -> None:
+        if not self._waiting:
+            return
+        windows = np.concatenate(self._waiting)
+        self._waiting, self._n_waiting = [], 0
+        spectrograms: dict[LogMel, Float32] = {}
+        for done in self._encoded.values():
+            done.vectors.append(_encoded(done.encoder, windows, spectrograms))
+
+
+def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:
+    groups: dict[tuple[int, int], dict[str, Encoder]] = {}
+    for name, encoder in encoders.items():
+        spec = encoder.spec
+        groups.setdefault((spec.window_samples, spec.hop_samples), {})[name] = encoder
+    return [_Lane(group) for group in groups.values()]

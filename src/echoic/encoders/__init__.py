@@ -1,0 +1,1 @@
+"""Encoders: audio windows in, unit vectors out."""

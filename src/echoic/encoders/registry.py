@@ -1,0 +1,135 @@
+"""Where encoders are found by name.
+
+Three sources, looked up in this order: those that ship with Echoic, those that other packages declare in
+the entry-point group ``echoic.encoders``, and the path of a model (``./mine.onnx``). Nothing is imported or
+loaded before an encoder is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from echoic.encoders.base import Encoder
+from echoic.encoders.onnx import BUNDLED, OnnxEncoder
+from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["DEFAULT_ENCODERS", "Entry", "Registry", "available", "load_encoder"]
+
+ENTRY_POINT_GROUP = "echoic.encoders"
+
+#: What a new library starts with; the first is the one that searches by sound use.
+DEFAULT_ENCODERS = ("sound", "spectral")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name, who provides it, and how to make the encoder."""
+
+    name: str
+    provider: str
+    factory: Callable[[], Encoder]
+
+
+class Registry:
+    """A set of encoders with distinct names."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: dict[str, Entry] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Add an encoder.
+
+        Raises
+        ------
+        UsageError
+            If the name is taken.
+        """
+        taken = self._entries.get(entry.name)
+        if taken is not None:
+            raise UsageError(
+                f"two packages offer an encoder named {entry.name!r}, {taken.provider} and {entry.provider}; "
+                "uninstall one of them"
+            )
+        self._entries[entry.name] = entry
+
+    def load(self, name: str) -> Encoder:
+        """Make the encoder of that name, or run the model at that path.
+
+        Raises
+        ------
+        UnknownEncoderError
+            If there is neither.
+        EncoderError
+            If it is there and cannot be loaded.
+        """
+        if name.endswith(".onnx"):
+            return OnnxEncoder(Path(name))
+        try:
+            entry = self._entries[name]
+        except KeyError:
+            raise UnknownEncoderError(
+                f"there is no encoder named {name!r}; choose from {', '.join(sorted(self._entries))} "
+                "or give the path of an .onnx model"
+            ) from None
+        encoder = entry.factory()
+        if not isinstance(encoder, Encoder):
+            raise EncoderError(
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, without encode() or spec"
+            )
+        return encoder
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+
+def _spectral() -> Encoder:
+    from echoic.encoders.spectral import SpectralEncoder
+
+    return SpectralEncoder()
+
+
+def _from_entry_point(point: EntryPoint) -> Encoder:
+    try:
+        encoder: Encoder = point.load()()
+    except EchoicError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise EncoderError(
+            f"encoder {point.name} of {point.value} cannot be made ({type(error).__name__}: {said}); "
+            "reinstall or remove its package"
+        ) from error
+    return encoder
+
+
+def available() -> Registry:
+    """Collect the encoders of this installation.
+
+    Raises
+    ------
+    UsageError
+        If two of them have one name.
+    """
+    from importlib.metadata import entry_points  # brings the email package: a sixth of importing Echoic
+
+    registry = Registry([Entry("spectral", "echoic", _spectral)])
+    for card in sorted(BUNDLED.glob("*.json")):
+        registry.add(Entry(card.stem, "echoic", partial(OnnxEncoder, card.with_suffix(".onnx"))))
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        provider = point.dist.name if point.dist is not None else point.value
+        registry.add(Entry(point.name, provider, partial(_from_entry_point, point)))
+    return registry
+
+
+def load_encoder(name: str) -> Encoder:
+    """Load one encoder by name or by the path of a model; see :class:`Registry.load`."""
+    return available().load(name)

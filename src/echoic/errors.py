@@ -1,0 +1,106 @@
+"""Everything Echoic raises on purpose.
+
+::
+
+    EchoicError
+    ├── UsageError                what was asked for cannot be meant (exit code 2)
+    │   └── UnknownEncoderError   no encoder of that name
+    ├── AudioError                one file cannot be used; the others can
+    │   ├── NotAudioError         it holds no sound that can be decoded
+    │   └── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
+    ├── EncoderError              an encoder cannot be loaded or breaks its contract
+    ├── DatasetError              the data to train or measure on cannot be used as it is
+    ├── ModelError                a model in training cannot be read, written or exported
+    ├── LibraryError              the library on disk cannot be used
+    │   └── LibraryBusyError      another process is writing to it
+    ├── StoreError                a vector store cannot be reached or refuses its input
+    └── MissingDependencyError    an optional package is needed; the message names the command
+
+Every message is one sentence a person can act on: what, which file, what to do.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = [
+    "AudioError",
+    "DatasetError",
+    "EchoicError",
+    "EncoderError",
+    "LibraryBusyError",
+    "LibraryError",
+    "MissingDependencyError",
+    "ModelError",
+    "NotAudioError",
+    "StoreError",
+    "UnknownEncoderError",
+    "UnreadableError",
+    "UsageError",
+    "quoted",
+]
+
+
+def quoted(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    """Spell a path so that it can stand in a message: as it is, or escaped where it would not print."""
+    name = os.fsdecode(path)
+    return name if name.isprintable() else repr(name)
+
+
+class EchoicError(Exception):
+    """Base of all errors that Echoic raises on purpose."""
+
+
+class UsageError(EchoicError):
+    """The request itself is wrong, whatever the files hold."""
+
+
+class UnknownEncoderError(UsageError):
+    """No encoder has the name that was asked for."""
+
+
+class AudioError(EchoicError):
+    """One audio file cannot be used; a run goes on without it."""
+
+
+class NotAudioError(AudioError):
+    """The file was read and holds no sound that can be decoded."""
+
+
+class UnreadableError(AudioError):
+    """The file could not be opened or read at all, so it may work another time."""
+
+
+class EncoderError(EchoicError):
+    """An encoder cannot be loaded, or broke its contract."""
+
+
+class DatasetError(EchoicError):
+    """The data to train or measure on cannot be used as it is."""
+
+
+class ModelError(EchoicError):
+    """A model in training cannot be read, written or exported."""
+
+
+class LibraryError(EchoicError):
+    """The library on disk cannot be used as it is."""
+
+
+class LibraryBusyError(LibraryError):
+    """Another process is writing to the library."""
+
+
+class StoreError(EchoicError):
+    """A vector store cannot be reached, or refuses what it was given."""
+
+
+class MissingDependencyError(EchoicError):
+    """A feature needs a package that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(feature, extra)  # both in args, so that it can be pickled
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} needs packages that are not installed: pip install 'echoic[{self.extra}]'"

@@ -1,0 +1,1 @@
+"""How well sounds are found: metrics, figures of labelled clips, and pages that show them."""

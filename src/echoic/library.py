@@ -1,0 +1,490 @@
+"""The library: what a Python user imports, and all that the command line does.
+
+Wiring only: it opens the catalog, the stores and the encoders when they are first needed, and hands them to
+the parts that do the work.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial, wraps
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from echoic.catalog import Catalog, unusable
+from echoic.encoders.base import mean_vector
+from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+from echoic.errors import LibraryError, UsageError, quoted
+from echoic.search import rank_files, refine_query, thin
+from echoic.spaces import Spaces, spell_out
+from echoic.types import EncoderSpec, FileRecord, Hit, IndexReport, Progress, Segments, Status
+
+if TYPE_CHECKING:
+    from echoic.workers import WorkerPool
+
+__all__ = ["Library", "default_folder"]
+
+StrPath = str | os.PathLike[str]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _explained(method: Callable[Concatenate[Library, _P], _R]) -> Callable[Concatenate[Library, _P], _R]:
+    """Turn what SQLite says of a damaged database, a full disk and the like into a LibraryError."""
+
+    @wraps(method)
+    def explained(library: Library, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(library, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise unusable(library.folder, error) from error
+
+    return explained
+
+
+def default_folder() -> Path:
+    """Return ``$ECHOIC_LIBRARY``, or else the platform's folder for a user's data."""
+    named = os.environ.get("ECHOIC_LIBRARY")
+    if named:
+        return Path(os.path.expanduser(named))  # noqa: PTH111 - a name that stands for no user stays
+    import platformdirs
+
+    return platformdirs.user_data_path("echoic", appauthor=False)
+
+
+class Library:
+    """A searchable collection of audio files.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
+        the platform's folder for a user's data.
+
+    Examples
+    --------
+    >>> from echoic import Library
+    >>> with Library("my-library") as library:  # doctest: +SKIP
+    ...     library.index(["recordings"])
+    ...     for hit in library.search("door.wav", k=5):
+    ...         print(hit.rank, hit.path, hit.start, hit.end, hit.score)
+    """
+
+    def __init__(self, folder: StrPath | None = None) -> None:
+        self.folder = default_folder() if folder is None else Path(folder)
+        self._stack = ExitStack()
+        self._opened: tuple[Catalog, Spaces] | None = None
+        self._pool: tuple[int, WorkerPool] | None = None
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files, connections and worker processes. The library opens itself again when used."""
+        self._stack.close()
+        self._pool = None
+        self._opened = None
+
+    # Writing
+
+    @_explained
+    def index(
+        self,
+        paths: Sequence[StrPath],
+        *,
+        encoders: Sequence[str] = (),
+        store: str | None = None,
+        jobs: int | None = None,
+        tags: Sequence[str] = (),
+        leave: Collection[Path] = (),
+        progress: Callable[[Progress], None] | None = None,
+    ) -> IndexReport:
+        """Bring the library up to date with files and folders.
+
+        New and changed files are encoded, renames followed, deleted files forgotten. A file that cannot be
+        read is recorded and skipped. Interrupt it whenever you like: what is done is kept, and the next call
+        goes on.
+
+        Parameters
+        ----------
+        paths : sequence of path
+            Files, and folders that are searched to their depths.
+        encoders : sequence of str
+            Names, or paths of ``.onnx`` models. By default those that the library has; a new library starts
+            with all that are bundled.
+        store : str, optional
+            Where a new library keeps its vectors: a Milvus URI. By default beside its catalog.
+        jobs : int, optional
+            Worker processes; by default one for each core.
+        tags : sequence of str
+            Given to all files under ``paths``.
+        leave : collection of Path
+            Absolute paths of files to leave as they are known, being written at the moment, say.
+        progress : callable, optional
+            Called with a :class:`~echoic.types.Progress` after each file.
+
+        Returns
+        -------
+        IndexReport
+
+        Raises
+        ------
+        UsageError
+            If there are no paths, or the library's store is another.
+        UnknownEncoderError, EncoderError
+            If an encoder is not there or cannot be loaded.
+        LibraryBusyError
+            If another process is indexing this library.
+        """
+        from echoic.indexing import bring_up_to_date
+
+        if not paths:
+            raise UsageError("name at least one file or folder to index")
+        places = [Path(path) for path in paths]
+        if not self.exists():  # nothing is made for a request that cannot be met
+            if not any(os.path.lexists(path) for path in places):
+                raise UsageError(f"{quoted(places[0])} does not exist; name a file or folder to index")
+            for name in encoders:
+                load_encoder(name)
+        catalog, spaces = self._open(create=True)
+        with catalog.writing():
+            spaces.settle_store(store)
+            required = spaces.settle_encoders(encoders)
+            superseded = catalog.superseded()
+            report = bring_up_to_date(
+                places,
+                catalog,
+                spaces.stores(),
+                {spec.key: source for source, spec in catalog.encoders().items()},
+                required,
+                self._workers(jobs),
+                replaced={old.key: new.key for old, new in superseded.items()},
+                leave=leave,
+                progress=progress,
+            )
+            for spec in superseded:
+                spaces.drop(spec)
+            with catalog.transaction():
+                for path in paths:
+                    catalog.tag_files(Path(path), tags)
+        return report
+
+    def watch(
+        self,
+        paths: Sequence[StrPath],
+        *,
+        update: Callable[..., IndexReport] | None = None,
+        pause: float = 2.0,
+    ) -> Iterator[IndexReport]:
+        """Index, and then again whenever something under ``paths`` changes; never ends by itself.
+
+        Parameters
+        ----------
+        update : callable, optional
+            Run after each change, with the files not to be touched yet as ``leave``; by default
+            ``index(paths, leave=leave)``.
+        pause : float
+            Seconds between two looks. A file is taken once it is the same in two of them; one that still
+            grows holds up no other.
+
+        Yields
+        ------
+        IndexReport
+            After each run.
+        """
+        from echoic.indexing import watch
+
+        return watch([Path(path) for path in paths], update or partial(self.index, paths), pause)
+
+    @_explained
+    def remove(self, paths: Sequence[StrPath]) -> int:
+        """Forget files, or all files under folders; the files themselves are not touched.
+
+        Returns
+        -------
+        int
+            How many files were forgotten.
+
+        Raises
+        ------
+        LibraryBusyError
+            If another process is writing to the library.
+        """
+        catalog, spaces = self._open()
+        with catalog.writing():
+            ids = sorted({r.id for path in paths for r in catalog.files(Path(path))})
+            stores = spaces.stores().values()
+            with catalog.transaction():
+                for store in stores:
+                    store.delete(ids)
+                catalog.delete_files(ids)
+            for store in stores:
+                store.flush()
+        return len(ids)
+
+    @_explained
+    def remove_encoder(self, encoder: str) -> None:
+        """Forget an encoder, by name or path, with all vectors that it made; it need not be installed.
+
+        Raises
+        ------
+        UnknownEncoderError
+            If the library has no such encoder.
+        LibraryBusyError
+            If another process is writing to the library.
+        """
+        catalog, spaces = self._open()
+        with catalog.writing():
+            _, spec = spaces.chosen(encoder)
+            spaces.drop(spec)
+
+    # Searching
+
+    @_explained
+    def search(
+        self,
+        query: StrPath | None = None,
+        k: int = 10,
+        *,
+        encoder: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        like: Sequence[StrPath] = (),
+        unlike: Sequence[StrPath] = (),
+        path: str | None = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+    ) -> list[Hit]:
+        """Find the files that sound most like an example.
+
+        Parameters
+        ----------
+        query : path, optional
+            An audio file, in the library or not. Without it, ``like`` must name some.
+        k : int
+            Files wanted.
+        encoder : str, optional
+            The space to compare in; by default the library's ``sound``, or else its first.
+        start, end : float, optional
+            Seconds: use this part of the query only.
+        like, unlike : sequence of path
+            Further examples of what is wanted, and of what is not.
+        path : str, optional
+            Only files whose path fits this glob.
+        min_duration, max_duration : float, optional
+            Only files of that length, in seconds.
+        tags : sequence of str
+            Only files with all of these tags, ``VALUE`` or ``NAME=VALUE``.
+        include_query : bool
+            Let the query itself, and the other examples, be among the hits.
+
+        Returns
+        -------
+        list of Hit
+            At most ``k``, best first, one for each file.
+
+        Raises
+        ------
+        LibraryError
+            If there is no library.
+        AudioError
+            If an example cannot be read.
+        UsageError
+            If there is nothing to search by, or a number makes no sense.
+        """
+        if query is None and not like:
+            raise UsageError("give a file to search by, or examples that it should be like")
+        if query is None and (start is not None or end is not None):
+            raise UsageError("start and end choose a part of a query file, and there is none")
+        if k < 1:
+            raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
+        if start is not None and not 0 <= start < math.inf:
+            raise UsageError(f"start must be a time in seconds from 0 on, and is {start:g}")
+        if end is not None and not math.isfinite(end):
+            raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
+        if end is not None and end <= (start or 0):
+            raise UsageError(
+                f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start"
+            )
+        catalog, spaces = self._open()
+        source, spec = spaces.chosen(encoder)
+
+        main = None
+        if query is not None:
+            main = thin(self._vectors_of(Path(query), source, spec, start, end).vectors)
+        wanted, unwanted = (
+            [mean_vector(self._vectors_of(Path(example), source, spec).vectors) for example in examples]
+            for examples in (like, unlike)
+        )
+        queries = refine_query(main, wanted, unwanted)
+
+        within = None
+        if path is not None or min_duration is not None or max_duration is not None or tags:
+            within = catalog.matching(
+                path=path, min_duration=min_duration, max_duration=max_duration, tags=tags
+            )
+        without: set[int] = set()
+        if not include_query:
+            for example in [*([] if query is None else [query]), *like, *unlike]:
+                for spelt in (Path(example), Path(example).resolve()):  # it may be indexed through a link
+                    record = catalog.file_at(spelt)
+                    if record is not None:
+                        without.add(record.id)
+        matches = rank_files(spaces.store(spec), queries, k, within=within, without=without)
+        paths = catalog.paths([file_id for file_id, _, _ in matches])
+        hits: list[Hit] = []
+        for file_id, segment, score in matches:
+            spans = catalog.spans(file_id, spec.key)
+            if file_id in paths and segment < len(spans):  # gone or changed since the vectors were read
+                begin, finish = spans[segment]
+                hits.append(Hit(len(hits) + 1, paths[file_id], float(begin), float(finish), score, spec.name))
+        return hits
+
+    def embed(
+        self,
+        paths: Sequence[StrPath],
+        *,
+        encoder: str = DEFAULT_ENCODERS[0],
+        jobs: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> tuple[dict[str, Segments], dict[str, str]]:
+        """Encode files without indexing them; the library need not exist.
+
+        Parameters
+        ----------
+        paths : sequence of path
+            Files and folders.
+        encoder : str
+            A name, or the path of an ``.onnx`` model.
+
+        Returns
+        -------
+        segments : dict of str to Segments
+            By path, relative where ``paths`` are, in the order found.
+        failed : dict of str to str
+            Files that could not be read, with one sentence each.
+        """
+        from echoic.indexing import embed_paths
+
+        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), progress)
+
+    # Looking at it
+
+    def exists(self) -> bool:
+        """Tell whether the library has been made."""
+        return Catalog.exists(self.folder)
+
+    @_explained
+    def files(self, under: StrPath | None = None) -> list[FileRecord]:
+        """Return what is known of all files, or of those at or under a path, in order of path."""
+        return self._open()[0].files(None if under is None else Path(under))
+
+    @_explained
+    def encoders(self) -> dict[str, EncoderSpec]:
+        """Return the library's encoders, by the name or path that they are loaded by."""
+        return self._open()[0].encoders()
+
+    @_explained
+    def status(self) -> Status:
+        """Sum up the library: files, hours, encoders, vectors, bytes on disk."""
+        catalog, spaces = self._open()
+        counts = catalog.count()
+        return Status(
+            folder=str(self.folder),
+            store=spaces.uri,
+            files=sum(counts.values()),
+            partial=counts.get("partial", 0),
+            failed=counts.get("failed", 0),
+            duration=catalog.total_duration(),
+            segments={spec.key: len(spaces.store(spec)) for spec in catalog.encoders().values()},
+            bytes_on_disk=_size_on_disk(self.folder),
+        )
+
+    @_explained
+    def check(self) -> list[str]:
+        """Look for damage; return one sentence for each finding, none if the library is sound.
+
+        The database is checked page by page, and each collection against its store: whatever a file's row
+        promises must be there, segment for segment. Every encoder must load.
+        """
+        catalog, spaces = self._open()
+        return [*catalog.check(), *spaces.check()]
+
+    # Wiring
+
+    def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
+        if self._opened is None:
+            if not create and not self.exists():
+                raise LibraryError(
+                    f"there is no library at {self.folder} yet; make one with: echoic index FOLDER"
+                )
+            catalog = Catalog(self.folder)
+            self._stack.callback(catalog.close)
+            spaces = Spaces(catalog)
+            self._stack.callback(spaces.close)
+            self._opened = catalog, spaces
+        return self._opened
+
+    def _workers(self, jobs: int | None) -> WorkerPool:
+        from echoic.workers import WorkerPool, n_cores
+
+        n_workers = jobs if jobs is not None else n_cores()
+        if n_workers < 1:
+            raise UsageError(f"jobs is a number of worker processes and must be at least 1, not {n_workers}")
+        if self._pool is not None and self._pool[0] != n_workers:
+            self._pool[1].close()
+        if self._pool is None or self._pool[0] != n_workers:
+            self._pool = (n_workers, self._stack.enter_context(WorkerPool(n_workers)))
+        return self._pool[1]
+
+    def _vectors_of(
+        self, path: Path, source: str, spec: EncoderSpec, start: float | None = None, end: float | None = None
+    ) -> Segments:
+        """Encode an example, or look it up if it is indexed as it is now."""
+        if start is None and end is None:
+            stored = self._stored_vectors(path, spec)
+            if stored is not None:
+                return stored
+        from echoic.embedding import embed_file, embed_part
+
+        encoder = self._open()[1].encoder(source, spec)
+        if start is None and end is None:
+            return embed_file(path, {source: encoder})[1][source]
+        return embed_part(path, encoder, start, end)
+
+    def _stored_vectors(self, path: Path, spec: EncoderSpec) -> Segments | None:
+        catalog, spaces = self._open()
+        record = catalog.file_at(path)
+        if record is None or record.state == "failed":
+            return None
+        try:
+            status = path.stat()
+        except OSError:
+            return None  # reading it will say why
+        if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
+            return None
+        vectors = spaces.store(spec).vectors(record.id)
+        spans = catalog.spans(record.id, spec.key)
+        if not len(vectors) or len(vectors) != len(spans):
+            return None
+        return Segments(spans[:, 0], spans[:, 1], vectors)
+
+
+def _size_on_disk(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process may be renewing the cache
+            total += path.stat().st_size if path.is_file() else 0
+    return total

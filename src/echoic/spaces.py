@@ -1,0 +1,249 @@
+"""The vector spaces of a library: an encoder's revision each, and the store that keeps its vectors.
+
+Which encoders a library has is in its catalog, by what they are loaded by; so is where it keeps vectors, for
+all of them in one place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from echoic.catalog import Catalog
+from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+from echoic.errors import (
+    EchoicError,
+    LibraryError,
+    StoreError,
+    UnknownEncoderError,
+    UsageError,
+    quoted,
+)
+from echoic.types import EncoderSpec
+
+if TYPE_CHECKING:
+    from echoic.encoders.base import Encoder
+    from echoic.stores.base import VectorStore
+
+__all__ = ["EMBEDDED", "Spaces", "spell_out"]
+
+#: Names the store beside the catalog.
+EMBEDDED = "embedded"
+
+
+class Spaces:
+    """Opens a library's encoders and stores when they are first needed, and keeps them open."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._chosen_uri: str | None = None  # until it has been reached
+        self._stack = ExitStack()
+        self._stores: dict[str, VectorStore] = {}
+        self._encoders: dict[str, Encoder] = {}
+
+    @property
+    def uri(self) -> str:
+        """Where the vectors are; asked anew each time, as another process may have made the library."""
+        return self._chosen_uri or self._catalog.setting("store") or EMBEDDED
+
+    def close(self) -> None:
+        """Release the stores' files and connections."""
+        self._stack.close()
+        self._stores.clear()
+
+    def settle_store(self, uri: str | None) -> None:
+        """Choose where the vectors are kept, which can be changed for as long as there are none.
+
+        Raises
+        ------
+        UsageError
+            If there are some, or the address holds a password.
+        """
+        if uri is None:
+            return
+        if uri != EMBEDDED and "://" not in uri:
+            uri = os.path.abspath(uri)
+        elif "@" in uri.partition("://")[2].partition("/")[0]:
+            raise UsageError(
+                "leave name and password out of the store's address, where they would be kept and shown; "
+                "put them into $ECHOIC_MILVUS_TOKEN as NAME:PASSWORD"
+            )
+        if uri != self.uri and self._catalog.count():
+            raise UsageError(
+                f"the library {self._catalog.folder} keeps its vectors in {self.uri}; "
+                "leave --store out, or start another library with --library"
+            )
+        if uri != self.uri:
+            self.close()
+            self._chosen_uri = uri
+
+    def settle_encoders(self, names: Sequence[str]) -> list[str]:
+        """Have a space for each encoder of a run, all of the library's if none is named; return their keys.
+
+        The store is remembered once it has been reached.
+
+        Raises
+        ------
+        EncoderError, UnknownEncoderError
+            If an encoder cannot be loaded or is not there.
+        UsageError
+            If two would have one name.
+        StoreError
+            If the store cannot be reached.
+        """
+        catalog = self._catalog
+        sources = [spell_out(name) for name in names] or list(catalog.encoders()) or DEFAULT_ENCODERS
+        specs = {source: load_encoder(source).spec for source in dict.fromkeys(sources)}
+        known = [spec.name for spec in (self._not_moved(specs) | specs).values()]
+        twice = {name for name in known if known.count(name) > 1}
+        if twice:
+            name = twice.pop()
+            raise UsageError(
+                f"two encoders are named {name!r}; export one of them under another --name, "
+                f"or forget the one that the library has: echoic remove --encoder {name!r}"
+            )
+        for spec in specs.values():
+            self.store(spec)
+        with catalog.transaction():
+            catalog.set_setting("store", self.uri)
+            self._chosen_uri = None
+            for source, spec in specs.items():
+                catalog.add_encoder(spec, source)
+        return [spec.key for spec in specs.values()]
+
+    def _not_moved(self, specs: Mapping[str, EncoderSpec]) -> dict[str, EncoderSpec]:
+        """Return the library's encoders, without models that are gone and in ``specs`` at another path."""
+        keys = {spec.key for spec in specs.values()}
+        return {
+            source: spec
+            for source, spec in self._catalog.encoders().items()
+            if spec.key not in keys or not source.endswith(".onnx") or os.path.lexists(source)
+        }
+
+    def stores(self) -> dict[str, VectorStore]:
+        """Open the stores of all spaces, those of superseded revisions too, by key."""
+        specs = [*self._catalog.encoders().values(), *self._catalog.superseded()]
+        return {spec.key: self.store(spec) for spec in specs}
+
+    def store(self, spec: EncoderSpec) -> VectorStore:
+        """Open the store of a space.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be reached, or its file is gone.
+        """
+        if spec.key not in self._stores:
+            self._stores[spec.key] = self._opened(spec)
+            self._stack.callback(self._stores[spec.key].close)
+        return self._stores[spec.key]
+
+    def _opened(self, spec: EncoderSpec) -> VectorStore:
+        catalog = self._catalog
+        if self.uri == EMBEDDED:
+            from echoic.stores.embedded import EmbeddedStore
+
+            return EmbeddedStore(catalog.connection, spec.key, spec.dim, catalog.folder / "index")
+        if "://" not in self.uri and catalog.count() and not Path(self.uri).exists():
+            raise StoreError(
+                f"the vectors of the library {catalog.folder} are gone from {self.uri}; put the file back, "
+                "or start another library with --library"
+            )
+        from echoic.stores.milvus import MilvusStore
+
+        return MilvusStore(self.uri, f"{catalog.setting('identity')}_{spec.key}", spec.dim)
+
+    def chosen(self, name: str | None) -> tuple[str, EncoderSpec]:
+        """Find the space to search in: what its encoder is loaded by, and what it is.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of the encoder, or the path of its model; by default ``sound``, or else the library's first.
+
+        Raises
+        ------
+        LibraryError
+            If the library is empty.
+        UnknownEncoderError
+            If the library has no such encoder.
+        """
+        specs = self._catalog.encoders()
+        if not specs or not self._catalog.count():
+            raise LibraryError(
+                f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
+            )
+        if name is None:
+            preferred = [source for source in DEFAULT_ENCODERS if source in specs]
+            source = (preferred or list(specs))[0]
+            return source, specs[source]
+        for source, spec in specs.items():
+            if name == spec.name or spell_out(name) == source:
+                return source, spec
+        raise UnknownEncoderError(
+            f"the library has no encoder {name!r}, only {', '.join(spec.name for spec in specs.values())}; "
+            "another of those that `echoic encoders` lists is added by: echoic index FOLDER --encoder NAME"
+        )
+
+    def encoder(self, source: str, spec: EncoderSpec) -> Encoder:
+        """Load the encoder of a space.
+
+        Raises
+        ------
+        LibraryError
+            If what is installed is another revision.
+        """
+        if source not in self._encoders:
+            loaded = load_encoder(source)
+            if loaded.spec.key != spec.key:
+                raise LibraryError(
+                    f"the library was made with {spec.key}, and {loaded.spec.key} is installed; "
+                    "bring it up to date with: echoic index FOLDER"
+                )
+            self._encoders[source] = loaded
+        return self._encoders[source]
+
+    def drop(self, spec: EncoderSpec) -> None:
+        """Forget a space with all of its vectors."""
+        store = self.store(spec)
+        with self._catalog.transaction():
+            store.delete(store.file_ids().tolist())
+            self._catalog.delete_encoder(spec.key)
+        store.flush()
+
+    def check(self) -> list[str]:
+        """Compare each space with the catalog, segment for segment; return one sentence for each finding."""
+        findings = []
+        for source, spec in self._catalog.encoders().items():
+            try:
+                load_encoder(source)
+            except EchoicError as error:
+                findings.append(f"{error}; bring it back, or run: echoic remove --encoder {spec.name}")
+            findings += self._check_store(spec)
+        return findings
+
+    def _check_store(self, spec: EncoderSpec) -> list[str]:
+        catalog, store = self._catalog, self.store(spec)
+        stored, due = set(store.file_ids().tolist()), catalog.file_ids(spec.key)
+        findings = []
+        for file_id in sorted(stored & due):
+            if len(store.vectors(file_id)) != len(catalog.spans(file_id, spec.key)):
+                path = quoted(catalog.paths([file_id])[file_id])
+                findings.append(
+                    f"{spec.key}: the vectors of {path} are not those of its segments; "
+                    "run echoic remove on it, and index it again"
+                )
+        missing, strangers = due - stored, stored - due
+        if missing:
+            findings.append(f"{spec.key}: the vectors of {len(missing)} files are missing; index them again")
+        if strangers:
+            findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
+        return findings
+
+
+def spell_out(encoder: str) -> str:
+    """Make the path of a model absolute; it must be found from any folder later."""
+    return os.path.abspath(encoder) if encoder.endswith(".onnx") else encoder

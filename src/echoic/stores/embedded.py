@@ -1,0 +1,385 @@
+"""The store that needs nothing but a folder: vectors in SQLite, searched with FAISS.
+
+A file's vectors are one row of the library's database, so they are committed with whatever else the caller's
+transaction holds, or not at all. That row is the truth. For searching, all rows as of some generation are
+laid out in a cache folder (:mod:`echoic.stores.snapshot`); what was written since is read from the database
+and searched beside it. ``flush`` renews the cache when that has become much.
+
+Every write raises the collection's generation and notes it on the rows it touched; a deleted file leaves an
+empty row. So whoever knows the collection at one generation reads what changed since, in one statement.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.errors import StoreError
+from echoic.stores import snapshot
+from echoic.stores.ann import Mask
+from echoic.stores.base import checked
+from echoic.stores.names import unique_name
+from echoic.stores.snapshot import Snapshot
+from echoic.types import Float32, Neighbor
+
+__all__ = ["EmbeddedStore"]
+
+_log = logging.getLogger(__name__)
+
+# The vectors come last in a row, so that reading the other columns does not touch their pages.
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS collections (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        identity TEXT NOT NULL,
+        dim INTEGER NOT NULL,
+        generation INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE IF NOT EXISTS vectors (
+        collection INTEGER NOT NULL REFERENCES collections (id),
+        file_id INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        n_segments INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (collection, file_id)
+    )""",
+    """CREATE INDEX IF NOT EXISTS vectors_by_generation
+        ON vectors (collection, generation, file_id, n_segments)""",
+)
+# Changes that are cheaper to read from the database at every start (10k rows: .1 s) than to lay out anew.
+_MANY_CHANGES = 10_000
+_MANY_CHANGES_OF = 20  # or this part of the snapshot, if that is more: filling codes takes long
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """The collection at one generation: a snapshot, and the files that changed since, which hide theirs."""
+
+    base: Snapshot
+    recent: Snapshot
+    kept: Mask  # which files of the base did not change
+    weight_at_load: int
+
+    @classmethod
+    def of(cls, base: Snapshot, recent: Snapshot, weight_at_load: int | None = None) -> _View:
+        kept = ~np.isin(base.file_ids, recent.file_ids)
+        view = cls(base, recent, kept, weight_at_load or 0)
+        return view if weight_at_load is not None else replace(view, weight_at_load=view.weight)
+
+    @property
+    def generation(self) -> int:
+        return self.recent.generation
+
+    @property
+    def weight(self) -> int:
+        """Segments, old and new, and files to read beside the snapshot."""
+        hidden = int(np.diff(self.base.offsets)[~self.kept].sum())
+        return hidden + len(self.recent) + len(self.recent.file_ids)
+
+    @property
+    def is_heavy(self) -> bool:
+        return self.weight > max(_MANY_CHANGES, len(self.base) // _MANY_CHANGES_OF)
+
+
+class EmbeddedStore:
+    """A collection of vectors in a SQLite database.
+
+    Not for use by several threads at once. Several processes may read while one writes, each with a
+    connection of its own, to a database in WAL mode.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        In autocommit mode (``isolation_level=None``). Writes join the transaction that is open on it, and
+        are one by themselves if none is. It stays the caller's: ``close`` leaves it open.
+    collection : str
+        Name of the collection; made when first used.
+    dim : int
+        Length of the vectors.
+    cache_dir : Path
+        Folder under which the collection keeps its cache, in a folder of its own. It may be deleted or
+        lost at any time.
+
+    Raises
+    ------
+    StoreError
+        If the collection holds vectors of another dimension, or the database refuses.
+
+    Examples
+    --------
+    >>> import sqlite3, tempfile
+    >>> connection = sqlite3.connect(":memory:", isolation_level=None)
+    >>> store = EmbeddedStore(connection, "tiny@1", 2, Path(tempfile.mkdtemp()))
+    >>> store.replace(7, np.array([[1, 0], [0, 1]], np.float32))
+    >>> store.search(np.array([[0.6, 0.8]], np.float32), k=1)
+    [[Neighbor(file_id=7, segment=1, score=0.800000011920929)]]
+    """
+
+    def __init__(self, connection: sqlite3.Connection, collection: str, dim: int, cache_dir: Path) -> None:
+        self.dim = dim
+        self.collection = collection
+        self._connection = connection
+        self._folder = cache_dir / unique_name(collection)
+        self._view: _View | None = None
+        try:
+            self._id, self._identity, stored_dim = self._find_or_make()
+        except sqlite3.Error as error:
+            raise StoreError(f"the database cannot hold collection {collection}: {error}") from error
+        if stored_dim != dim:
+            raise StoreError(f"collection {collection} holds vectors of dimension {stored_dim}, not {dim}")
+
+    def _find_or_make(self) -> tuple[int, str, int]:
+        for statement in _SCHEMA:
+            self._connection.execute(statement)
+        # Only the first use of a collection needs the right to write.
+        find = "SELECT id, identity, dim FROM collections WHERE name = ?"
+        row = self._connection.execute(find, (self.collection,)).fetchone()
+        if row is None:
+            self._connection.execute(
+                "INSERT INTO collections (name, identity, dim) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (self.collection, uuid.uuid4().hex, self.dim),
+            )
+            row = self._connection.execute(find, (self.collection,)).fetchone()
+        return int(row[0]), str(row[1]), int(row[2])
+
+    # Writing
+
+    def replace(self, file_id: int, vectors: Float32) -> None:
+        array = checked(vectors, self.dim)
+        if not len(array):
+            self.delete([file_id])
+            return
+        with self._writing() as generation:
+            self._connection.execute(
+                "INSERT INTO vectors (collection, file_id, generation, n_segments, data)"
+                " VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (collection, file_id) DO UPDATE SET generation = excluded.generation,"
+                " n_segments = excluded.n_segments, data = excluded.data",
+                (self._id, int(file_id), generation, len(array), array.astype("<f4", copy=False).data),
+            )
+
+    def delete(self, file_ids: Sequence[int]) -> None:
+        with self._writing() as generation:
+            self._connection.executemany(
+                "UPDATE vectors SET generation = ?, n_segments = 0, data = x''"
+                " WHERE collection = ? AND file_id = ? AND n_segments > 0",
+                [(generation, self._id, int(i)) for i in file_ids],
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[int]:
+        """Give the generation of a write that is made as a whole, inside an open transaction or alone."""
+        try:
+            self._connection.execute("SAVEPOINT echoic_vectors")
+            try:
+                # First of all statements: it takes the write lock before anything was read.
+                [(generation,)] = self._connection.execute(
+                    "UPDATE collections SET generation = generation + 1 WHERE id = ? RETURNING generation",
+                    (self._id,),
+                ).fetchall()
+                yield int(generation)
+            except BaseException:
+                self._connection.execute("ROLLBACK TO echoic_vectors")
+                raise
+            finally:
+                self._connection.execute("RELEASE echoic_vectors")
+        except sqlite3.Error as error:
+            raise StoreError(f"collection {self.collection} was not written: {error}") from error
+
+    # Reading
+
+    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> list[list[Neighbor]]:
+        queries = checked(queries, self.dim)
+        if k < 1:
+            raise StoreError(f"{k} neighbours cannot be found; ask for at least 1")
+        if not len(queries):
+            return []
+        view = self._current()
+        ids = None if within is None else np.fromiter(within, np.int64, len(within))
+        kept = None if len(view.recent.file_ids) == 0 else view.kept
+        parts = [view.base.search(queries, k, _both(kept, _members(view.base, ids)))]
+        if len(view.recent):
+            parts.append(view.recent.search(queries, k, _members(view.recent, ids)))
+        files, segments, scores = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        if len(parts) > 1:
+            order = np.lexsort((segments, files, -scores), axis=1)[:, :k]
+            files, segments, scores = (np.take_along_axis(a, order, 1) for a in (files, segments, scores))
+        return [
+            [Neighbor(*row) for row in zip(*lists, strict=True)]
+            for lists in zip(files.tolist(), segments.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def vectors(self, file_id: int) -> Float32:
+        row = self._connection.execute(
+            "SELECT file_id, n_segments, data FROM vectors WHERE collection = ? AND file_id = ?",
+            (self._id, int(file_id)),
+        ).fetchone()
+        return np.empty((0, self.dim), np.float32) if row is None else self._decoded(*row).copy()
+
+    def file_ids(self) -> npt.NDArray[np.int64]:
+        rows = self._connection.execute(
+            # A damaged row counts as none, so that indexing the file again mends it.
+            "SELECT file_id FROM vectors WHERE collection = ? AND n_segments > 0"
+            " AND length(data) = 4 * ? * n_segments ORDER BY file_id",
+            (self._id, self.dim),
+        )
+        return np.fromiter((i for (i,) in rows), np.int64)
+
+    def __len__(self) -> int:
+        [(total,)] = self._connection.execute(
+            "SELECT coalesce(sum(n_segments), 0) FROM vectors WHERE collection = ?", (self._id,)
+        ).fetchall()
+        return int(total)
+
+    # The view for searching, and its cache
+
+    def flush(self) -> None:
+        """Make the next search quick: lay out the cache anew if it is missing or much has changed.
+
+        If the cache cannot be written, that is logged, and searches read the database.
+
+        Raises
+        ------
+        StoreError
+            If a transaction is open: what it wrote may yet be undone.
+        """
+        if self._connection.in_transaction:
+            raise StoreError(
+                f"collection {self.collection} cannot be flushed inside a transaction; commit first"
+            )
+        try:
+            self._renew_cache()
+        except OSError as error:
+            _log.warning("collection %s goes without its cache: %s", self.collection, error)
+
+    def _renew_cache(self) -> None:
+        if not len(self):
+            self._view = None
+            snapshot.discard(self._folder)
+            return
+        view = self._current()
+        if view.base.stored and not view.is_heavy:
+            return
+        self._view = None  # frees the old snapshot before the new one takes its room
+        del view
+        with self._reading():
+            counts = self._counts()
+            draft = snapshot.lay_out(self._folder, self._generation(), counts, self.dim, self._all_vectors())
+        saved = snapshot.publish(draft, self._identity)
+        self._view = self._with_changes(saved, {}, saved.generation)
+
+    def close(self) -> None:
+        """Let go of the vectors held for searching; the connection stays open."""
+        self._view = None
+
+    def _current(self) -> _View:
+        """Return the collection as it is now, reading only what is not known yet."""
+        generation = self._generation()
+        view = self._view
+        if view is not None and view.generation == generation:
+            return view
+        if view is None or view.generation > generation:
+            view = self._loaded(generation)
+        else:
+            known = {int(i): view.recent.file(at) for at, i in enumerate(view.recent.file_ids)}
+            view = self._with_changes(view.base, known, view.generation, view.weight_at_load)
+            if view.is_heavy and view.weight > 2 * view.weight_at_load:
+                view = self._loaded(generation)
+        if not self._connection.in_transaction:  # what is not committed may be undone, and leaves no trace
+            self._view = view
+        return view
+
+    def _loaded(self, generation: int) -> _View:
+        """Take the cache's snapshot, or lay one out in memory if that is missing or long outdated."""
+        base = snapshot.load(self._folder, self._identity, self.dim, generation)
+        if base is not None:
+            view = self._with_changes(base, {}, base.generation)
+            if view.weight <= len(base):
+                return view
+        with self._reading():
+            generation, counts = self._generation(), self._counts()
+            matrix = np.empty((sum(counts.values()), self.dim), np.float32)
+            at = 0
+            for vectors in self._all_vectors():
+                matrix[at : at + len(vectors)] = vectors
+                at += len(vectors)
+        return self._with_changes(Snapshot.of(generation, counts, matrix), {}, generation)
+
+    def _with_changes(
+        self, base: Snapshot, known: dict[int, Float32], since: int, weight_at_load: int | None = None
+    ) -> _View:
+        """Add the files that changed after generation ``since`` to those known to have."""
+        generation = self._generation()  # first: a write after it is read again, none is missed
+        files = dict(known)
+        for file_id, n_segments, data, at in self._connection.execute(
+            "SELECT file_id, n_segments, data, generation FROM vectors"
+            " WHERE collection = ? AND generation > ?",
+            (self._id, since),
+        ):
+            files[file_id] = self._decoded(file_id, n_segments, data)
+            generation = max(generation, at)
+        files = dict(sorted(files.items()))
+        matrix = np.concatenate([np.empty((0, self.dim), np.float32), *files.values()])
+        counts = {i: len(vectors) for i, vectors in files.items()}
+        return _View.of(base, Snapshot.of(generation, counts, matrix), weight_at_load)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """See one state of the database in several statements."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    def _generation(self) -> int:
+        [(generation,)] = self._connection.execute(
+            "SELECT generation FROM collections WHERE id = ?", (self._id,)
+        ).fetchall()
+        return int(generation)
+
+    def _counts(self) -> dict[int, int]:
+        rows = self._connection.execute(
+            "SELECT file_id, n_segments FROM vectors"
+            " WHERE collection = ? AND n_segments > 0 ORDER BY file_id",
+            (self._id,),
+        )
+        return dict(rows)
+
+    def _all_vectors(self) -> Iterator[Float32]:
+        """Read the vectors of one file after the other, in the order of :meth:`_counts`."""
+        for row in self._connection.execute(
+            "SELECT file_id, n_segments, data FROM vectors"
+            " WHERE collection = ? AND n_segments > 0 ORDER BY file_id",
+            (self._id,),
+        ):
+            yield self._decoded(*row)
+
+    def _decoded(self, file_id: int, n_segments: int, data: bytes) -> Float32:
+        if len(data) != 4 * n_segments * self.dim:
+            raise StoreError(
+                f"the vectors of file {file_id} in collection {self.collection} are damaged;"
+                " index the file again"
+            )
+        return np.frombuffer(data, "<f4").reshape(n_segments, self.dim).astype(np.float32, copy=False)
+
+
+def _members(part: Snapshot, ids: npt.NDArray[np.int64] | None) -> Mask | None:
+    return None if ids is None else np.isin(part.file_ids, ids)
+
+
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other

@@ -1,0 +1,83 @@
+"""The page that a training ends with: what the model finds among clips that it never saw."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from echoic.audio.windows import cut
+from echoic.encoders.base import Encoder, mean_vector
+from echoic.encoders.registry import load_encoder
+from echoic.evaluation.labelled import measure
+from echoic.evaluation.report import Curves, Measured, Report, write_report
+from echoic.training.loop import Examples, Settings, embed_clips
+from echoic.training.train import Outcome
+from echoic.types import Float32
+
+__all__ = ["report_path", "write_training_report"]
+
+
+def report_path(model: Path) -> Path:
+    """Say where the report of a model lies: ``M.report.html`` beside ``M.echoic``."""
+    return model.with_suffix(".report.html")
+
+
+def write_training_report(outcome: Outcome, settings: Settings, model: Path) -> Path | None:
+    """Write the report of a training beside its model, as HTML and as JSON.
+
+    The clips held out are searched for each other, by the model and by the untrained ``spectral``, which
+    every training has to beat.
+
+    Returns
+    -------
+    Path or None
+        None if nothing was held out.
+    """
+    examples = outcome.prepared.validation
+    if not len(examples):
+        return None
+    spectral = load_encoder("spectral")
+    vectors = embed_clips(outcome.checkpoint.embedder(), examples.audio, settings)
+    paths = [str(path) for path in outcome.prepared.validation_paths]
+
+    def measured(name: str, vectors: Float32) -> Measured:
+        figures = measure(vectors, examples.labels, examples.groups, paths)
+        return Measured(name, vectors.shape[1], figures, vectors)
+
+    history, training = outcome.history, outcome.checkpoint.training
+    report = Report(
+        data=str(training["data"]["name"]),
+        date=date.today().isoformat(),
+        protocol="Every clip held out of the training searches the others.",
+        encoders=[
+            measured(model.name, vectors),
+            measured("spectral", _embed(spectral, examples)),
+        ],
+        curves=Curves(
+            [epoch.epoch for epoch in history],
+            [epoch.loss for epoch in history],
+            [epoch.mean_average_precision for epoch in history],
+        ),
+        facts={
+            "recipe": settings.recipe.name,
+            "trained on": f"{training['data']['clips']} clips",
+            "licences": ", ".join(training["data"]["licences"]),
+            "seed": str(settings.seed),
+            "time": f"{history[-1].seconds / 60:.1f} min",
+        },
+    )
+    path = report_path(model)
+    write_report(path, report)
+    return path
+
+
+def _embed(encoder: Encoder, examples: Examples) -> Float32:
+    spec = encoder.spec
+    rows = []
+    for clip in examples.audio:
+        samples = clip.read()
+        windows = cut(samples, spec.window_samples, round(spec.hop * spec.sample_rate), spec.sample_rate)
+        rows.append(mean_vector(encoder.encode(windows.samples)))
+    return np.stack(rows)

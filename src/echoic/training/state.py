@@ -1,0 +1,119 @@
+"""What a stopped training goes on from: weights, optimiser and curves, in a file beside the output."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from echoic.errors import ModelError, UsageError, quoted
+from echoic.training.objectives import Objective
+
+__all__ = ["Epoch", "State", "first_line"]
+
+_PARTS = ("model", "average", "objective", "optimizer")
+_COUNTS = ("step", "spent", "best", "best_epoch", "losses")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of the curves; figures are NaN where nothing is held out."""
+
+    epoch: int
+    steps: int
+    loss: float
+    p1: float
+    mean_average_precision: float
+    seconds: float
+
+
+@dataclass
+class State:
+    """All that a resumed run needs.
+
+    Parameters
+    ----------
+    model, average, objective : Module
+        The network, the running average of its weights, and the losses with what they learn themselves.
+    optimizer : Optimizer
+    step : int
+        Steps done.
+    spent : float
+        Seconds, over all sittings.
+    best, best_epoch : float, int
+        The highest mAP on held-out clips so far, and when.
+    losses : list of float
+        Of the steps since the last epoch ended.
+    history : list of Epoch
+    """
+
+    model: nn.Module
+    average: nn.Module
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    spent: float = 0.0  # s
+    best: float = -math.inf
+    best_epoch: int = 0
+    losses: list[float] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
+
+    def save(self, path: Path, digest: str) -> None:
+        """Write to a file, whole or not at all; ``digest`` tells the run from others.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be written.
+        """
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        history = [dataclasses.astuple(epoch) for epoch in self.history]
+        partial = path.with_name(path.name + ".new")
+        try:
+            torch.save(parts | counts | {"history": history, "digest": digest}, partial)
+            partial.replace(path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            partial.unlink(missing_ok=True)
+            raise ModelError(
+                f"the state of the training cannot be written to {quoted(path)} ({first_line(error)}); "
+                "make room and run the same command again"
+            ) from error
+
+    def restore(self, path: Path, digest: str) -> None:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        UsageError
+            If another run wrote it.
+        ModelError
+            If it is damaged.
+        """
+        try:
+            saved = torch.load(path, weights_only=True)
+            if saved["digest"] != digest:
+                raise UsageError(
+                    f"{quoted(path)} was left by a training on other data or with other settings; "
+                    "delete it, or write to another file"
+                )
+            for name in _PARTS:
+                getattr(self, name).load_state_dict(saved[name])
+            for name in _COUNTS:
+                setattr(self, name, saved[name])
+            self.history = [Epoch(*values) for values in saved["history"]]
+        except UsageError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"{quoted(path)} cannot be resumed from ({first_line(error)}); delete it to begin anew"
+            ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten what torch says in many lines."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

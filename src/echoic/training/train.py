@@ -1,0 +1,263 @@
+"""From a folder or a manifest to a trained model: what ``echoic train`` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from echoic import __version__
+from echoic.datasets import Clip, Columns, Dataset, check_trainable, divide, read_dataset
+from echoic.encoders.onnx import BUNDLED
+from echoic.errors import DatasetError, UsageError, quoted
+from echoic.evaluation.labelled import check_measurable
+from echoic.nn.checkpoint import Checkpoint, load_checkpoint
+from echoic.training.batches import Sound
+from echoic.training.cache import AudioCache, CachedAudio
+from echoic.training.loop import Epoch, Examples, Settings, Step, fit
+from echoic.types import Float32, Progress
+
+__all__ = ["Outcome", "Prepared", "choose_device", "prepare", "train"]
+
+
+def _checkpoint_path(start: Path | str) -> Path:
+    """Find what is to be started from: a file, or what lies beside a bundled model."""
+    if Path(start).suffix == ".echoic":
+        return Path(start)
+    bundled = {path.stem: path for path in sorted(BUNDLED.glob("*.echoic"))}
+    try:
+        return bundled[str(start)]
+    except KeyError:
+        raise UsageError(
+            f"nothing can be started from {quoted(start)}; name a file that ends in .echoic, or one of: "
+            f"{', '.join(bundled)}"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """A stretch of a recording, as if it were a clip of its own."""
+
+    audio: Sound
+    first: int
+    n_samples: int
+
+    def read(self, start: int = 0, stop: int | None = None) -> Float32:
+        stop = self.n_samples if stop is None else stop
+        return self.audio.read(self.first + start, self.first + stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Clips divided, decoded and at hand.
+
+    Parameters
+    ----------
+    train, validation : Examples
+    validation_paths : tuple of Path
+        Where each validation example comes from.
+    failed : dict of Path to str
+        Clips that cannot be read, and a sentence why; they are left out.
+    data : dict
+        What the checkpoint is to say of the clips trained on; JSON-able.
+    """
+
+    train: Examples
+    validation: Examples
+    validation_paths: tuple[Path, ...]
+    failed: dict[Path, str]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training gave."""
+
+    checkpoint: Checkpoint
+    history: list[Epoch]
+    prepared: Prepared
+
+
+def prepare(
+    dataset: Dataset,
+    *,
+    sample_rate: int,
+    validation: float = 0.2,
+    seed: int = 0,
+    cache: AudioCache | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Prepared:
+    """Decode a data set once and divide it into clips to learn from and clips to measure on.
+
+    Where nothing is labelled each recording is a class: what is cut from one recording belongs together.
+    Held-out recordings are then measured by whether one half of them finds the other.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    sample_rate : int
+        Hz.
+    validation : float
+        Share of the clips to measure on, where the data set does not say itself; 0 measures on none.
+    seed : int
+    cache : AudioCache, optional
+    progress : callable, optional
+        Called after each file that is decoded.
+
+    Raises
+    ------
+    DatasetError
+        If too little is left to learn from.
+    """
+    cached, failed = (cache or AudioCache()).fill(
+        [clip.path for clip in dataset.clips], sample_rate, progress=progress
+    )
+    readable = Dataset(dataset.name, tuple(clip for clip in dataset.clips if clip.path in cached))
+    if not readable.clips:
+        raise DatasetError(
+            f"none of the {len(dataset.clips)} clips of {dataset.name} can be read; the first: "
+            f"{next(iter(failed.values()))}"
+        )
+    learn, held = divide(readable, validation=validation, seed=seed)
+    check_trainable(learn, held)
+    if readable.labelled:
+        train, held_out = (_labelled(part.clips, cached) for part in (learn, held))
+        paths = [clip.path for clip in held.clips]
+    else:
+        train, held_out = _recordings(learn.clips, cached), _halves(held.clips, cached)
+        paths = [clip.path for clip in held.clips for _ in range(2)]
+    if len(held_out):
+        try:
+            check_measurable(held_out.labels, held_out.groups)
+        except DatasetError as error:
+            raise DatasetError(
+                f"the {len(held_out)} clips held out to measure on are too few or too much alike ({error}); "
+                "change --validation, where 0 holds out none"
+            ) from error
+    return Prepared(train, held_out, tuple(paths), failed, _describe(dataset, learn.clips))
+
+
+def _labelled(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
+    clips = list(clips)
+    return Examples(
+        [cached[clip.path] for clip in clips],
+        [clip.label for clip in clips],
+        [clip.group for clip in clips],
+        [clip.weight for clip in clips],
+    )
+
+
+def _recordings(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
+    clips = list(clips)
+    names = [str(clip.path) for clip in clips]
+    return Examples([cached[clip.path] for clip in clips], names, names, [clip.weight for clip in clips])
+
+
+def _halves(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
+    audio, labels, groups = [], [], []
+    for clip in clips:
+        whole = cached[clip.path]
+        middle = whole.n_samples // 2
+        audio += [Half(whole, 0, middle), Half(whole, middle, whole.n_samples - middle)]
+        labels += [str(clip.path)] * 2
+        groups += [f"{clip.path} 1", f"{clip.path} 2"]
+    return Examples(audio, labels, groups, [1.0] * len(labels))
+
+
+def _describe(dataset: Dataset, clips: tuple[Clip, ...]) -> dict[str, Any]:
+    licences = Counter(clip.licence or "not stated" for clip in clips)
+    return {
+        "name": dataset.name,
+        "clips": len(clips),
+        "labels": len({clip.label for clip in clips if clip.label}),
+        "licences": dict(sorted(licences.items())),
+    }
+
+
+def choose_device(name: str | None = None) -> str:
+    """Choose where to compute: what is asked for, else the graphics card if there is one.
+
+    Raises
+    ------
+    UsageError
+        If it is not there.
+    """
+    found = torch.cuda.is_available()
+    if name not in (None, "cpu", "cuda"):
+        raise UsageError(f"there is no device {name!r}; choose cpu or cuda")
+    if name == "cuda" and not found:
+        raise UsageError("torch finds no CUDA device here; leave --device out to train on the CPU")
+    return name or ("cuda" if found else "cpu")
+
+
+def train(
+    data: Path,
+    settings: Settings,
+    output: Path,
+    *,
+    columns: Columns | None = None,
+    validation: float = 0.2,
+    start: Path | str | None = None,
+    cache: AudioCache | None = None,
+    decoding: Callable[[Progress], None] | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Outcome:
+    """Train an encoder on a data set and write its checkpoint.
+
+    Parameters
+    ----------
+    data : Path
+        A folder or a manifest.
+    settings : Settings
+    output : Path
+        The ``.echoic`` file to write. What a killed run had reached lies beside it, and is gone on from.
+    columns : Columns, optional
+        Of a manifest.
+    validation : float
+        See :func:`prepare`.
+    start : Path or str, optional
+        A checkpoint whose weights to begin with, or the name of a bundled model that has one.
+    cache : AudioCache, optional
+    decoding, progress : callable, optional
+        Called after each file decoded, and after each step.
+
+    Raises
+    ------
+    UsageError, DatasetError, ModelError
+        In one sentence: what is wrong, and what to do.
+    """
+    if output.suffix != ".echoic":
+        raise UsageError(f"the model is written to a file that ends in .echoic, not to {quoted(output)}")
+    if not output.parent.is_dir():
+        raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
+    begin = load_checkpoint(_checkpoint_path(start)) if start is not None else None
+    columns = columns or Columns()
+    dataset = read_dataset(data, columns)
+    prepared = prepare(
+        dataset,
+        sample_rate=settings.front_end.sample_rate,
+        validation=validation,
+        seed=settings.seed,
+        cache=cache,
+        progress=decoding,
+    )
+    if not dataset.labelled:  # every recording its own class: a classifier would only learn their names
+        settings = replace(settings, classify=0.0)
+    checkpoint, history = fit(
+        prepared.train,
+        prepared.validation,
+        settings,
+        output,
+        start=begin,
+        about={
+            "data": prepared.data | {"path": str(data.absolute()), "columns": asdict(columns)},
+            "validation": validation,
+            "echoic": __version__,
+        },
+        progress=progress,
+    )
+    return Outcome(checkpoint, history, prepared)

@@ -1,0 +1,273 @@
+"""The nouns that the parts of Echoic hand to each other.
+
+Times are seconds as float unless a name ends in ``_samples`` or ``_frames``. Arrays are C-contiguous
+float32 unless said otherwise. Everything here is frozen: a value, not a place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "AudioInfo",
+    "EncoderSpec",
+    "FileRecord",
+    "FileState",
+    "Float32",
+    "Hit",
+    "IndexReport",
+    "Neighbor",
+    "Progress",
+    "Segments",
+    "Status",
+]
+
+Float32 = npt.NDArray[np.float32]
+FileState = Literal["indexed", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """What an encoder is and what it must be fed.
+
+    Parameters
+    ----------
+    name : str
+        Short name, as given to ``--encoder``.
+    revision : str
+        Changes whenever the same audio would give other vectors. Vectors of two revisions never mix.
+    sample_rate : int
+        Hz of the mono audio that the encoder takes.
+    window, hop : float
+        Length of one window and distance between the starts of two, in seconds.
+    dim : int
+        Length of the vectors.
+    inputs : frozenset of {"audio", "text"}
+        What can be encoded into the space.
+    licence : str
+        SPDX name of the licence of the weights.
+    reference : str
+        Paper, model card or recipe that the encoder follows.
+    description : str
+        What it is good for, in a few words.
+    """
+
+    name: str
+    revision: str
+    sample_rate: int
+    window: float
+    hop: float
+    dim: int
+    inputs: frozenset[str] = frozenset({"audio"})
+    licence: str = "Apache-2.0"
+    reference: str = ""
+    description: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the collection that holds this revision's vectors."""
+        return f"{self.name}@{self.revision}"
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.window * self.sample_rate)
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.hop * self.sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What decoding a file to its end told about it.
+
+    Parameters
+    ----------
+    duration : float
+        Seconds of sound that were decoded.
+    sample_rate, channels : int
+        Of the file itself, before resampling (Hz) and mixing down.
+    codec : str
+        ffmpeg's name of the codec, e.g. ``"mp3float"``, ``"flac"``.
+    lost : str
+        Empty if all went well, else one sentence saying what could not be decoded.
+    tags : dict of str to str
+        Metadata of the container (title, artist, genre …), keys in lower case.
+    """
+
+    duration: float
+    sample_rate: int
+    channels: int
+    codec: str
+    lost: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """The vectors of one file in one encoder's space, in order of time.
+
+    Parameters
+    ----------
+    starts, ends : ndarray of float64, shape (n,)
+        The span that each vector stands for, in seconds of the file.
+    vectors : ndarray of float32, shape (n, dim)
+        Unit length.
+    """
+
+    starts: npt.NDArray[np.float64]
+    ends: npt.NDArray[np.float64]
+    vectors: Float32
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """One segment that a vector store found: ``score`` is the cosine, higher is closer."""
+
+    file_id: int
+    segment: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One file that a search found, and the span of it that matched best.
+
+    Parameters
+    ----------
+    rank : int
+        From 1.
+    path : str
+        Absolute path of the file.
+    start, end : float
+        Seconds.
+    score : float
+        Cosine similarity in -1 … 1, higher is closer.
+    encoder : str
+        Name of the encoder in whose space the match was made.
+    """
+
+    rank: int
+    path: str
+    start: float
+    end: float
+    score: float
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file as the catalog knows it.
+
+    Parameters
+    ----------
+    state : {"indexed", "partial", "failed"}
+        ``partial``: the file is damaged and what could be decoded is searchable. ``failed``: nothing was
+        read; vectors of an earlier, sound version of the file stay searchable.
+    message : str
+        What was lost or why it failed, one sentence; empty for ``indexed``.
+    """
+
+    id: int
+    path: str
+    size: int
+    mtime_ns: int
+    digest: str
+    duration: float
+    sample_rate: int
+    channels: int
+    codec: str
+    state: FileState
+    message: str
+    encoders: tuple[str, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; handed to the ``progress`` callback after each file.
+
+    Parameters
+    ----------
+    path : str
+        The file just done.
+    done, total : int
+        Files.
+    done_bytes, total_bytes : int
+    audio : float
+        Seconds of sound handled so far.
+    elapsed : float
+        Seconds since the first file was started.
+    """
+
+    path: str
+    done: int
+    total: int
+    done_bytes: int
+    total_bytes: int
+    audio: float
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What an indexing run did; every path is in one place only.
+
+    Parameters
+    ----------
+    added, changed, moved, removed, unchanged : int
+        Files. ``changed`` counts new content and further encoders on known content, also of moved files.
+    partial, failed : tuple of (path, message)
+        Files of which a part, or nothing, could be read, with one sentence each.
+    skipped : int
+        Files that failed in an earlier run and have not been touched since.
+    audio, elapsed : float
+        Seconds of sound encoded, and seconds that took.
+    """
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    partial: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+    audio: float = 0.0
+    elapsed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A library in figures.
+
+    Parameters
+    ----------
+    folder : str
+    store : str
+        ``"embedded"`` or a Milvus URI.
+    files, partial, failed : int
+        All files, and those of which a part, or nothing, could be read.
+    duration : float
+        Seconds of sound in all files.
+    segments : dict of str to int
+        Vectors in each collection, by ``encoder@revision``.
+    bytes_on_disk : int
+        Of the library's folder.
+    """
+
+    folder: str
+    store: str
+    files: int
+    partial: int
+    failed: int
+    duration: float
+    segments: dict[str, int]
+    bytes_on_disk: int

@@ -1,0 +1,55 @@
+"""Places where vectors can live, so that one suite can be run over each."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from echoic.stores import EmbeddedStore, MilvusStore, VectorStore
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Place:
+    """Opens collections that outlive the objects that read and write them."""
+
+    kind: str
+    # Python of a function `opened(collection, dim)`, for other processes.
+    source: str
+    _make: Callable[[str, int], VectorStore]
+    _stack: ExitStack
+    collection: str = field(default_factory=lambda: f"contract {next(_numbers)}@1")
+
+    def open(self, dim: int = 16, collection: str = "") -> VectorStore:
+        store = self._make(collection or self.collection, dim)
+        self._stack.callback(store.close)
+        return store
+
+
+def embedded_place(folder: Path, stack: ExitStack) -> Place:
+    def make(collection: str, dim: int) -> VectorStore:
+        connection = stack.enter_context(closing(sqlite3.connect(database, isolation_level=None)))
+        connection.execute("PRAGMA journal_mode = wal")
+        return EmbeddedStore(connection, collection, dim, folder / "index")
+
+    database = folder / "library.db"
+    source = (
+        "import sqlite3; from pathlib import Path; from echoic.stores import EmbeddedStore\n"
+        f"def opened(collection, dim):\n"
+        f"    connection = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
+        f"    return EmbeddedStore(connection, collection, dim, Path({str(folder / 'index')!r}))\n"
+    )
+    return Place("embedded", source, make, stack)
+
+
+def milvus_place(kind: str, uri: str, stack: ExitStack) -> Place:
+    source = (
+        "from echoic.stores import MilvusStore\n"
+        f"def opened(collection, dim):\n    return MilvusStore({uri!r}, collection, dim)\n"
+    )
+    return Place(kind, source, lambda collection, dim: MilvusStore(uri, collection, dim), stack)

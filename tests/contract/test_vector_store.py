@@ -1,0 +1,296 @@
+"""What every vector store promises, asked of each over the place where it really lives."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Set
+
+import numpy as np
+import pytest
+
+from echoic.errors import StoreError
+from echoic.stores import VectorStore
+from echoic.types import Float32, Neighbor
+from tests.contract.places import Place
+
+DIM = 16
+
+
+def unit(n: int, dim: int = DIM, seed: int = 0) -> Float32:
+    vectors = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class Oracle:
+    """The same in the plainest numpy."""
+
+    def __init__(self) -> None:
+        self.files: dict[int, Float32] = {}
+
+    def replace(self, file_id: int, vectors: Float32) -> None:
+        self.files.pop(file_id, None)
+        if len(vectors):
+            self.files[file_id] = vectors
+
+    def search(self, query: Float32, k: int, within: Set[int] | None = None) -> list[tuple[int, int, float]]:
+        rows = [
+            (-float(vector @ query), file_id, segment)
+            for file_id, vectors in self.files.items()
+            if within is None or file_id in within
+            for segment, vector in enumerate(vectors.astype(np.float64))
+        ]
+        # Rows nearer than float32 can tell apart are equal: then the ids decide.
+        return [(f, s, -score) for score, f, s in sorted((round(score, 6), f, s) for score, f, s in rows)[:k]]
+
+
+def assert_ranked(found: list[Neighbor], expected: list[tuple[int, int, float]]) -> None:
+    assert [(n.file_id, n.segment) for n in found] == [row[:2] for row in expected]
+    np.testing.assert_allclose([n.score for n in found], [row[2] for row in expected], atol=1e-4)
+
+
+@pytest.fixture
+def store(place: Place) -> VectorStore:
+    return place.open(DIM)
+
+
+def test_is_a_vector_store(store: VectorStore) -> None:
+    assert isinstance(store, VectorStore)
+    assert store.dim == DIM
+
+
+def test_an_empty_store_answers(store: VectorStore) -> None:
+    assert len(store) == 0
+    assert store.file_ids().tolist() == []
+    assert store.vectors(1).shape == (0, DIM)
+    assert store.search(unit(2), 5) == [[], []]
+    assert store.search(unit(1), 5, within={1}) == [[]]
+    assert store.search(np.empty((0, DIM), np.float32), 5) == []
+    store.delete([1, 2])
+    store.flush()
+    assert store.search(unit(1), 5) == [[]]
+
+
+def test_gives_back_what_was_stored(store: VectorStore) -> None:
+    store.replace(7, unit(5, seed=7))
+    store.replace(3, unit(4, seed=3))
+    assert len(store) == 9
+    assert store.file_ids().tolist() == [3, 7]
+    assert store.file_ids().dtype == np.int64
+    np.testing.assert_allclose(store.vectors(7), unit(5, seed=7), atol=1e-6)
+    assert store.vectors(7).dtype == np.float32
+    assert store.vectors(8).shape == (0, DIM)
+
+
+def test_finds_the_nearest_best_first(store: VectorStore) -> None:
+    oracle = Oracle()
+    for file_id in range(1, 8):
+        store.replace(file_id, unit(6, seed=file_id))
+        oracle.replace(file_id, unit(6, seed=file_id))
+    queries = unit(5, seed=100)
+    for found, query in zip(store.search(queries, 10), queries, strict=True):
+        assert_ranked(found, oracle.search(query, 10))
+    assert isinstance(found[0].file_id, int)
+    assert isinstance(found[0].score, float)
+
+
+def test_gives_all_there_is_when_more_is_asked(store: VectorStore) -> None:
+    store.replace(1, unit(6))
+    for k in (6, 7, 1_000, 20_000):
+        [found] = store.search(unit(1), k)
+        assert sorted(n.segment for n in found) == list(range(6))
+
+
+def test_orders_equals_by_file_and_segment(store: VectorStore) -> None:
+    [same] = unit(1)
+    for file_id in (5, 2, 9):
+        store.replace(file_id, np.stack([same] * 3))
+    [found] = store.search(unit(1), 9)
+    assert [(n.file_id, n.segment) for n in found] == [(f, s) for f in (2, 5, 9) for s in range(3)]
+    [found] = store.search(unit(1), 4)
+    assert [(n.file_id, n.segment) for n in found] == [(2, 0), (2, 1), (2, 2), (5, 0)]
+
+
+@pytest.mark.parametrize("n", [2, 9, 5, 0], ids="{} segments after 5".format)
+def test_replaces_a_file_as_a_whole(store: VectorStore, n: int) -> None:
+    store.replace(1, unit(5, seed=1))
+    store.replace(2, unit(3, seed=2))
+    store.search(unit(1), 3)
+    store.replace(1, unit(n, seed=9))
+    assert len(store) == n + 3
+    assert store.file_ids().tolist() == ([1, 2] if n else [2])
+    np.testing.assert_allclose(store.vectors(1), unit(n, seed=9), atol=1e-6)
+    [found] = store.search(unit(1), 100)
+    assert len(found) == n + 3
+
+
+def test_replacing_with_the_same_changes_nothing(store: VectorStore) -> None:
+    store.replace(1, unit(5))
+    before = store.search(unit(2), 5)
+    store.replace(1, unit(5))
+    assert len(store) == 5
+    assert store.search(unit(2), 5) == before
+
+
+def test_deletes_files(store: VectorStore) -> None:
+    for file_id in (1, 2, 3):
+        store.replace(file_id, unit(4, seed=file_id))
+    store.search(unit(1), 3)
+    store.delete([1, 3, 99])
+    assert len(store) == 4
+    assert store.file_ids().tolist() == [2]
+    assert {n.file_id for n in store.search(unit(1), 12)[0]} == {2}
+    store.delete([])
+    store.delete([2])
+    assert len(store) == 0
+    assert store.search(unit(1), 3) == [[]]
+    store.replace(2, unit(1))
+    assert len(store.search(unit(1), 3)[0]) == 1
+
+
+@pytest.mark.parametrize("flushed", [False, True], ids=["not flushed", "flushed"])
+def test_searches_within_files(store: VectorStore, flushed: bool) -> None:
+    oracle = Oracle()
+    for file_id in range(24):
+        store.replace(file_id, unit(100, seed=file_id))
+        oracle.replace(file_id, unit(100, seed=file_id))
+    if flushed:
+        store.flush()
+    [query] = queries = unit(1, seed=1000)
+    for within in (set(), {17}, {999}, {3, 20, 999}, set(range(22)), set(range(5_000))):
+        [found] = store.search(queries, 70, within=within)
+        assert_ranked(found, oracle.search(query, 70, within))
+
+
+def test_a_large_file_goes_in_and_out_whole(store: VectorStore) -> None:
+    vectors = unit(5_000)
+    store.replace(1, vectors)
+    store.replace(2, vectors[:10])
+    assert len(store) == 5_010
+    np.testing.assert_allclose(store.vectors(1), vectors, atol=1e-6)
+    assert store.search(vectors[4_999:], 1)[0][0].segment == 4_999
+    store.replace(1, vectors[:3])
+    assert len(store) == 13
+
+
+# Milvus Lite in this process is the engine of the server too, so once over the wire is enough.
+@pytest.mark.parametrize("place", ["embedded", "server"], indirect=True)
+def test_counts_and_lists_beyond_one_page_of_results(place: Place) -> None:
+    # Milvus answers a query with at most 16,384 rows.
+    store = place.open(dim=2)
+    store.replace(1, unit(17_000, 2))
+    store.replace(2, unit(1, 2))
+    assert len(store) == 17_001
+    assert len(store.vectors(1)) == 17_000
+    assert store.file_ids().tolist() == [1, 2]
+    assert len(store.search(unit(1, 2), 17_001)[0]) == 17_001
+
+
+BAD = {
+    "NaN": np.full((1, DIM), np.nan, np.float32),
+    "infinite": np.full((1, DIM), np.inf, np.float32),
+    "zero": np.zeros((1, DIM), np.float32),
+    "not unit length": 2 * unit(1),
+    "of another dimension": unit(1, DIM + 1),
+    "flat": unit(1)[0],
+}
+
+
+def refuses(action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except StoreError as error:
+        return "vector" in str(error)
+    return False
+
+
+def test_refuses_vectors_that_cannot_be_compared(store: VectorStore) -> None:
+    store.replace(1, unit(2))
+    for kind, vectors in BAD.items():
+        assert refuses(lambda v=vectors: store.replace(1, v)), kind
+        assert refuses(lambda v=vectors: store.search(v, 1)), kind
+    np.testing.assert_allclose(store.vectors(1), unit(2), atol=1e-6)
+
+
+def test_refuses_to_find_none(store: VectorStore) -> None:
+    with pytest.raises(StoreError, match="at least 1"):
+        store.search(unit(1), 0)
+
+
+def test_what_was_written_is_there_after_reopening(place: Place) -> None:
+    store = place.open(DIM)
+    store.replace(1, unit(5, seed=1))
+    store.flush()
+    store.replace(2, unit(5, seed=2))
+    before = store.search(unit(1), 10)
+    store.close()
+    again = place.open(DIM)
+    assert len(again) == 10
+    assert again.search(unit(1), 10) == before
+
+
+def test_a_collection_keeps_its_dimension(place: Place) -> None:
+    place.open(DIM).replace(1, unit(1))
+    with pytest.raises(StoreError, match=rf"dimension {DIM}, not {DIM + 1}"):
+        place.open(DIM + 1)
+
+
+def test_collections_do_not_mix(place: Place) -> None:
+    one, other = place.open(DIM, f"{place.collection} a-b"), place.open(DIM, f"{place.collection} a_b")
+    one.replace(1, unit(3))
+    assert (len(one), len(other)) == (3, 0)
+    one.close()
+    other.replace(1, unit(2))
+    assert len(other) == 2
+
+
+def test_a_killed_writer_leaves_what_it_wrote(place: Place) -> None:
+    place.open(DIM).close()
+    script = (
+        "import os, signal, numpy as np\n"
+        f"{place.source}"
+        f"store = opened({place.collection!r}, {DIM})\n"
+        f"store.replace(4, np.eye({DIM}, dtype=np.float32))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    store = place.open(DIM)
+    np.testing.assert_allclose(store.vectors(4), np.eye(DIM), atol=1e-6)
+    assert store.search(np.eye(DIM, dtype=np.float32)[3:4], 1)[0][0].segment == 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_agrees_with_plain_numpy_after_any_operations(place: Place, seed: int) -> None:
+    """All stores are held to one oracle, so they agree among themselves."""
+    rng = np.random.default_rng(seed)
+    pool = unit(12, seed=seed)  # drawn from again and again: equal vectors in many files
+    store, oracle = place.open(DIM), Oracle()
+    for step in range(40):
+        file_id = int(rng.integers(0, 12))
+        match rng.choice(["replace", "replace", "repeat", "delete", "flush", "reopen"]):
+            case "replace":
+                vectors = unit(int(rng.integers(0, 9)), seed=int(rng.integers(1 << 30)))
+                store.replace(file_id, vectors)
+                oracle.replace(file_id, vectors)
+            case "repeat":
+                vectors = pool[rng.integers(0, len(pool), 6)]
+                store.replace(file_id, vectors)
+                oracle.replace(file_id, vectors)
+            case "delete":
+                store.delete([file_id, file_id + 1])
+                oracle.files.pop(file_id, None)
+                oracle.files.pop(file_id + 1, None)
+            case "flush":
+                store.flush()
+            case _:
+                store.close()
+                store = place.open(DIM)
+        if step % 4 == 3:
+            queries = np.concatenate([pool[:1], unit(1, seed=step)])
+            within = set(rng.integers(0, 12, 4).tolist()) if rng.random() < 0.5 else None
+            k = int(rng.integers(1, 30))
+            for found, query in zip(store.search(queries, k, within=within), queries, strict=True):
+                assert_ranked(found, oracle.search(query, k, within))
+            assert len(store) == sum(map(len, oracle.files.values()))
+            assert store.file_ids().tolist() == sorted(oracle.files)

@@ -1,0 +1,53 @@
+"""Writes ``docs/cli.md`` from the command line itself; a test fails when the two differ.
+
+Run it after changing a verb: ``python -m tests.golden.make_cli_reference``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from echoic.cli import app
+
+TARGET = Path(__file__).parents[2] / "docs" / "cli.md"
+
+HEAD = """# The command line
+
+<!-- Written by tests/golden/make_cli_reference.py; change the help texts in src/echoic/cli instead. -->
+
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 some of the work failed, 2 wrong
+usage, 130 stopped by Ctrl-C. Paths in JSON are absolute, times are seconds.
+"""
+
+
+def reference() -> str:
+    """Spell out every verb with its arguments and options."""
+    group: Any = typer.main.get_command(app)
+    parts = [HEAD]
+    for name, command in group.commands.items():
+        parts.append(f"## echoic {name}\n\n{inspect.cleandoc(command.help)}\n")
+        rows = [_row(parameter) for parameter in command.params]
+        parts.append("| argument or option | |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _row(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        name = f"`{parameter.metavar}`"
+    else:
+        value = "" if parameter.is_flag else f" {parameter.metavar}"
+        name = ", ".join(f"`{word}{value}`" for word in parameter.opts)
+    text = parameter.help
+    if parameter.param_type_name == "option" and parameter.show_default and not parameter.is_flag:
+        default = parameter.default() if callable(parameter.default) else parameter.default
+        if default is not None:
+            text += f" [default: {default}]"
+    return f"| {name} | {text.replace('|', chr(92) + '|')} |"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference(), "utf-8")

@@ -1,0 +1,171 @@
+"""Tiny sounds, a library, and the command line as a person runs it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+from echoic import Library
+from echoic.audio.encode import write_audio
+from echoic.cli import app
+from echoic.workers import WorkerPool
+
+RATE = 8_000
+ENCODERS = ["spectral"]
+
+
+def write_clip(
+    path: Path, seed: int = 0, seconds: float = 0.6, *, tags: dict[str, str] | None = None
+) -> Path:
+    """Write a chord of three partials over faint noise, another for each seed."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    samples = rng.normal(0, 0.01, len(time))
+    for frequency in rng.uniform(100, 3_500, 3):
+        samples += 0.25 * np.sin(2 * np.pi * frequency * time)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(path, samples.astype(np.float32), RATE, tags=tags)
+    return path
+
+
+class CommandLine:
+    """``echoic`` in a process of its own, on a library of its own."""
+
+    def __init__(self, library: Path) -> None:
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ECHOIC_")}
+        self.environment |= {"ECHOIC_LIBRARY": str(library), "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+
+    def start(
+        self, *words: object, preexec_fn: Callable[[], None] | None = None, **options: object
+    ) -> subprocess.Popen:
+        """Start a verb and return at once; ``preexec_fn`` is called in the new process before it begins."""
+
+        def prepare() -> None:
+            # Started in the background by a shell, the tests ignore Ctrl-C, and what they start would too.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if preexec_fn:
+                preexec_fn()
+
+        command = [sys.executable, "-m", "echoic", *map(os.fspath, map(_as_word, words))]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen(command, env=self.environment, preexec_fn=prepare, **pipes)
+
+    def __call__(self, *words: object, code: int = 0, **options: object) -> subprocess.CompletedProcess:
+        """Run a verb to its end, which must have that exit code, and never a traceback."""
+        with self.start(*words, **options) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        out, err = os.fsdecode(stdout), os.fsdecode(stderr)
+        assert "Traceback" not in err, err
+        assert "Exception ignored" not in err, err
+        assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, code, out, err)
+
+
+class CommandsWithin(CommandLine):
+    """``echoic`` within this process: as far as words and output go the same, and much quicker."""
+
+    def __call__(self, *words: object, code: int = 0, cwd: Path = Path()) -> subprocess.CompletedProcess:
+        command = [os.fspath(_as_word(word)) for word in words]
+        with contextlib.chdir(cwd):
+            result = CliRunner().invoke(app, command, env=self.environment, prog_name="echoic")
+        assert isinstance(result.exception, SystemExit | None), result.exc_info
+        assert result.exit_code == code, f"exit code {result.exit_code}\n{result.output}"
+        return subprocess.CompletedProcess(command, code, result.stdout, result.stderr)
+
+
+def _as_word(word: object) -> object:
+    return word if isinstance(word, (str, bytes, os.PathLike)) else str(word)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder for audio files."""
+    path = tmp_path / "audio"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def library(tmp_path):
+    """A library that is not made yet."""
+    with Library(tmp_path / "library") as opened:
+        yield opened
+
+
+@pytest.fixture
+def echoic(tmp_path):
+    """The command line, on the library of the ``library`` fixture."""
+    return CommandLine(tmp_path / "library")
+
+
+@pytest.fixture(scope="session")
+def worker():
+    """One worker process for all tests: half a second saved in each."""
+    with WorkerPool(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def index(library, folder, worker):
+    """Index the folder with one worker and the quick encoder; the arguments are those of Library.index."""
+
+    def run(*paths, **options):
+        if library._pool is None:
+            library._pool = (1, worker)
+        return library.index(paths or [folder], **{"encoders": ENCODERS, "jobs": 1} | options)
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A second encoder: an ONNX model that gives the normalised mean over time of the spectrogram."""
+    n_mels = 16
+    nodes = [
+        helper.make_node("ReduceMean", ["log_mel", "time"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["mean", "offset"], ["level"]),
+        helper.make_node("LpNormalization", ["level"], ["embedding"], axis=1, p=2),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mean",
+        [helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", "frames", n_mels])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", n_mels])],
+        [
+            helper.make_tensor("time", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("offset", TensorProto.FLOAT, [1], [-101.0]),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path = tmp_path / "mean-level.onnx"
+    onnx.save(made, path)
+    card = {
+        "name": "mean-level",
+        "revision": "1",
+        "sample_rate": 8_000,
+        "window": 1.0,
+        "hop": 0.5,
+        "dim": n_mels,
+        "inputs": ["audio"],
+        "licence": "Apache-2.0",
+        "reference": "",
+        "description": "mean level of each band",
+        "front_end": {"n_fft": 512, "hop_length": 160, "n_mels": n_mels, "fmin": 50, "fmax": 4_000},
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    path.with_suffix(".json").write_text(json.dumps(card), "utf-8")
+    return path

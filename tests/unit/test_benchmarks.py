@@ -1,0 +1,113 @@
+"""The benchmarks run; what they print is the machine's affair."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as every
+from benchmarks import cold_start, indexing, retrieval, tables
+from echoic.audio.decode import read_audio
+from echoic.encoders.registry import load_encoder
+from echoic.library import Library
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_tables_are_aligned(capsys):
+    tables.print_table("Speed", ["part", "x"], [["decode", "585"], ["mel", "1267"]], "A note.")
+    assert capsys.readouterr().out == (
+        "Speed\n\n| part   |    x |\n| ------ | ---: |\n| decode |  585 |\n| mel    | 1267 |\n\nA note.\n\n"
+    )
+
+
+def test_a_goal_is_met_or_missed():
+    assert [tables.verdict(v, 2) for v in (1, 2, 3)] == ["MISSED", "met", "met"]
+    assert [tables.verdict(v, 2, at_most=True) for v in (1, 2, 3)] == ["met", "met", "MISSED"]
+
+
+def test_every_part_is_there():
+    assert all((ROOT / "benchmarks" / f"{part}.py").is_file() for part in every.PARTS)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    return indexing.write_recordings(tmp_path_factory.mktemp("recordings"), 0.2, 1)
+
+
+def test_parts_and_whole_have_a_cost(recordings, tmp_path):
+    corpus = indexing.copy_recordings(recordings, tmp_path / "corpus", 2)
+    parts = indexing.run_parts(corpus, ["spectral"])
+    assert set(parts) == {"decode to mono", "resample", "windows", "log-mel", "model spectral"}
+    assert all(cost.cpu > 0 and cost.wall > 0 for cost in parts.values())
+    whole = indexing.measure_indexing(corpus[0].parent, ["spectral"], 1)
+    assert whole.cpu > sum(cost.cpu for cost in parts.values()) / 2
+
+
+def test_a_joined_recording_is_as_long_as_its_parts(recordings, tmp_path):
+    long = tmp_path / "long.mp3"
+    indexing.join_recordings(recordings, long, 5)
+    samples, info = read_audio(long, 16_000)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(5 * 12, abs=0.5)
+    assert np.abs(samples).max() > 0.1
+
+
+def test_memory_is_that_of_parent_and_worker(recordings):
+    total, worker, wall = indexing.measure_memory(recordings[0], ["spectral"])
+    assert 20 < worker < total < 1000
+    assert wall > 0.1
+
+
+def test_the_library_of_cold_start_finds_its_known_file_and_is_sound(tmp_path):
+    known = tmp_path / "known.wav"
+    cold_start.write_query(known, "bells")
+    cold_start.fill_library(tmp_path / "library", "spectral", load_encoder("spectral").spec, 300, known)
+    with Library(tmp_path / "library") as library:
+        assert library.check() == []
+        hits = library.search(known, k=3)
+        assert library.search(known, k=1, include_query=True)[0].path == str(known)
+    assert [hit.path != str(known) for hit in hits] == [True] * 3
+
+
+def row(path, dataset, split, label, speaker=""):
+    return {"path": path, "dataset": dataset, "split": split, "label": label, "speaker": speaker}
+
+
+def test_retrieval_tasks_ask_with_what_was_held_out_and_leave_out_the_source():
+    rows = [
+        row("esc50/4-11-A-0.opus", "esc50", "fold4", "dog"),
+        row("esc50/4-11-B-0.opus", "esc50", "fold4", "dog"),
+        row("esc50/4-12-A-0.opus", "esc50", "fold4", "dog"),
+        row("esc50/1-13-A-0.opus", "esc50", "fold1", "dog"),
+        row("instruments/banjo/banjo_A5_long_piano.opus", "instruments", "", "banjo"),
+        row("instruments/banjo/banjo_Fs3_long_piano.opus", "instruments", "", "banjo"),
+        row("words/go/1.opus", "words_arabic", "train", "go", "ar01"),
+    ]
+    across, within, notes = retrieval.make_tasks(rows)
+    assert [len(across.queries), len(across.collection)] == [3, 1]
+    assert [within.source(query) for query in within.queries] == ["11", "11", "12"]
+    assert [notes.source(query) for query in notes.queries] == ["banjo A5"]
+
+
+def test_retrieval_measures_what_is_there():
+    rows = [row(f"esc50/4-{i}-A-0.opus", "esc50", "fold4", "dog" if i < 3 else "cat") for i in range(6)]
+    vectors = {r["path"]: np.eye(2, dtype=np.float32)[int(r["label"] == "dog")] for r in rows}
+    (task,) = retrieval.make_tasks(rows)
+    # Two others of its label are there: both come first, and lose the vote of five to the three strangers.
+    assert retrieval.measure(task, vectors) == [
+        "6",
+        "0.000 (0.000 to 0.000)",
+        "1.000 (1.000 to 1.000)",
+        "1.000 (1.000 to 1.000)",
+    ]
+
+
+def test_absent_audio_is_one_clear_sentence(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.retrieval", "--data", str(tmp_path / "gone")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "--data DIR or $ECHOIC_DATA" in done.stderr
