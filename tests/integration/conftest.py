@@ -24,6 +24,10 @@ from echoic.workers import WorkerPool
 RATE = 8_000
 ENCODERS = ["spectral"]
 
+# How a command ends that Ctrl-C stopped. Where the signal comes while a library runs exec() on a text, as
+# dataclasses and torch do, CPython remembers it and ends by the signal itself; to a shell both are 130.
+STOPPED = (130, -signal.SIGINT)
+
 
 def write_clip(
     path: Path, seed: int = 0, seconds: float = 0.6, *, tags: dict[str, str] | None = None

@@ -104,7 +104,8 @@ def write_audio(
     # A file object, as ffmpeg reads names with colons or percent signs in its own way.
     with path.open("wb") as file:
         try:
-            with av.open(file, "w", format=chosen.container) as container:
+            # Bit-exact: the same sound is the same file. Ogg would number its streams at random.
+            with av.open(file, "w", format=chosen.container, options={"fflags": "+bitexact"}) as container:
                 container.metadata.update(tags or {})
                 stream = container.add_stream(codec or chosen.codec, rate=rate_out)
                 assert isinstance(stream, av.AudioStream)

@@ -10,6 +10,7 @@ import pytest
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.errors import UsageError
+from tests.conftest import CLIP_RATE, CLIP_SECONDS, CLIP_SUFFIXES
 from tests.media import sound
 
 
@@ -17,6 +18,13 @@ def test_a_wav_of_floats_is_exact(tmp_path: Path) -> None:
     samples = (3 * sound(1.0, 16_000))[:, 0]
     write_audio(tmp_path / "a.wav", samples, 16_000, codec="pcm_f32le")
     np.testing.assert_array_equal(read_audio(tmp_path / "a.wav", 16_000)[0], samples)
+
+
+@pytest.mark.parametrize("suffix", CLIP_SUFFIXES)
+def test_the_same_sound_is_the_same_file(tmp_path: Path, clips: dict[str, Path], suffix: str) -> None:
+    again = tmp_path / f"again{suffix}"
+    write_audio(again, sound(CLIP_SECONDS, CLIP_RATE, 2), CLIP_RATE)
+    assert again.read_bytes() == clips[suffix].read_bytes()
 
 
 def test_16_bits_round_and_clip(tmp_path: Path) -> None:
