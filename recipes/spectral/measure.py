@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,9 @@ def main() -> None:
     options = parser.parse_args()
     with options.manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    labels = [row["label"] for row in rows]
+    n_clips_of = Counter(row["label"] for row in rows)
     # A class's weight is that of all its clips together.
-    share = np.array([float(row["weight"]) / labels.count(row["label"]) for row in rows])
+    share = np.array([float(row["weight"]) / n_clips_of[row["label"]] for row in rows])
     n_clips = min(options.clips, len(rows))
     drawn = np.random.default_rng(options.seed).choice(
         len(rows), n_clips, replace=False, p=share / share.sum()

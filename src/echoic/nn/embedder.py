@@ -8,6 +8,8 @@ exported graph. Nothing looks at other windows of the batch, but for batch norma
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
@@ -97,7 +99,7 @@ def mean_plus_max(x: Tensor, weights: Tensor) -> Tensor:
     return x.sum(2) / weights.sum(2) + x.amax(dim=2)
 
 
-class Embedder(nn.Module):
+class Embedder(nn.Module, ABC):
     """Base of the networks: log-mel windows in, unit vectors out.
 
     A network says how a normalized spectrogram becomes one row of features (:meth:`pooled_features`) and
@@ -134,6 +136,7 @@ class Embedder(nn.Module):
         """Put around windows, (n, frames, n_mels) in relative dB, the silence a network wants there."""
         return level
 
+    @abstractmethod
     def pooled_features(self, x: Tensor, activity: Tensor) -> Tensor:
         """Describe whole windows.
 
@@ -148,7 +151,6 @@ class Embedder(nn.Module):
         -------
         Tensor of float32, shape (n, n_features)
         """
-        raise NotImplementedError
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Embed windows.
