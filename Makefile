@@ -19,13 +19,13 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Prints the tables behind every claim about speed; QUICK=1 for a smaller run.
+# Prints the tables behind every claim about speed, the main figures also into README; QUICK=1 for a smaller run.
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--readme)
 
-# Retrieval figures on real audio: $ECHOIC_DATA, or ../shared/data.
+# Retrieval figures on real audio, $ECHOIC_DATA or ../shared/data, also into README.
 evaluate: $(VENV)/.test
-	$(BIN)/python -m benchmarks.retrieval
+	$(BIN)/python -m benchmarks.retrieval --readme
 
 clean:
 	rm -rf $(VENV) build dist

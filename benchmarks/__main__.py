@@ -19,12 +19,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="smaller inputs: minutes instead of a quarter hour"
     )
+    parser.add_argument("--readme", action="store_true", help="write the main figures into README.md")
     options = parser.parse_args(arguments)
     print(machine())
+    passed_on = [f"--{name}" for name in ("quick", "readme") if getattr(options, name)]
     failed = []
     for part in PARTS:
         print(f"\n# {part}\n", flush=True)
-        command = [sys.executable, "-m", f"benchmarks.{part}", *(["--quick"] if options.quick else [])]
+        command = [sys.executable, "-m", f"benchmarks.{part}", *passed_on]
         if subprocess.run(command, check=False).returncode != 0:
             failed.append(part)
     if failed:

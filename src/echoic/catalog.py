@@ -15,6 +15,7 @@ import json
 import os
 import sqlite3
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -29,7 +30,7 @@ from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
 
 __all__ = ["Catalog", "unusable"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FILE_NAME = "library.sqlite"
 
 _SCHEMA = """
@@ -59,6 +60,7 @@ CREATE TABLE segments (
     encoder_id INTEGER NOT NULL REFERENCES encoders ON DELETE CASCADE,
     starts        BLOB NOT NULL,                    -- float64, seconds
     ends          BLOB NOT NULL,
+    checksum      INTEGER NOT NULL,                 -- CRC-32: SQLite notices no flipped bit in a blob
     PRIMARY KEY (file_id, encoder_id)
 );
 CREATE INDEX segments_of_encoder ON segments (encoder_id, file_id);
@@ -121,7 +123,7 @@ class Catalog:
         elif version != SCHEMA_VERSION:
             raise LibraryError(
                 f"the library {self.folder} has format {version}, this Echoic reads {SCHEMA_VERSION}: "
-                "install the newer Echoic that made it"
+                + ("install the newer Echoic that made it" if version > SCHEMA_VERSION else "index anew")
             )
         # A power cut may lose the last files, which are then indexed again; it never harms the database.
         execute("PRAGMA synchronous = NORMAL")
@@ -388,27 +390,50 @@ class Catalog:
                 (name or "tag", value, *values),
             )
 
+    def untag_files(self, under: Path, tags: Sequence[str]) -> None:
+        """Take tags away from the files at or under a path: ``VALUE`` under any name, or ``NAME=VALUE``."""
+        condition, values = _under(under)
+        for tag in tags:
+            name, value = _split_tag(tag)
+            self.connection.execute(
+                "DELETE FROM tags WHERE (name = ? OR ? = '') AND value = ? COLLATE NOCASE"
+                f" AND file_id IN (SELECT id FROM files WHERE {condition})",
+                (name, name, value, *values),
+            )
+
     # Segments
 
     def put_segments(
         self, file_id: int, key: str, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
     ) -> None:
         """Write the spans of a file's segments in a collection."""
+        blobs = starts.tobytes(), ends.tobytes()
         self.connection.execute(
-            "INSERT OR REPLACE INTO segments SELECT ?, id, ?, ? FROM encoders WHERE key = ?",
-            (file_id, starts.tobytes(), ends.tobytes(), key),
+            "INSERT OR REPLACE INTO segments SELECT ?, id, ?, ?, ? FROM encoders WHERE key = ?",
+            (file_id, *blobs, zlib.crc32(b"".join(blobs)), key),
         )
 
     def spans(self, file_id: int, key: str) -> npt.NDArray[np.float64]:
-        """Return the (start, end) seconds of a file's segments, shape (segments, 2); no rows if none."""
+        """Return the (start, end) seconds of a file's segments, shape (segments, 2); no rows if none.
+
+        Raises
+        ------
+        LibraryError
+            If they are not what was written.
+        """
         row = self.connection.execute(
-            "SELECT starts, ends FROM segments JOIN encoders ON encoder_id = encoders.id"
+            "SELECT starts, ends, segments.checksum FROM segments JOIN encoders ON encoder_id = encoders.id"
             " WHERE file_id = ? AND key = ?",
             (file_id, key),
         ).fetchone()
         if row is None:
             return np.empty((0, 2))
-        return np.stack([np.frombuffer(blob, np.float64) for blob in row], axis=1)
+        *blobs, checksum = row
+        if zlib.crc32(b"".join(blobs)) != checksum:
+            raise LibraryError(
+                f"the times of file {file_id} in {key} are damaged; echoic doctor says which file that is"
+            )
+        return np.stack([np.frombuffer(blob, np.float64) for blob in blobs], axis=1)
 
     def file_ids(self, key: str) -> set[int]:
         """Return the ids of the files that have segments in a collection."""

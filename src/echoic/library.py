@@ -233,6 +233,41 @@ class Library:
         return len(ids)
 
     @_explained
+    def tag(self, paths: Sequence[StrPath], *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+        """Give tags to indexed files, or all indexed files under folders, and take tags away.
+
+        Parameters
+        ----------
+        paths : sequence of path
+            Files and folders.
+        add, remove : sequence of str
+            ``VALUE`` or ``NAME=VALUE``; removed is what is there under any name if none is said. A tag read
+            from the file itself comes back when the file changes.
+
+        Returns
+        -------
+        int
+            How many files are at or under ``paths``.
+
+        Raises
+        ------
+        UsageError
+            If there is nothing to add or remove, or a tag is empty.
+        LibraryBusyError
+            If another process is writing to the library.
+        """
+        if not (add or remove):
+            raise UsageError("say which tags to add or to remove")
+        if not all(tag.rpartition("=")[2].strip() for tag in (*add, *remove)):
+            raise UsageError("a tag is VALUE or NAME=VALUE, and neither is empty")
+        catalog, _ = self._open()
+        with catalog.writing(), catalog.transaction():
+            for path in paths:
+                catalog.untag_files(Path(path), remove)
+                catalog.tag_files(Path(path), add)
+            return len({record.id for path in paths for record in catalog.files(Path(path))})
+
+    @_explained
     def remove_encoder(self, encoder: str) -> None:
         """Forget an encoder, by name or path, with all vectors that it made; it need not be installed.
 

@@ -393,6 +393,17 @@ def test_doctor_finds_nothing_wrong(made, home):
     assert {row["state"] for row in rows(made("doctor", "--json"))} <= {"ok", "missing"}
 
 
+def test_tag_marks_files_to_search_among(made, home):
+    audio = home / "audio"
+    assert (
+        "1 file tagged anew" in made("tag", audio / "0.flac", "--add", "mood=dark", "--remove", "mine").stdout
+    )
+    assert len(rows(made("search", audio / "1.flac", "--json", "--tag", "dark"))) == 1
+    made("tag", audio / "0.flac", "--remove", "mood=dark", "--add", "mine")
+    assert "none of these" in made("tag", audio / "absent.wav", "--add", "x", code=1).stderr
+    assert "which tags" in made("tag", audio / "0.flac", code=2).stderr
+
+
 def test_doctor_without_a_library(within, tmp_path):
     assert "not made yet" in within("doctor").stdout
     assert not (tmp_path / "library").exists()

@@ -495,3 +495,21 @@ def test_another_program_s_database_is_refused(tmp_path, three):
 def test_a_library_where_nothing_can_be_written_is_refused(three):
     with pytest.raises(LibraryError, match="/proc/library cannot be used"):
         Library("/proc/library").index(three, encoders=ENCODERS)
+
+
+def test_tags_are_given_and_taken_away(library, index, three, folder):
+    index(tags=["mine"])
+    assert library.tag([three[0]], add=["mood=dark", "night"], remove=["MINE"]) == 1
+    assert record_of(library, three[0]).tags == {"mood": "dark", "tag": "night"}
+    assert record_of(library, three[1]).tags == {"tag": "mine"}
+    assert [hit.path for hit in library.search(three[1], tags=["night"])] == [str(three[0])]
+    assert library.tag([folder], remove=["mood=dark"]) == 3
+    assert "mood" not in record_of(library, three[0]).tags
+    assert library.tag([folder / "elsewhere"], add=["x"]) == 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"add": [""]}, {"remove": ["mood="]}])
+def test_tags_that_say_nothing_are_refused(library, index, three, changes):
+    index()
+    with pytest.raises(UsageError):
+        library.tag([three[0]], **changes)

@@ -23,6 +23,17 @@ def test_tables_are_aligned(capsys):
     )
 
 
+def test_a_table_takes_the_place_of_the_one_before(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("Speed:\n\n<!-- speed -->\nold\n<!-- /speed -->\n\nEnd.\n")
+    for _ in range(2):
+        tables.write_table("speed", ["part", "x"], [["decode", "585"]], readme)
+    table = "| part   |   x |\n| ------ | --: |\n| decode | 585 |"
+    assert readme.read_text() == f"Speed:\n\n<!-- speed -->\n{table}\n<!-- /speed -->\n\nEnd.\n"
+    with pytest.raises(ValueError, match="no one place"):
+        tables.write_table("size", ["part", "x"], [], readme)
+
+
 def test_a_goal_is_met_or_missed():
     assert [tables.verdict(v, 2) for v in (1, 2, 3)] == ["MISSED", "met", "met"]
     assert [tables.verdict(v, 2, at_most=True) for v in (1, 2, 3)] == ["met", "met", "MISSED"]
@@ -72,22 +83,24 @@ def test_the_library_of_cold_start_finds_its_known_file_and_is_sound(tmp_path):
     assert [hit.path != str(known) for hit in hits] == [True] * 3
 
 
-def row(path, dataset, split, label, speaker=""):
-    return {"path": path, "dataset": dataset, "split": split, "label": label, "speaker": speaker}
+def row(path, dataset, split, label, speaker="", licence=retrieval.FREE):
+    names = ("path", "dataset", "split", "label", "speaker", "licence")
+    return dict(zip(names, (path, dataset, split, label, speaker, licence), strict=True))
 
 
 def test_retrieval_tasks_ask_with_what_was_held_out_and_leave_out_the_source():
     rows = [
         row("esc50/4-11-A-0.opus", "esc50", "fold4", "dog"),
         row("esc50/4-11-B-0.opus", "esc50", "fold4", "dog"),
-        row("esc50/4-12-A-0.opus", "esc50", "fold4", "dog"),
+        row("esc50/4-12-A-0.opus", "esc50", "fold4", "dog", licence="CC-BY-NC"),
         row("esc50/1-13-A-0.opus", "esc50", "fold1", "dog"),
         row("instruments/banjo/banjo_A5_long_piano.opus", "instruments", "", "banjo"),
         row("instruments/banjo/banjo_Fs3_long_piano.opus", "instruments", "", "banjo"),
         row("words/go/1.opus", "words_arabic", "train", "go", "ar01"),
     ]
-    across, within, notes = retrieval.make_tasks(rows)
+    across, free, within, notes = retrieval.make_tasks(rows)
     assert [len(across.queries), len(across.collection)] == [3, 1]
+    assert [len(free.queries), len(free.collection)] == [1, 3]
     assert [within.source(query) for query in within.queries] == ["11", "11", "12"]
     assert [notes.source(query) for query in notes.queries] == ["banjo A5"]
 

@@ -27,6 +27,7 @@ from echoic.cli import (
     remove,
     search,
     status,
+    tag,
     train,
 )
 from echoic.cli.output import complain, say
@@ -82,7 +83,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, embed, status, list_, remove, encoders),
+    *(index, search, embed, status, list_, tag, remove, encoders),
     *(train, export, evaluate, cache),
     *(doctor, demo),
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ _SCHEMA = (
         file_id INTEGER NOT NULL,
         generation INTEGER NOT NULL,
         n_segments INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,  -- CRC-32 of data: SQLite notices no flipped bit in it
         data BLOB NOT NULL,
         PRIMARY KEY (collection, file_id)
     )""",
@@ -158,18 +160,19 @@ class EmbeddedStore:
             self.delete([file_id])
             return
         with self._writing() as generation:
+            data = array.astype("<f4", copy=False).data
             self._connection.execute(
-                "INSERT INTO vectors (collection, file_id, generation, n_segments, data)"
-                " VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO vectors (collection, file_id, generation, n_segments, checksum, data)"
+                " VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (collection, file_id) DO UPDATE SET generation = excluded.generation,"
-                " n_segments = excluded.n_segments, data = excluded.data",
-                (self._id, int(file_id), generation, len(array), array.astype("<f4", copy=False).data),
+                " n_segments = excluded.n_segments, checksum = excluded.checksum, data = excluded.data",
+                (self._id, int(file_id), generation, len(array), zlib.crc32(data), data),
             )
 
     def delete(self, file_ids: Sequence[int]) -> None:
         with self._writing() as generation:
             self._connection.executemany(
-                "UPDATE vectors SET generation = ?, n_segments = 0, data = x''"
+                "UPDATE vectors SET generation = ?, n_segments = 0, checksum = 0, data = x''"
                 " WHERE collection = ? AND file_id = ? AND n_segments > 0",
                 [(generation, self._id, int(i)) for i in file_ids],
             )
@@ -219,7 +222,7 @@ class EmbeddedStore:
 
     def vectors(self, file_id: int) -> Float32:
         row = self._connection.execute(
-            "SELECT file_id, n_segments, data FROM vectors WHERE collection = ? AND file_id = ?",
+            "SELECT file_id, n_segments, checksum, data FROM vectors WHERE collection = ? AND file_id = ?",
             (self._id, int(file_id)),
         ).fetchone()
         return np.empty((0, self.dim), np.float32) if row is None else self._decoded(*row).copy()
@@ -319,12 +322,12 @@ class EmbeddedStore:
         """Add the files that changed after generation ``since`` to those known to have."""
         generation = self._generation()  # first: a write after it is read again, none is missed
         files = dict(known)
-        for file_id, n_segments, data, at in self._connection.execute(
-            "SELECT file_id, n_segments, data, generation FROM vectors"
+        for at, file_id, n_segments, checksum, data in self._connection.execute(
+            "SELECT generation, file_id, n_segments, checksum, data FROM vectors"
             " WHERE collection = ? AND generation > ?",
             (self._id, since),
         ):
-            files[file_id] = self._decoded(file_id, n_segments, data)
+            files[file_id] = self._decoded(file_id, n_segments, checksum, data)
             generation = max(generation, at)
         files = dict(sorted(files.items()))
         matrix = np.concatenate([np.empty((0, self.dim), np.float32), *files.values()])
@@ -360,17 +363,17 @@ class EmbeddedStore:
     def _all_vectors(self) -> Iterator[Float32]:
         """Read the vectors of one file after the other, in the order of :meth:`_counts`."""
         for row in self._connection.execute(
-            "SELECT file_id, n_segments, data FROM vectors"
+            "SELECT file_id, n_segments, checksum, data FROM vectors"
             " WHERE collection = ? AND n_segments > 0 ORDER BY file_id",
             (self._id,),
         ):
             yield self._decoded(*row)
 
-    def _decoded(self, file_id: int, n_segments: int, data: bytes) -> Float32:
-        if len(data) != 4 * n_segments * self.dim:
+    def _decoded(self, file_id: int, n_segments: int, checksum: int, data: bytes) -> Float32:
+        if len(data) != 4 * n_segments * self.dim or zlib.crc32(data) != checksum:
             raise StoreError(
                 f"the vectors of file {file_id} in collection {self.collection} are damaged;"
-                " index the file again"
+                " echoic doctor says which file that is"
             )
         return np.frombuffer(data, "<f4").reshape(n_segments, self.dim).astype(np.float32, copy=False)
 

@@ -154,10 +154,16 @@ def test_works_with_a_connection_that_gives_named_rows(opened: Opener) -> None:
     assert store.file_ids().tolist() == [1, 2]
 
 
-def test_damaged_vectors_are_told(opened: Opener) -> None:
+@pytest.mark.parametrize("damage", ["cut", "one bit"])
+def test_damaged_vectors_are_told(opened: Opener, damage: str) -> None:
     store = opened()
     store.replace(5, unit(3))
-    connection_of(store).execute("UPDATE vectors SET data = x'0000'")
+    write = connection_of(store).execute
+    if damage == "cut":
+        write("UPDATE vectors SET data = x'0000'")
+    else:
+        [(data,)] = write("SELECT data FROM vectors").fetchall()
+        write("UPDATE vectors SET data = ?", (bytes([data[0] ^ 1]) + data[1:],))
     for read in (lambda: store.vectors(5), lambda: store.search(unit(1), 1), store.flush):
         with pytest.raises(StoreError, match="file 5 in collection a@1 are damaged"):
             read()

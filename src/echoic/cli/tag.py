@@ -1,0 +1,38 @@
+"""``echoic tag``: mark files, to search among the marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from echoic.cli.options import LibraryFolder, expand_path
+from echoic.cli.output import complain, counted, say
+
+
+def run(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", parser=expand_path, help="Indexed files, and folders.")
+    ],
+    add: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T", help="Give this tag: VALUE, or NAME=VALUE; may be repeated."),
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="T", help="Take this tag away; may be repeated.")
+    ] = None,
+    library: LibraryFolder = None,
+) -> None:
+    """Give tags to indexed files, or take them away.
+
+    What is tagged is found by: echoic search FILE --tag T, and shown by: echoic list --json.
+    """
+    from echoic.library import Library
+
+    with Library(library) as lib:
+        count = lib.tag(paths, add=add or (), remove=remove or ())
+    if not count:
+        complain("none of these is in the library; see: echoic list")
+        raise typer.Exit(1)
+    say(f"{counted(count, 'file')} tagged anew")
