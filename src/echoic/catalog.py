@@ -450,6 +450,10 @@ def _encoded(path: Path) -> bytes:
 
 def unusable(folder: Path, error: OSError | sqlite3.Error) -> LibraryError:
     """Make the error that tells a person what the system or SQLite said about a library."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return LibraryError(
+            f"the disk of the library {folder} is full; nothing is lost: make room, and run the command again"
+        )
     reason = error.strerror if isinstance(error, OSError) else error
     return LibraryError(
         f"the library {folder} cannot be used ({reason}); "
