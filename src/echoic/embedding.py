@@ -6,7 +6,7 @@ its spectrogram computed once for each front end, however many encoders share th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from echoic.audio.decode import Resampler, open_audio, read_audio
 from echoic.audio.spectrogram import LogMel
-from echoic.audio.windows import Windower, cut
+from echoic.audio.windows import Windower, Windows, cut
 from echoic.encoders.base import Encoder, MelEncoder, check_vectors
 from echoic.errors import EchoicError, EncoderError
 from echoic.types import AudioInfo, Float32, Segments
 
-__all__ = ["embed_file", "embed_part"]
+__all__ = ["embed_densely", "embed_file", "embed_part"]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
@@ -69,8 +69,12 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
     return info, segments
 
 
-def embed_part(path: Path, encoder: Encoder, start: float | None, end: float | None) -> Segments:
+def embed_part(
+    path: Path, encoder: Encoder, start: float | None, end: float | None, *, hop: float | None = None
+) -> Segments:
     """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
+
+    Its windows are ``hop`` seconds apart, by default as far as those of a whole file.
 
     Raises
     ------
@@ -80,8 +84,31 @@ def embed_part(path: Path, encoder: Encoder, start: float | None, end: float | N
     spec = encoder.spec
     offset = start or 0.0
     samples, _ = read_audio(path, spec.sample_rate, start=offset, end=end)
-    windows, starts, ends = cut(samples, spec.window_samples, spec.hop_samples, spec.sample_rate)
+    hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
+    windows, starts, ends = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
     return Segments(starts + offset, ends + offset, _encoded(encoder, windows, {}))
+
+
+def embed_densely(path: Path, encoder: Encoder, hop: float) -> Iterator[Segments]:
+    """Encode a file with its windows ``hop`` seconds apart, a few at a time as it is read.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded at all.
+    """
+    spec = encoder.spec
+    windower = Windower(spec.window_samples, round(hop * spec.sample_rate), spec.sample_rate)
+
+    def encoded(windows: Windows) -> Segments:
+        return Segments(windows.starts, windows.ends, _encoded(encoder, windows.samples, {}))
+
+    with open_audio(path) as stream:
+        resampler = Resampler(stream.sample_rate, spec.sample_rate)
+        for block in stream.blocks():
+            yield encoded(windower.push(resampler.push(block)))
+    yield encoded(windower.push(resampler.finish()))
+    yield encoded(windower.finish())
 
 
 def _encoded(encoder: Encoder, windows: Float32, spectrograms: dict[LogMel, Float32]) -> Float32:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from echoic.catalog import Catalog, unusable
 from echoic.encoders.base import mean_vector
-from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+from echoic.encoders.registry import DEFAULT_ENCODERS, IDENTIFIES, load_encoder
 from echoic.errors import LibraryError, UsageError, quoted
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
-from echoic.types import EncoderSpec, FileRecord, Hit, IndexReport, Progress, Segments, Status
+from echoic.types import EncoderSpec, FileRecord, Hit, IndexReport, Match, Progress, Segments, Status
 
 if TYPE_CHECKING:
     from echoic.workers import WorkerPool
@@ -345,14 +345,7 @@ class Library:
             raise UsageError("start and end choose a part of a query file, and there is none")
         if k < 1:
             raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
-        if start is not None and not 0 <= start < math.inf:
-            raise UsageError(f"start must be a time in seconds from 0 on, and is {start:g}")
-        if end is not None and not math.isfinite(end):
-            raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
-        if end is not None and end <= (start or 0):
-            raise UsageError(
-                f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start"
-            )
+        _check_part(start, end)
         catalog, spaces = self._open()
         source, spec = spaces.chosen(encoder)
 
@@ -386,6 +379,84 @@ class Library:
                 begin, finish = spans[segment]
                 hits.append(Hit(len(hits) + 1, paths[file_id], float(begin), float(finish), score, spec.name))
         return hits
+
+    @_explained
+    def identify(
+        self,
+        query: StrPath,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        min_score: float | None = None,
+    ) -> list[Match]:
+        """Tell which recordings of the library are heard in a file, and where; none if it is none of them.
+
+        Noise, rooms, telephones, codecs and changes of speed or tempo up to 10 % are seen through. The file
+        may be of any length, and several recordings may be heard in it.
+
+        Parameters
+        ----------
+        query : path
+            An audio file. If it is in the library itself, it is found in itself.
+        start, end : float, optional
+            Seconds: listen to this part of it only.
+        min_score : float, optional
+            Probability from which on a match is told; by default one that unknown recordings rarely reach.
+
+        Returns
+        -------
+        list of Match
+            In order of time.
+
+        Raises
+        ------
+        LibraryError
+            If there is no library.
+        UnknownEncoderError
+            If the library was made without ``fingerprint``.
+        AudioError
+            If the query cannot be read.
+        UsageError
+            If a number makes no sense.
+        """
+        _check_part(start, end)
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
+        catalog, spaces = self._open()
+        source, spec = spaces.chosen(IDENTIFIES)
+        from echoic.embedding import embed_densely, embed_part
+        from echoic.fingerprint.decision import Decision
+        from echoic.fingerprint.identification import QUERY_HOP, identify
+
+        encoder, place = spaces.encoder(source, spec), Path(query)
+        if start is None and end is None:
+            segments = embed_densely(place, encoder, QUERY_HOP)
+        else:
+            segments = iter([embed_part(place, encoder, start, end, hop=QUERY_HOP)])
+        found = identify(
+            segments,
+            spaces.store(spec),
+            spec,
+            lambda file_id: catalog.spans(file_id, spec.key)[:, 0],
+            Decision.load(spec),
+            least=min_score,
+        )
+        heard = sorted(found, key=lambda h: (h.query_start, -h.score))
+        paths = catalog.paths([h.file_id for h in heard])
+        return [
+            Match(
+                os.fspath(query),
+                paths[h.file_id],
+                h.query_start,
+                h.query_end,
+                h.start,
+                h.end,
+                h.score,
+                h.tempo,
+            )
+            for h in heard
+            if h.file_id in paths  # gone since its vectors were read
+        ]
 
     def embed(
         self,
@@ -515,6 +586,16 @@ class Library:
         if not len(vectors) or len(vectors) != len(spans):
             return None
         return Segments(spans[:, 0], spans[:, 1], vectors)
+
+
+def _check_part(start: float | None, end: float | None) -> None:
+    """Refuse a part of a query that is none."""
+    if start is not None and not 0 <= start < math.inf:
+        raise UsageError(f"start must be a time in seconds from 0 on, and is {start:g}")
+    if end is not None and not math.isfinite(end):
+        raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
 
 
 def _size_on_disk(folder: Path) -> int:

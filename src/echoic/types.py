@@ -20,6 +20,7 @@ __all__ = [
     "Float32",
     "Hit",
     "IndexReport",
+    "Match",
     "Neighbor",
     "Progress",
     "Segments",
@@ -160,6 +161,36 @@ class Hit:
     end: float
     score: float
     encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A known recording that is heard in a query.
+
+    Parameters
+    ----------
+    query : str
+        The file that was asked about, as it was named.
+    path : str
+        Absolute path of the recording.
+    query_start, query_end : float
+        Where in the query it is heard, in seconds.
+    start, end : float
+        What part of the recording that is, in seconds.
+    score : float
+        Probability, 0 … 1, that it is this recording.
+    tempo : float
+        1.04: the query plays it 4 % fast.
+    """
+
+    query: str
+    path: str
+    query_start: float
+    query_end: float
+    start: float
+    end: float
+    score: float
+    tempo: float
 
 
 @dataclass(frozen=True, slots=True)

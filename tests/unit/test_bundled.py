@@ -32,7 +32,7 @@ FORBIDDEN_IN_LICENCES = ("NC", "ND", "Sampling", "see repo", "unknown")
 
 
 def test_there_is_a_bundled_model():
-    assert "sound" in {path.stem for path in CARDS}
+    assert {"sound", "fingerprint"} <= {path.stem for path in CARDS}
 
 
 @pytest.fixture(params=CARDS, ids=lambda path: path.stem)
@@ -75,7 +75,7 @@ def test_card_is_complete(path, card):
     kinds = {key: type(card.get(key)) for key in REQUIRED}
     assert kinds == REQUIRED
     assert card["name"] == path.stem
-    assert set(card["front_end"]) == {"n_fft", "hop_length", "n_mels", "fmin", "fmax"}
+    assert set(card["front_end"]) - {"mel_scale"} == {"n_fft", "hop_length", "n_mels", "fmin", "fmax"}
     assert {"data", "licences", "seed", "command", "minutes", "hardware"} <= set(card["training"])
     assert 0 < card["hop"] <= card["window"]
 
@@ -120,7 +120,7 @@ def test_gain_does_not_matter(session, log_mel):
 
 def test_tells_a_chirp_from_noise_and_from_a_click(session, log_mel):
     vectors = embed(session, log_mel)[:3]
-    assert (vectors @ vectors.T)[np.triu_indices(3, 1)].max() < 0.9
+    assert (vectors @ vectors.T)[np.triu_indices(3, 1)].max() < 0.95
 
 
 def test_an_empty_batch_gives_no_vectors(session, log_mel, card):

@@ -30,6 +30,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "Library",
         "LibraryBusyError",
         "LibraryError",
+        "Match",
         "MissingDependencyError",
         "NotAudioError",
         "Progress",

@@ -22,6 +22,7 @@ from echoic.cli import (
     encoders,
     evaluate,
     export,
+    identify,
     index,
     list_,
     remove,
@@ -83,7 +84,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, embed, status, list_, tag, remove, encoders),
+    *(index, search, identify, embed, status, list_, tag, remove, encoders),
     *(train, export, evaluate, cache),
     *(doctor, demo),
 )

@@ -20,12 +20,15 @@ from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageE
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["DEFAULT_ENCODERS", "Entry", "Registry", "available", "load_encoder"]
+__all__ = ["DEFAULT_ENCODERS", "IDENTIFIES", "Entry", "Registry", "available", "load_encoder"]
 
 ENTRY_POINT_GROUP = "echoic.encoders"
 
 #: What a new library starts with; the first is the one that searches by sound use.
-DEFAULT_ENCODERS = ("sound", "spectral")
+DEFAULT_ENCODERS = ("sound", "fingerprint", "spectral")
+
+#: The one that recordings are identified by.
+IDENTIFIES = "fingerprint"
 
 
 @dataclass(frozen=True, slots=True)

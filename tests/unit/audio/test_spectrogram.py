@@ -17,6 +17,7 @@ SETTINGS = [
     LogMel(sample_rate=8_000, n_fft=1024, hop_length=256, n_mels=256, fmin=300, fmax=4_000),
     LogMel(sample_rate=32_000, n_fft=1000, hop_length=333, n_mels=128, fmin=20, fmax=14_000),
     LogMel(sample_rate=48_000, n_fft=2048, hop_length=480, n_mels=64, fmin=0, fmax=24_000),
+    LogMel(8_000, n_fft=1024, hop_length=256, n_mels=128, fmin=160, fmax=3_900, mel_scale="htk"),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore:Empty filters detected:UserWarning")
 
@@ -32,6 +33,7 @@ def by_librosa(log_mel: LogMel, samples: Float32) -> Float32:
         n_mels=log_mel.n_mels,
         fmin=log_mel.fmin,
         fmax=log_mel.fmax,
+        htk=log_mel.mel_scale == "htk",
         center=False,
     )
     decibels: Float32 = librosa.power_to_db(power, amin=1e-10, top_db=None)
@@ -63,8 +65,11 @@ def test_filters_equal_librosa(log_mel: LogMel) -> None:
         n_mels=log_mel.n_mels,
         fmin=log_mel.fmin,
         fmax=log_mel.fmax,
+        htk=log_mel.mel_scale == "htk",
     )
-    found = mel_filters(log_mel.sample_rate, log_mel.n_fft, log_mel.n_mels, log_mel.fmin, log_mel.fmax)
+    found = mel_filters(
+        log_mel.sample_rate, log_mel.n_fft, log_mel.n_mels, log_mel.fmin, log_mel.fmax, log_mel.mel_scale
+    )
     np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 

@@ -1,0 +1,193 @@
+"""Train ``fingerprint``: a window of music near the same moment degraded, far from everything else.
+
+::
+
+    python recipes/fingerprint/train.py --data DIR -o fingerprint.pt --minutes 240 [--resume]
+
+NT-Xent over 256 pairs a batch, 64 tracks with four stretches each: a track's other stretches are among the
+strangers. The checkpoint is written every few hundred steps, and ``--resume`` goes on from it. One core
+trains, another makes the batches.
+
+References
+----------
+Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020 (NT-Xent).
+Chang et al., "Neural audio fingerprint for high-specific audio retrieval based on contrastive learning",
+ICASSP 2021.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pairs
+from network import WIDTHS, FingerprintNet
+from sources import rows
+
+from echoic.audio.decode import read_audio
+from echoic.training.augment.waveform import synthetic_room
+from echoic.types import Float32
+
+TRACKS, STRETCHES = 64, 4
+TEMPERATURE = 0.05
+RATE, LEAST_RATE, WARM_UP = 1.5e-3, 3e-5, 200  # of learning; steps
+EMA = 0.998
+SAVED_EVERY = 300  # steps
+SYNTHETIC_ROOMS = 300
+MASKED_BANDS = 16
+
+
+def load(data: Path) -> dict[str, list[Float32]]:
+    """Decode everything that is trained on, by its part; some 2 GB."""
+    sounds: dict[str, list[Float32]] = {"music": [], "noise": [], "room": []}
+    for part, row in rows(data):
+        samples, _ = read_audio(data / row["path"], pairs.RATE)
+        sounds[part].append(samples)
+    rng = np.random.default_rng(0)
+    for rt60 in np.exp(rng.uniform(np.log(0.15), np.log(1.8), SYNTHETIC_ROOMS)):
+        room = synthetic_room(float(rt60), pairs.RATE, rng, drr_db=float(rng.uniform(-6, 10)))
+        sounds["room"].append(room[: 2 * pairs.RATE])
+    return sounds
+
+
+class Batches(torch.utils.data.IterableDataset):  # type: ignore[misc]
+    """Batches without end; each is a function of the seed and its number."""
+
+    def __init__(self, sounds: dict[str, list[Float32]], seed: int, first: int) -> None:
+        self._sounds = sounds
+        self._seed = seed
+        self._first = first
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        torch.set_num_threads(1)
+        tracks, noises, rooms = (self._sounds[part] for part in ("music", "noise", "room"))
+        shares = np.minimum([len(track) for track in tracks], 60 * pairs.RATE)
+        noise_shares = np.sqrt([len(noise) for noise in noises])
+        noise_shares /= noise_shares.sum()
+        for number in range(self._first, 2**31):
+            rng = np.random.default_rng([self._seed, number])
+            first, second = [], []
+            for at in rng.choice(len(tracks), TRACKS, replace=False, p=shares / shares.sum()):
+                speed = float(np.exp(rng.uniform(-0.3, 0.3))) if rng.random() < 0.6 else 1.0
+                for _ in range(STRETCHES):
+                    stretch = pairs.stretch_of(tracks[at], speed, rng)
+                    first.append(pairs.clean(stretch))
+                    what = pairs.draw(rng, len(rooms), noise_shares)
+                    second.append(pairs.degrade(stretch, what, rooms, noises))
+            yield (
+                torch.from_numpy(pairs.log_mel(np.stack(first))),
+                torch.from_numpy(pairs.log_mel(np.stack(second))),
+            )
+
+
+def masked(standardised: Tensor) -> Tensor:
+    """Blot out a run of bands in every window: (n, n_mels, frames)."""
+    n, n_mels, _ = standardised.shape
+    first = torch.randint(0, n_mels - MASKED_BANDS, (n, 1))
+    width = torch.randint(0, MASKED_BANDS, (n, 1))
+    bands = torch.arange(n_mels)
+    kept = (bands < first) | (bands >= first + width)
+    return standardised * kept.unsqueeze(2)
+
+
+def nt_xent(first: Tensor, second: Tensor) -> Tensor:
+    """Tell each window's partner from all others of both sides, (n, dim) each, in both directions."""
+    n = len(first)
+    itself = 9 * torch.eye(n)
+    targets = torch.arange(n)
+    loss = torch.zeros(())
+    for a, b in ((first, second), (second, first)):
+        loss = loss + F.cross_entropy(torch.cat([a @ b.T, a @ a.T - itself], 1) / TEMPERATURE, targets)
+    return loss / 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--widths", default=",".join(map(str, WIDTHS)))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(1)
+    widths = tuple(map(int, options.widths.split(",")))
+    network, average = FingerprintNet(widths), FingerprintNet(widths)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
+    step, spent = 0, 0.0
+    if options.resume:
+        saved = torch.load(options.output, weights_only=True)
+        network.load_state_dict(saved["net"])
+        average.load_state_dict(saved["ema"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step, spent = saved["step"], saved["spent"]
+    else:
+        average.load_state_dict(network.state_dict())
+    network.to(memory_format=torch.channels_last)
+
+    def save() -> None:
+        state = {
+            "net": network.state_dict(),
+            "ema": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "c": widths,
+            "step": step,
+            "spent": spent,
+        }
+        temporary = options.output.with_suffix(".part")
+        torch.save(state, temporary)
+        temporary.replace(options.output)
+
+    batches = iter(
+        torch.utils.data.DataLoader(
+            Batches(load(options.data), options.seed, step), batch_size=None, num_workers=1, prefetch_factor=4
+        )
+    )
+    begun, told = time.monotonic() - 60 * spent, time.monotonic()
+    losses: list[float] = []
+    while spent < options.minutes:
+        decay = (1 + np.cos(np.pi * spent / options.minutes)) / 2
+        for group in optimizer.param_groups:
+            group["lr"] = min(1, (step + 1) / WARM_UP) * (LEAST_RATE + (RATE - LEAST_RATE) * decay)
+        first, second = next(batches)
+        with torch.no_grad():
+            both = masked(network.standardised(torch.cat([first, second])))
+        vectors = network.embed(both)
+        loss = nt_xent(vectors[: len(first)], vectors[len(first) :])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        step += 1
+        keep = min(EMA, step / (step + 50))
+        with torch.no_grad():
+            for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+                if slow.dtype.is_floating_point:
+                    slow.lerp_(fast, 1 - keep)
+                else:
+                    slow.copy_(fast)
+        losses.append(float(loss.detach()))
+        spent = (time.monotonic() - begun) / 60
+        if time.monotonic() - told > 60:
+            print(f"step {step}, {spent:.0f} min: loss {np.mean(losses):.3f}", flush=True)
+            losses, told = [], time.monotonic()
+        if step % SAVED_EVERY == 0:
+            save()
+    save()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,347 @@
+"""Where in which recording a stretch of sound belongs, and what speaks for it.
+
+A query is cut into windows much closer to each other than those of the recordings in the library. Every
+window finds its nearest neighbours; each neighbour votes for a recording, a start in it and a speed (start =
+place found - speed × place in the query). The alignments with most votes are scored again with the
+recordings' own vectors, between whose windows the start is refined.
+
+How similar the two are is no evidence by itself: drones resemble each other, noise resembles nothing. What
+counts is what an alignment has over everything else: other recordings of the library, and a cohort of windows
+that ships with the model, so that a library of one recording can be told apart from it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.stores.base import VectorStore
+from echoic.types import Float32, Neighbor, Segments
+
+__all__ = ["FEATURES", "Alignment", "align"]
+
+Float64 = npt.NDArray[np.float64]
+
+#: Names of the numbers that an alignment is judged by, see :func:`_evidence`.
+FEATURES = (
+    "similarity",
+    "over_best_other",
+    "over_five_others",
+    "deviations_over_cohort",
+    "share_won",
+    "over_second_alignment",
+    "scatter",
+    "log_windows",
+)
+
+_SPEEDS = np.round(np.arange(0.90, 1.1001, 0.01), 2)
+_NEIGHBOURS = 60
+_LEAST_SIMILARITY = 0.2  # a neighbour below it has no vote
+_BIN = 0.25  # s, of the start that is voted for
+_FILES = 24  # recordings that votes are counted for
+_BINS_PER_SPEED = 12
+_ALIGNMENTS = 60  # that are scored with the recordings' vectors
+_FINE = 1 / 16  # s
+_FINEST = 1 / 500
+# The bell that cosines follow around the true place: its deviation in seconds, and what is left far away.
+# Measured on degraded music; noise and rooms lower the bell and leave its width.
+_BELL = 0.3
+_FAR = 0.35
+# What a speed other than 1 must improve the fit by, for a query of a second; less for longer ones.
+_PLAIN_SPEED = 0.03
+_REACH = 0.7  # hops that a window may lie from its neighbour: the edge of a recording, or of silence
+_COVERED = 0.6  # of the query's windows must lie inside of the recording
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """A query laid against a recording.
+
+    Parameters
+    ----------
+    file_id : int
+    start : float
+        Seconds: where in the recording the query's own time 0 lies.
+    speed : float
+        1.04: the query plays the recording 4 % fast.
+    covered : ndarray of bool, shape (windows,)
+        Which windows of the query lie inside of the recording.
+    similarities : ndarray of float64, shape (windows,)
+        Cosine of each window with the better of the two beside its place in the recording.
+    margins : ndarray of float64, shape (windows,)
+        What that is more than the best cosine with any other recording.
+    evidence : ndarray of float64, shape (len(FEATURES),)
+    """
+
+    file_id: int
+    start: float
+    speed: float
+    covered: npt.NDArray[np.bool_]
+    similarities: Float64
+    margins: Float64
+    evidence: Float64
+
+
+def align(
+    query: Segments,
+    store: VectorStore,
+    starts_of: Callable[[int], Float64],
+    cohort: Float32,
+    *,
+    window: float,
+    hop: float,
+    keep: int = 3,
+) -> list[Alignment]:
+    """Find the recordings that a stretch of sound may be, at most one alignment each.
+
+    Parameters
+    ----------
+    query : Segments
+        Of one stretch, densely cut.
+    store : VectorStore
+    starts_of : callable
+        Gives the start of each stored window of a file, in seconds.
+    cohort : ndarray of float32, shape (n, dim)
+        Windows of recordings that are in no library.
+    window, hop : float
+        Seconds of a window, and between two of a recording.
+    keep : int
+        Alignments wanted.
+
+    Returns
+    -------
+    list of Alignment
+        Best similarity first; empty if nothing is similar at all.
+    """
+    if not len(query):
+        return []
+    neighbours = store.search(query.vectors, _NEIGHBOURS)
+    centres = query.starts + window / 2
+    candidates = _vote(neighbours, centres, starts_of, window)
+    tracks: dict[int, _Track] = {}
+    found: dict[int, tuple[float, float, float]] = {}
+    for file_id, start, speed in candidates:
+        if file_id not in tracks:
+            vectors, starts = store.vectors(file_id), starts_of(file_id)
+            if len(vectors) != len(starts) or not len(starts):  # gone, or changed since it was found
+                continue
+            tracks[file_id] = _Track(query.vectors, centres, vectors, starts + window / 2, hop)
+        for fine in start + _FINE * np.arange(-4, 5):
+            score = tracks[file_id].score(float(fine), speed)
+            if score > found.get(file_id, (0.0,))[0]:
+                found[file_id] = (score, float(fine), speed)
+    ranked = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
+    others = _Others(neighbours, query.vectors @ cohort.T)
+    alignments = []
+    for file_id, (score, start, speed) in ranked[:keep]:
+        start, speed = tracks[file_id].refined(start, speed)
+        second = max((s for other, (s, _, _) in found.items() if other != file_id), default=0.0)
+        similarities, weights = tracks[file_id].along(start, speed)
+        covered = weights > 0
+        if not covered.any():
+            continue
+        best_others = others.without(file_id)
+        evidence = _evidence(similarities, weights, best_others, others.cohort, score - second)
+        margins = similarities - best_others[:, 0]
+        alignments.append(Alignment(file_id, start, speed, covered, similarities, margins, evidence))
+    return alignments
+
+
+def _vote(
+    neighbours: list[list[Neighbor]],
+    centres: Float64,
+    starts_of: Callable[[int], Float64],
+    window: float,
+) -> list[tuple[int, float, float]]:
+    """Give the (file, start, speed) that most neighbours agree on, most votes first."""
+    rows = [
+        (at, n.file_id, n.segment, n.score - _LEAST_SIMILARITY)
+        for at, found in enumerate(neighbours)
+        for n in found
+        if n.score > _LEAST_SIMILARITY
+    ]
+    if not rows:
+        return []
+    table = np.array(rows)
+    at, files, segments = (table[:, i].astype(np.int64) for i in range(3))
+    votes = table[:, 3] ** 2
+    names, inverse = np.unique(files, return_inverse=True)
+    kept = np.argsort(-np.bincount(inverse, votes), kind="stable")[:_FILES]
+    chosen = np.isin(inverse, kept)
+    at, segments, votes, inverse = at[chosen], segments[chosen], votes[chosen], inverse[chosen]
+    places = np.empty(len(at))
+    for number in kept:
+        mine = inverse == number
+        starts = starts_of(int(names[number]))
+        inside = segments[mine] < len(starts)
+        places[mine] = (
+            np.where(inside, starts[np.where(inside, segments[mine], 0)], np.nan) if len(starts) else np.nan
+        )
+    known = ~np.isnan(places)
+    at, places, votes, inverse = at[known], places[known] + window / 2, votes[known], inverse[known]
+    if not len(at):
+        return []
+    counted: list[tuple[float, int, float, float]] = []
+    for speed in _SPEEDS:
+        bins = np.round((places - speed * centres[at]) / _BIN).astype(np.int64)
+        low = bins.min()
+        width = int(bins.max() - low) + 1
+        keys, index = np.unique(inverse * width + (bins - low), return_inverse=True)
+        totals = np.bincount(index, votes)
+        for best in np.argsort(-totals, kind="stable")[:_BINS_PER_SPEED]:
+            number, place = divmod(int(keys[best]), width)
+            start = (place + low) * _BIN
+            counted.append((float(totals[best]), int(names[number]), float(start), float(speed)))
+    counted.sort(key=lambda row: (-row[0], row[1:]))
+    return [row[1:] for row in counted[:_ALIGNMENTS]]
+
+
+class _Track:
+    """A query beside one recording: the cosine of every pair of their windows."""
+
+    def __init__(
+        self, queries: Float32, query_centres: Float64, vectors: Float32, centres: Float64, hop: float
+    ) -> None:
+        self._cosines = queries @ vectors.T
+        self._vectors = vectors
+        self._query_centres = query_centres
+        self._centres = centres
+        self._hop = hop
+        self._row = np.arange(len(queries))
+
+    def _beside(self, start: float, speed: float) -> tuple[Float64, Float64, Float64]:
+        """Look up, for each query window, the cosines before and after its place, and how far between."""
+        places = start + speed * self._query_centres
+        after = np.clip(np.searchsorted(self._centres, places), 1, max(1, len(self._centres) - 1))
+        before = after - 1
+        after = np.minimum(after, len(self._centres) - 1)
+        gaps_before = np.abs(places - self._centres[before]) / self._hop
+        gaps_after = np.abs(places - self._centres[after]) / self._hop
+        left = np.where(gaps_before <= 1, self._cosines[self._row, before], -1.0)
+        right = np.where(gaps_after <= 1, self._cosines[self._row, after], -1.0)
+        inside = np.minimum(gaps_before, gaps_after) <= _REACH
+        nearer = np.where(gaps_before <= gaps_after, left, right)
+        best = np.maximum(left, right)
+        weights = np.where(inside, 1.2 - 1.6 * np.minimum(np.minimum(gaps_before, gaps_after), 0.5), 0.0)
+        return np.where(inside, nearer, 0.0), np.where(inside, best, 0.0), weights
+
+    def score(self, start: float, speed: float) -> float:
+        """Average the cosines along an alignment; 0 if too little of the query lies in the recording."""
+        nearer, best, weights = self._beside(start, speed)
+        if (weights > 0).mean() < _COVERED:
+            return 0.0
+        return float(((nearer + best) / 2 * weights).sum() / weights.sum())
+
+    def along(self, start: float, speed: float) -> tuple[Float64, Float64]:
+        """Give each window's cosine along an alignment, and its weight, 0 outside of the recording."""
+        _, best, weights = self._beside(start, speed)
+        return best, weights
+
+    def refined(self, start: float, speed: float) -> tuple[float, float]:
+        """Move an alignment to where it fits best; the speed is 1 where that fits about as well."""
+        span = float(np.ptp(self._query_centres)) or 1.0
+        middle = float(self._query_centres.mean())
+        place = start + speed * middle
+        # At first over a grid: a start that is a little off and a speed that is make up for each other.
+        slower = min(0.01, _FINE / span) * np.arange(-6, 7, dtype=np.float64)
+        fit, place, speed = self._climb(place, speed + slower, middle, 2 / span)
+        as_it_is, place_then, _ = self._climb(place, np.ones(1), middle, 0.0)
+        if as_it_is > fit - _PLAIN_SPEED / (1 + span):
+            place, speed = place_then, 1.0
+        return place - speed * middle, speed
+
+    def _climb(
+        self, place: float, speeds: Float64, middle: float, speed_per_step: float
+    ) -> tuple[float, float, float]:
+        """Find the best (fit, place of the query's middle, speed) near a place, from some speeds."""
+
+        def fit(at: tuple[float, float]) -> float:
+            return self._fit(at[0] - at[1] * middle, at[1])
+
+        starts = [(place + shift * _FINE, float(speed)) for shift in range(-3, 4) for speed in speeds]
+        best = max(starts, key=fit)
+        value, step = fit(best), _FINE / 2
+        while step > _FINEST:
+            faster = step * speed_per_step
+            for by, more in ((step, 0.0), (-step, 0.0), (0.0, faster), (0.0, -faster)):
+                tried = best[0] + by, float(np.clip(best[1] + more, _SPEEDS[0], _SPEEDS[-1]))
+                if tried != best and (reached := fit(tried)) > value:
+                    best, value = tried, reached
+                    break
+            else:
+                step /= 2
+        return value, *best
+
+    def _fit(self, start: float, speed: float) -> float:
+        """Average the cosines with what the recording's vectors would be at each window's very place.
+
+        The vector between windows is interpolated from the four around it, as a Gaussian process would:
+        cosines of two windows of one recording depend on their distance alone, near enough.
+        """
+        places = start + speed * self._query_centres
+        before = np.searchsorted(self._centres, places) - 1
+        first = np.clip(before - 1, 0, max(0, len(self._centres) - 4))
+        around = first[:, None] + np.arange(min(4, len(self._centres)))
+        distances = places[:, None] - self._centres[around]
+        inside = np.abs(distances).min(axis=1) <= _REACH * self._hop
+        between = self._centres[around[0]] - self._centres[around[0]][0]
+        weights = _likeness(distances) @ np.linalg.inv(_likeness(between[:, None] - between))
+        cosines = (weights * self._cosines[self._row[:, None], around]).sum(axis=1)
+        vectors = self._vectors[around]
+        lengths = np.linalg.norm(np.einsum("nk,nkd->nd", weights, vectors), axis=1)
+        return float((cosines / lengths)[inside].sum() / max(1, len(places)))
+
+
+def _likeness(distance: Float64) -> Float64:
+    """Expect the cosine of two windows of one recording that lie ``distance`` seconds apart."""
+    return _FAR + (1 - _FAR) * np.exp(-0.5 * np.square(distance / _BELL))
+
+
+class _Others:
+    """What the query's windows resemble apart from the recording that is looked at."""
+
+    def __init__(self, neighbours: list[list[Neighbor]], cohort: Float32) -> None:
+        self.cohort = cohort
+        self._neighbours = neighbours
+        self._top = -np.sort(-cohort, axis=1)[:, :5].astype(np.float64)
+
+    def without(self, file_id: int) -> Float64:
+        """Give the five best cosines of each window with other recordings, one a recording: (n, 5)."""
+        rows = []
+        for found, cohort in zip(self._neighbours, self._top, strict=True):
+            best: dict[int, float] = {}
+            for n in found:
+                if n.file_id != file_id and n.file_id not in best:
+                    best[n.file_id] = n.score
+                    if len(best) == 5:
+                        break
+            rows.append(np.sort(np.concatenate([list(best.values()), cohort]))[::-1][:5])
+        return np.array(rows)
+
+
+def _evidence(
+    similarities: Float64, weights: Float64, others: Float64, cohort: Float32, over_second: float
+) -> Float64:
+    """Sum up what speaks for an alignment, in the order of :data:`FEATURES`."""
+
+    def mean(values: Float64) -> float:
+        return float((values * weights).sum() / weights.sum())
+
+    covered = weights > 0
+    margin = similarities - others[:, 0]
+    spread = cohort.std(axis=1) + 0.02
+    return np.array(
+        [
+            mean(similarities),
+            mean(margin),
+            mean(similarities - others.mean(axis=1)),
+            mean((similarities - cohort.mean(axis=1)) / spread),
+            float((margin[covered] > 0).mean()),
+            over_second,
+            float(similarities[covered].std()),
+            float(np.log(covered.sum())),
+        ]
+    )

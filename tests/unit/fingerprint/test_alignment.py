@@ -1,0 +1,147 @@
+"""Alignment on made-up recordings: vectors that turn smoothly, as those of music do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echoic.fingerprint.alignment import FEATURES, align
+from echoic.types import Float32, Neighbor, Segments
+
+WINDOW, HOP, QUERY_HOP = 1.024, 0.512, 0.128
+DIM, KNOTS = 64, 0.3  # a new direction every so many seconds
+
+
+class Recording:
+    """A curve on the sphere: the vector of any moment."""
+
+    def __init__(self, seed: int, seconds: float = 60.0) -> None:
+        rng = np.random.default_rng(seed)
+        self.seconds = seconds
+        self._times = np.arange(-2.0, seconds + 2, KNOTS)
+        self._knots = rng.standard_normal((len(self._times), DIM))
+
+    def at(self, centres: np.ndarray) -> Float32:
+        bells = np.exp(-0.5 * np.square((centres[:, None] - self._times) / KNOTS))
+        vectors = bells @ self._knots
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+class Shelf:
+    """A store that looks at everything."""
+
+    def __init__(self, recordings: dict[int, Recording]) -> None:
+        self.dim = DIM
+        self.starts = {i: np.arange(0, r.seconds - WINDOW, HOP) for i, r in recordings.items()}
+        self._vectors = {i: r.at(self.starts[i] + WINDOW / 2) for i, r in recordings.items()}
+
+    def search(self, queries: Float32, k: int, *, within: object = None) -> list[list[Neighbor]]:
+        rows = [(i, s) for i, vectors in self._vectors.items() for s in range(len(vectors))]
+        cosines = queries @ np.concatenate(list(self._vectors.values())).T
+        return [
+            [Neighbor(*rows[at], float(row[at])) for at in np.argsort(-row, kind="stable")[:k]]
+            for row in cosines
+        ]
+
+    def vectors(self, file_id: int) -> Float32:
+        return self._vectors.get(file_id, np.empty((0, DIM), np.float32))
+
+
+RECORDINGS = {number: Recording(number) for number in range(6)}
+SHELF = Shelf(RECORDINGS)
+COHORT = np.concatenate([Recording(100 + i).at(np.arange(0, 50, 5.0)) for i in range(10)])
+
+
+def heard(recording: Recording, start: float, speed: float, seconds: float, noise: float = 0.0) -> Segments:
+    starts = np.arange(0, seconds - WINDOW + 1e-9, QUERY_HOP)
+    vectors = recording.at(start + speed * (starts + WINDOW / 2))
+    vectors = vectors + noise * np.random.default_rng(0).standard_normal(vectors.shape) / np.sqrt(DIM)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Segments(starts, starts + WINDOW, vectors.astype(np.float32))
+
+
+def aligned(query: Segments, shelf: Shelf = SHELF, keep: int = 3):
+    return align(query, shelf, shelf.starts.__getitem__, COHORT, window=WINDOW, hop=HOP, keep=keep)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    number=st.integers(0, 5),
+    start=st.floats(1, 35),
+    speed=st.floats(0.92, 1.08),
+    seconds=st.sampled_from([8.0, 10.0, 14.0]),
+)
+def test_finds_recording_place_and_speed(number: int, start: float, speed: float, seconds: float) -> None:
+    [best, *_] = aligned(heard(RECORDINGS[number], start, speed, seconds, noise=0.4))
+    assert best.file_id == number
+    middle = seconds / 2
+    assert best.start + best.speed * middle == pytest.approx(start + speed * middle, abs=0.06)
+    assert best.speed == pytest.approx(speed, abs=0.2 / seconds)
+    assert best.covered.all()
+
+
+def test_a_plain_speed_is_plain() -> None:
+    [best, *_] = aligned(heard(RECORDINGS[2], 20.3, 1.0, 10, noise=0.7))
+    assert best.speed == 1.0
+    assert best.start == pytest.approx(20.3, abs=0.03)
+
+
+def test_evidence_tells_the_known_from_the_unknown() -> None:
+    known = aligned(heard(RECORDINGS[1], 10, 1.0, 10, noise=1.0))[0]
+    unknown = aligned(heard(Recording(77), 10, 1.0, 10, noise=1.0))[0]
+    assert known.evidence.shape == (len(FEATURES),)
+    for name in ("over_best_other", "over_five_others", "share_won", "over_second_alignment"):
+        at = FEATURES.index(name)
+        assert known.evidence[at] > unknown.evidence[at] + 0.05, name
+    assert known.evidence[-1] == pytest.approx(np.log(len(known.covered)))
+
+
+def test_a_library_of_one_recording_is_judged_by_the_cohort() -> None:
+    shelf = Shelf({0: RECORDINGS[0]})
+    known = aligned(heard(RECORDINGS[0], 10, 1.0, 5), shelf)[0]
+    unknown = aligned(heard(RECORDINGS[3], 10, 1.0, 5), shelf)
+    at = FEATURES.index("over_best_other")
+    assert known.evidence[at] > 0.2
+    assert not unknown or unknown[0].evidence[at] < 0.05
+
+
+def test_one_alignment_a_recording_best_first() -> None:
+    found = aligned(heard(RECORDINGS[4], 30, 1.0, 5, noise=0.5))
+    assert len({a.file_id for a in found}) == len(found) <= 3
+    assert found[0].similarities.mean() >= found[-1].similarities.mean()
+
+
+def test_a_query_that_begins_before_the_recording() -> None:
+    query = heard(RECORDINGS[5], -3, 1.0, 10)
+    before = query.starts < 3 - HOP
+    stranger = heard(Recording(55), 0, 1.0, 10).vectors
+    mixed = Segments(query.starts, query.ends, np.where(before[:, None], stranger, query.vectors))
+    [best, *_] = aligned(mixed)
+    assert best.file_id == 5
+    assert best.start == pytest.approx(-3, abs=0.2)
+    assert not best.covered[query.starts < 2].any()
+    assert best.covered[query.starts > 4].all()
+
+
+def test_nothing_and_nothing_alike_are_no_alignment() -> None:
+    empty = Segments(np.empty(0), np.empty(0), np.empty((0, DIM), np.float32))
+    assert aligned(empty) == []
+    apart = np.zeros((4, DIM), np.float32)
+    apart[:, 0] = 1
+    lone = Shelf({0: RECORDINGS[0]})
+    lone._vectors[0] = np.eye(DIM, dtype=np.float32)[1:2].repeat(len(lone.starts[0]), axis=0)
+    starts = QUERY_HOP * np.arange(4)
+    assert aligned(Segments(starts, starts + WINDOW, apart), lone) == []
+
+
+def test_a_recording_of_one_window_and_one_that_went_away() -> None:
+    shelf = Shelf({0: RECORDINGS[0], 1: RECORDINGS[1]})
+    shelf.starts[0], shelf._vectors[0] = shelf.starts[0][40:41], shelf._vectors[0][40:41]
+    query = heard(RECORDINGS[0], float(shelf.starts[0][0]), 1.0, WINDOW)
+    [best, *_] = aligned(query, shelf)
+    assert best.file_id == 0
+    assert best.start == pytest.approx(shelf.starts[0][0], abs=0.4)
+    shelf.vectors = lambda file_id: np.empty((0, DIM), np.float32)
+    assert aligned(query, shelf) == []

@@ -1,0 +1,82 @@
+"""What fingerprint learns from: pairs of windows of one moment."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    folder = str(Path(__file__).parents[2] / "recipes" / "fingerprint")
+    sys.path.insert(0, folder)
+    try:
+        import pairs
+    finally:
+        sys.path.remove(folder)
+    return pairs
+
+
+@pytest.fixture(scope="module")
+def track():
+    """A glide: which moment it is can be heard from its pitch."""
+    time = np.arange(10 * 8_000) / 8_000
+    return np.sin(2 * np.pi * (300 * time + 60 * time**2)).astype(np.float32)
+
+
+def nothing(pairs, **changed):
+    fields = dict.fromkeys(pairs.Degradation.__dataclass_fields__)
+    plain = {"speed": 1.0, "tempo": 1.0, "shift": 0.0, "telephone": False, "noise_at": 0.0, "snr_db": 0.0}
+    return pairs.Degradation(**fields | plain | changed)
+
+
+def pitch(frames):
+    """Find the strongest frequency of each frame, in Hz."""
+    return np.abs(np.fft.rfft(frames, axis=-1)).argmax(axis=-1) * 8_000 / frames.shape[-1]
+
+
+def test_an_undisturbed_pair_is_one_window_twice(pairs, track):
+    stretch = pairs.stretch_of(track, 1.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(pairs.degrade(stretch, nothing(pairs), [], []), pairs.clean(stretch))
+
+
+def test_the_spectrogram_is_that_of_the_encoder(pairs, track):
+    from echoic.encoders.registry import load_encoder
+
+    front_end = load_encoder("fingerprint").log_mel
+    samples = track[: front_end.n_fft + 28 * front_end.hop_length]
+    np.testing.assert_allclose(pairs.log_mel(pairs.framed(samples)), front_end(samples[None])[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("change", [{"speed": 1.07}, {"speed": 0.94}, {"tempo": 1.06}, {"tempo": 0.95}])
+def test_the_moment_stays_in_the_middle(pairs, track, change):
+    stretch = pairs.stretch_of(track, 1.0, np.random.default_rng(1))
+    before = pitch(pairs.clean(stretch))
+    after = pitch(pairs.degrade(stretch, nothing(pairs, **change), [], []))
+    middle = len(before) // 2
+    assert after[middle] == pytest.approx(before[middle] * change.get("speed", 1), rel=0.03)
+
+
+def test_a_shift_is_heard_later(pairs, track):
+    stretch = pairs.stretch_of(track, 1.0, np.random.default_rng(2))
+    moved = pitch(pairs.degrade(stretch, nothing(pairs, shift=0.2), [], [])) - pitch(pairs.clean(stretch))
+    assert np.median(moved) == pytest.approx(2 * 60 * 0.2, abs=9)  # the glide climbs 120 Hz a second
+
+
+def test_what_was_drawn_is_done_and_nothing_more_is_drawn(pairs, track):
+    noises = [np.random.default_rng(5).normal(0, 0.1, 20_000).astype(np.float32)]
+    rooms = [np.exp(-np.arange(4_000) / 800).astype(np.float32)]
+    shares = np.ones(1)
+    rng = np.random.default_rng(3)
+    stretch = pairs.stretch_of(track, 1.1, rng)
+    for _ in range(40):
+        what = pairs.draw(rng, 1, shares)
+        one, two = (pairs.degrade(stretch, what, rooms, noises) for _ in range(2))
+        np.testing.assert_array_equal(one, two)
+        assert one.shape == pairs.clean(stretch).shape
+        assert np.isfinite(pairs.log_mel(one)).all()
+        assert 0.9 < what.speed < 1.1
+        assert abs(what.shift) <= pairs.SHIFT
