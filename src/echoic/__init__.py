@@ -23,6 +23,7 @@ from echoic.errors import (
 from echoic.library import Library
 from echoic.types import (
     AudioInfo,
+    Duplicate,
     EncoderSpec,
     FileRecord,
     Hit,
@@ -36,6 +37,7 @@ from echoic.types import (
 __all__ = [
     "AudioError",
     "AudioInfo",
+    "Duplicate",
     "EchoicError",
     "EncoderError",
     "EncoderSpec",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
@@ -22,7 +23,17 @@ from echoic.encoders.registry import DEFAULT_ENCODERS, IDENTIFIES, load_encoder
 from echoic.errors import LibraryError, UsageError, quoted
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
-from echoic.types import EncoderSpec, FileRecord, Hit, IndexReport, Match, Progress, Segments, Status
+from echoic.types import (
+    Duplicate,
+    EncoderSpec,
+    FileRecord,
+    Hit,
+    IndexReport,
+    Match,
+    Progress,
+    Segments,
+    Status,
+)
 
 if TYPE_CHECKING:
     from echoic.workers import WorkerPool
@@ -30,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Library", "default_folder"]
 
 StrPath = str | os.PathLike[str]
+# What two files must share to be the same from end to end; the edges of a span are found within seconds.
+_NEARLY_ALL = 0.85
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -420,8 +434,7 @@ class Library:
             If a number makes no sense.
         """
         _check_part(start, end)
-        if min_score is not None and not 0 <= min_score <= 1:
-            raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
+        _check_probability(min_score)
         catalog, spaces = self._open()
         source, spec = spaces.chosen(IDENTIFIES)
         from echoic.embedding import embed_densely, embed_part
@@ -457,6 +470,82 @@ class Library:
             for h in heard
             if h.file_id in paths  # gone since its vectors were read
         ]
+
+    @_explained
+    def duplicates(
+        self, *, min_score: float | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> list[Duplicate]:
+        """Find the recordings that the library holds twice, whole or in part, in any format and level.
+
+        Parameters
+        ----------
+        min_score : float, optional
+            Probability from which on two files are told.
+        progress : callable, optional
+            Called with a :class:`~echoic.types.Progress` after each file.
+
+        Returns
+        -------
+        list of Duplicate
+            Each pair of files once for each part that they share.
+
+        Raises
+        ------
+        LibraryError
+            If there is no library.
+        UnknownEncoderError
+            If the library was made without ``fingerprint``.
+        UsageError
+            If ``min_score`` is no probability.
+        """
+        _check_probability(min_score)
+        catalog, spaces = self._open()
+        _, spec = spaces.chosen(IDENTIFIES)
+        from echoic.fingerprint.decision import Decision
+        from echoic.fingerprint.duplicates import duplicates_of
+
+        store, decision = spaces.store(spec), Decision.load(spec)
+        records = {record.id: record for record in catalog.files()}
+        ids = [file_id for file_id in store.file_ids().tolist() if file_id in records]
+        found: list[Duplicate] = []
+        told: set[tuple[int, int, int]] = set()
+        begun, total_bytes = time.monotonic(), sum(records[i].size for i in ids)
+        done_bytes, audio = 0, 0.0
+        for done, file_id in enumerate(ids, start=1):
+            spans_of = partial(catalog.spans, key=spec.key)
+            for heard in duplicates_of(file_id, store, spec, spans_of, decision, least=min_score):
+                if heard.file_id not in records:  # indexed since
+                    continue
+                first, second = records[file_id], records[heard.file_id]
+                # A pair is found from either side; told once for every ten seconds that the two lie apart.
+                apart = round((heard.start - heard.query_start) / 10)
+                pairs = {(first.id, second.id, apart + by) for by in (-1, 0, 1)}
+                if pairs & told:
+                    continue
+                told |= {(first.id, second.id, apart), (second.id, first.id, -apart)}
+                shares = (
+                    (heard.query_end - heard.query_start) / max(first.duration, 1e-9),
+                    (heard.end - heard.start) / max(second.duration, 1e-9),
+                )
+                found.append(
+                    Duplicate(
+                        path=first.path,
+                        other=second.path,
+                        start=heard.query_start,
+                        end=heard.query_end,
+                        other_start=heard.start,
+                        other_end=min(heard.end, second.duration),
+                        score=heard.score,
+                        tempo=heard.tempo,
+                        whole=min(shares) >= _NEARLY_ALL,
+                    )
+                )
+            done_bytes += records[file_id].size
+            audio += records[file_id].duration
+            if progress is not None:
+                path, elapsed = records[file_id].path, time.monotonic() - begun
+                progress(Progress(path, done, len(ids), done_bytes, total_bytes, audio, elapsed))
+        return found
 
     def embed(
         self,
@@ -596,6 +685,11 @@ def _check_part(start: float | None, end: float | None) -> None:
         raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
     if end is not None and end <= (start or 0):
         raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
+
+
+def _check_probability(min_score: float | None) -> None:
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
 
 
 def _size_on_disk(folder: Path) -> int:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 __all__ = [
     "AudioInfo",
+    "Duplicate",
     "EncoderSpec",
     "FileRecord",
     "FileState",
@@ -191,6 +192,35 @@ class Match:
     end: float
     score: float
     tempo: float
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same recording in two files, whole or in part.
+
+    Parameters
+    ----------
+    path, other : str
+        Absolute paths.
+    start, end, other_start, other_end : float
+        The part of each that is the same, in seconds.
+    score : float
+        Probability, 0 … 1, that it is.
+    tempo : float
+        1.04: the first plays it 4 % faster than the other.
+    whole : bool
+        Whether that part is nearly all of both files.
+    """
+
+    path: str
+    other: str
+    start: float
+    end: float
+    other_start: float
+    other_end: float
+    score: float
+    tempo: float
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)

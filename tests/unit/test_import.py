@@ -21,6 +21,7 @@ def test_public_face_is_what_it_is_meant_to_be():
     assert set(echoic.__all__) == {
         "AudioError",
         "AudioInfo",
+        "Duplicate",
         "EchoicError",
         "EncoderError",
         "EncoderSpec",

@@ -18,6 +18,7 @@ from echoic.cli import (
     cache,
     demo,
     doctor,
+    duplicates,
     embed,
     encoders,
     evaluate,
@@ -84,7 +85,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, identify, embed, status, list_, tag, remove, encoders),
+    *(index, search, identify, duplicates, embed, status, list_, tag, remove, encoders),
     *(train, export, evaluate, cache),
     *(doctor, demo),
 )

@@ -94,6 +94,7 @@ def align(
     window: float,
     hop: float,
     keep: int = 3,
+    without: int | None = None,
 ) -> list[Alignment]:
     """Find the recordings that a stretch of sound may be, at most one alignment each.
 
@@ -110,6 +111,8 @@ def align(
         Seconds of a window, and between two of a recording.
     keep : int
         Alignments wanted.
+    without : int, optional
+        A file not to look into: the query's own.
 
     Returns
     -------
@@ -119,6 +122,8 @@ def align(
     if not len(query):
         return []
     neighbours = store.search(query.vectors, _NEIGHBOURS)
+    if without is not None:
+        neighbours = [[n for n in found if n.file_id != without] for found in neighbours]
     centres = query.starts + window / 2
     candidates = _vote(neighbours, centres, starts_of, window)
     tracks: dict[int, _Track] = {}
@@ -129,10 +134,11 @@ def align(
             if len(vectors) != len(starts) or not len(starts):  # gone, or changed since it was found
                 continue
             tracks[file_id] = _Track(query.vectors, centres, vectors, starts + window / 2, hop)
-        for fine in start + _FINE * np.arange(-4, 5):
-            score = tracks[file_id].score(float(fine), speed)
-            if score > found.get(file_id, (0.0,))[0]:
-                found[file_id] = (score, float(fine), speed)
+        fine = start + _FINE * np.arange(-4, 5, dtype=np.float64)
+        scores = tracks[file_id].scores(fine, speed)
+        best = int(np.argmax(scores))
+        if scores[best] > found.get(file_id, (0.0,))[0]:
+            found[file_id] = (float(scores[best]), float(fine[best]), speed)
     ranked = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
     others = _Others(neighbours, query.vectors @ cohort.T)
     alignments = []
@@ -212,33 +218,41 @@ class _Track:
         self._hop = hop
         self._row = np.arange(len(queries))
 
-    def _beside(self, start: float, speed: float) -> tuple[Float64, Float64, Float64]:
-        """Look up, for each query window, the cosines before and after its place, and how far between."""
-        places = start + speed * self._query_centres
+    def _beside(self, starts: Float64, speed: float) -> tuple[Float64, Float64, Float64]:
+        """Look up the cosines of each query window around its place, for several alignments.
+
+        Returns
+        -------
+        nearer, best, weights : ndarray of float64, shape (starts, windows)
+            The cosine with the nearer of the two windows around the place and with the better one, 0 outside
+            of the recording; the weight is the higher the nearer one of them is, and 0 outside.
+        """
+        places = starts[:, None] + speed * self._query_centres
         after = np.clip(np.searchsorted(self._centres, places), 1, max(1, len(self._centres) - 1))
         before = after - 1
         after = np.minimum(after, len(self._centres) - 1)
         gaps_before = np.abs(places - self._centres[before]) / self._hop
         gaps_after = np.abs(places - self._centres[after]) / self._hop
+        nearest = np.minimum(gaps_before, gaps_after)
         left = np.where(gaps_before <= 1, self._cosines[self._row, before], -1.0)
         right = np.where(gaps_after <= 1, self._cosines[self._row, after], -1.0)
-        inside = np.minimum(gaps_before, gaps_after) <= _REACH
-        nearer = np.where(gaps_before <= gaps_after, left, right)
-        best = np.maximum(left, right)
-        weights = np.where(inside, 1.2 - 1.6 * np.minimum(np.minimum(gaps_before, gaps_after), 0.5), 0.0)
-        return np.where(inside, nearer, 0.0), np.where(inside, best, 0.0), weights
+        inside = nearest <= _REACH
+        nearer = np.where(inside, np.where(gaps_before <= gaps_after, left, right), 0.0)
+        best = np.where(inside, np.maximum(left, right), 0.0)
+        return nearer, best, np.where(inside, 1.2 - 1.6 * np.minimum(nearest, 0.5), 0.0)
 
-    def score(self, start: float, speed: float) -> float:
-        """Average the cosines along an alignment; 0 if too little of the query lies in the recording."""
-        nearer, best, weights = self._beside(start, speed)
-        if (weights > 0).mean() < _COVERED:
-            return 0.0
-        return float(((nearer + best) / 2 * weights).sum() / weights.sum())
+    def scores(self, starts: Float64, speed: float) -> Float64:
+        """Average the cosines along alignments; 0 where too little of the query lies in the recording."""
+        nearer, best, weights = self._beside(starts, speed)
+        totals = weights.sum(axis=1)
+        covered = (weights > 0).mean(axis=1) >= _COVERED
+        means = ((nearer + best) / 2 * weights).sum(axis=1) / np.where(covered, totals, 1.0)
+        return np.where(covered, means, 0.0)
 
     def along(self, start: float, speed: float) -> tuple[Float64, Float64]:
         """Give each window's cosine along an alignment, and its weight, 0 outside of the recording."""
-        _, best, weights = self._beside(start, speed)
-        return best, weights
+        _, best, weights = self._beside(np.array([start]), speed)
+        return best[0], weights[0]
 
     def refined(self, start: float, speed: float) -> tuple[float, float]:
         """Move an alignment to where it fits best; the speed is 1 where that fits about as well."""

@@ -62,6 +62,7 @@ def identify(
     decision: Decision,
     *,
     least: float | None = None,
+    without: int | None = None,
 ) -> Iterator[Heard]:
     """Find the recordings that are heard in a query, in order of time, while it is read.
 
@@ -78,13 +79,24 @@ def identify(
     decision : Decision
     least : float, optional
         Probability from which on a match is told; by default the decision's own threshold.
+    without : int, optional
+        A file not to look into: the query's own.
     """
     least = decision.threshold if least is None else least
     open_: list[_Detection] = []
     several = False
     for stretch, is_last in _stretches(segments):
         several = several or not is_last
-        found = align(stretch, store, starts_of, decision.cohort, window=spec.window, hop=spec.hop, keep=1)
+        found = align(
+            stretch,
+            store,
+            starts_of,
+            decision.cohort,
+            window=spec.window,
+            hop=spec.hop,
+            keep=1,
+            without=without,
+        )
         reached = -np.inf if is_last else float(stretch.starts[0])
         if found and (probability := decision.probability(found[0].evidence)) >= least:
             new = _Detection(_heard(found[0], stretch, probability), 1)
@@ -92,13 +104,27 @@ def identify(
             reached = float(stretch.starts[0])
         done = [d for d in open_ if d.heard.query_end < reached]
         open_ = [d for d in open_ if d not in done]
-        yield from (d.heard for d in done if _believed(d, several))
-    yield from (d.heard for d in open_ if _believed(d, several))
+        yield from (d.heard for d in done if _believed(d, several) and not _is_repeat(d, open_))
+    yield from (d.heard for d in open_ if _believed(d, several) and not _is_repeat(d, open_))
 
 
 def _believed(detection: _Detection, several: bool) -> bool:
     """Among many stretches some go wrong: one alone must be sure, two that agree need not be."""
     return not several or detection.n_stretches > 1 or detection.heard.score >= _SURE
+
+
+def _is_repeat(detection: _Detection, others: list[_Detection]) -> bool:
+    """Tell a stretch that was laid against a passage's other occurrence, where music repeats itself."""
+    one = detection.heard
+    for other in others:
+        overlap = min(one.query_end, other.heard.query_end) - max(one.query_start, other.heard.query_start)
+        if (
+            other.heard.file_id == one.file_id
+            and other.n_stretches > detection.n_stretches
+            and overlap > (one.query_end - one.query_start) / 3
+        ):
+            return True
+    return False
 
 
 def _stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:
