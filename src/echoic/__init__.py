@@ -32,6 +32,7 @@ from echoic.types import (
     Progress,
     Segments,
     Status,
+    TimeAlignment,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Segments",
     "Status",
     "StoreError",
+    "TimeAlignment",
     "UnknownEncoderError",
     "UnreadableError",
     "UsageError",

@@ -33,6 +33,7 @@ from echoic.types import (
     Progress,
     Segments,
     Status,
+    TimeAlignment,
 )
 
 if TYPE_CHECKING:
@@ -546,6 +547,40 @@ class Library:
                 path, elapsed = records[file_id].path, time.monotonic() - begun
                 progress(Progress(path, done, len(ids), done_bytes, total_bytes, audio, elapsed))
         return found
+
+    def align(self, first: StrPath, second: StrPath) -> TimeAlignment | None:
+        """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
+
+        The sound tracks of videos will do. The microphones, rooms and formats may be different, and so may
+        the clocks: a drift between them is measured where the two overlap for half a minute or more.
+
+        Returns
+        -------
+        TimeAlignment or None
+            None if they have nothing in common.
+
+        Raises
+        ------
+        AudioError
+            If one of them cannot be read.
+        """
+        from echoic.fingerprint.decision import Decision
+        from echoic.fingerprint.synchronisation import synchronise
+
+        encoder = load_encoder(IDENTIFIES)
+        line = synchronise(Path(first), Path(second), encoder, Decision.load(encoder.spec))
+        if line is None:
+            return None
+        return TimeAlignment(
+            first=os.fspath(first),
+            second=os.fspath(second),
+            offset=line.offset,
+            drift_ppm=1e6 * (line.speed - 1),
+            deviation=line.deviation,
+            start=line.start,
+            end=line.end,
+            score=line.score,
+        )
 
     def embed(
         self,

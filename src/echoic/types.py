@@ -26,6 +26,7 @@ __all__ = [
     "Progress",
     "Segments",
     "Status",
+    "TimeAlignment",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -221,6 +222,37 @@ class Duplicate:
     score: float
     tempo: float
     whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAlignment:
+    """How two recordings of one event lie in time.
+
+    Parameters
+    ----------
+    first, second : str
+        The files, as they were named.
+    offset : float
+        Seconds: where in the first the second begins; below 0 if it began before.
+    drift_ppm : float
+        How much faster time passes in the first while the second plays, in parts per million: what two clocks
+        differ by. 40,000: the second plays 4 % fast.
+    deviation : float
+        Seconds by which what was measured lies off, in the median.
+    start, end : float
+        The span of the second that was found in the first, in seconds.
+    score : float
+        Probability, 0 … 1, that the two are of one event.
+    """
+
+    first: str
+    second: str
+    offset: float
+    drift_ppm: float
+    deviation: float
+    start: float
+    end: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

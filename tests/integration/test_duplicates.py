@@ -21,7 +21,7 @@ FIRST, SECOND, THIRD, FOURTH = [name for name in PIECES if not name.endswith("-l
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """Four pieces; of the first a quiet copy in Opus, of the second an excerpt, of the third a faster copy."""
+    """Four pieces; a quiet copy of the first, an excerpt of the second, a faster copy of the third."""
     root = tmp_path_factory.mktemp("duplicates")
     (root / "music").mkdir()
     pieces = {

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from echoic import __version__
 from echoic.cli import (
+    align,
     cache,
     demo,
     doctor,
@@ -85,7 +86,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, identify, duplicates, embed, status, list_, tag, remove, encoders),
+    *(index, search, identify, duplicates, align, embed, status, list_, tag, remove, encoders),
     *(train, export, evaluate, cache),
     *(doctor, demo),
 )

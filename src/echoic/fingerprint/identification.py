@@ -18,7 +18,7 @@ from echoic.fingerprint.decision import Decision
 from echoic.stores.base import VectorStore
 from echoic.types import EncoderSpec, Segments
 
-__all__ = ["QUERY_HOP", "Heard", "identify"]
+__all__ = ["QUERY_HOP", "Heard", "identify", "stretches"]
 
 #: Seconds between the windows of a query, a quarter of those between a recording's.
 QUERY_HOP = 0.128
@@ -85,7 +85,7 @@ def identify(
     least = decision.threshold if least is None else least
     open_: list[_Detection] = []
     several = False
-    for stretch, is_last in _stretches(segments):
+    for stretch, is_last in stretches(segments):
         several = several or not is_last
         found = align(
             stretch,
@@ -127,7 +127,7 @@ def _is_repeat(detection: _Detection, others: list[_Detection]) -> bool:
     return False
 
 
-def _stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:
+def stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:
     """Gather windows into stretches that overlap by half; tell which is the last."""
     kept: Segments | None = None
     for more in segments:

@@ -97,7 +97,7 @@ def test_what_is_told_is_as_probable_as_was_asked() -> None:
 
 def test_memory_does_not_grow_with_the_query() -> None:
     query = heard(Recording(97, 300.0), 0, 1.0, 290.0)
-    stretches = list(identification._stretches(in_bits(query, 8)))
+    stretches = list(identification.stretches(in_bits(query, 8)))
     assert len(stretches) > 50
     assert max(len(stretch) for stretch, _ in stretches) <= 15 / 0.128
     assert [is_last for _, is_last in stretches] == [False] * (len(stretches) - 1) + [True]
