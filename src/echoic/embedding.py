@@ -6,7 +6,7 @@ its spectrogram computed once for each front end, however many encoders share th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from echoic.encoders.base import Encoder, MelEncoder, check_vectors
 from echoic.errors import EchoicError, EncoderError
 from echoic.types import AudioInfo, Float32, Segments
 
-__all__ = ["embed_densely", "embed_file", "embed_part"]
+__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part"]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
@@ -97,16 +97,23 @@ def embed_densely(path: Path, encoder: Encoder, hop: float) -> Iterator[Segments
     AudioError
         If the file cannot be decoded at all.
     """
+    with open_audio(path) as stream:
+        yield from embed_blocks(stream.blocks(), stream.sample_rate, encoder, hop)
+
+
+def embed_blocks(
+    blocks: Iterable[Float32], sample_rate: int, encoder: Encoder, hop: float
+) -> Iterator[Segments]:
+    """Encode sound as it comes, mono blocks of shape (n,), with its windows ``hop`` seconds apart."""
     spec = encoder.spec
     windower = Windower(spec.window_samples, round(hop * spec.sample_rate), spec.sample_rate)
 
     def encoded(windows: Windows) -> Segments:
         return Segments(windows.starts, windows.ends, _encoded(encoder, windows.samples, {}))
 
-    with open_audio(path) as stream:
-        resampler = Resampler(stream.sample_rate, spec.sample_rate)
-        for block in stream.blocks():
-            yield encoded(windower.push(resampler.push(block)))
+    resampler = Resampler(sample_rate, spec.sample_rate)
+    for block in blocks:
+        yield encoded(windower.push(resampler.push(block)))
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
 

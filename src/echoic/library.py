@@ -10,8 +10,9 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
@@ -436,41 +437,64 @@ class Library:
         """
         _check_part(start, end)
         _check_probability(min_score)
-        catalog, spaces = self._open()
-        source, spec = spaces.chosen(IDENTIFIES)
+        source, spec = self._open()[1].chosen(IDENTIFIES)
         from echoic.embedding import embed_densely, embed_part
-        from echoic.fingerprint.decision import Decision
-        from echoic.fingerprint.identification import QUERY_HOP, identify
+        from echoic.fingerprint.identification import QUERY_HOP
 
-        encoder, place = spaces.encoder(source, spec), Path(query)
+        encoder, place = self._open()[1].encoder(source, spec), Path(query)
         if start is None and end is None:
             segments = embed_densely(place, encoder, QUERY_HOP)
         else:
             segments = iter([embed_part(place, encoder, start, end, hop=QUERY_HOP)])
-        found = identify(
-            segments,
-            spaces.store(spec),
-            spec,
-            lambda file_id: catalog.spans(file_id, spec.key)[:, 0],
-            Decision.load(spec),
-            least=min_score,
-        )
-        heard = sorted(found, key=lambda h: (h.query_start, -h.score))
-        paths = catalog.paths([h.file_id for h in heard])
-        return [
-            Match(
-                os.fspath(query),
-                paths[h.file_id],
-                h.query_start,
-                h.query_end,
-                h.start,
-                h.end,
-                h.score,
-                h.tempo,
-            )
-            for h in heard
-            if h.file_id in paths  # gone since its vectors were read
-        ]
+        matches = self._matches(os.fspath(query), segments, spec, min_score)
+        return sorted(matches, key=lambda match: (match.query_start, -match.score))
+
+    def monitor(self, source: StrPath, *, min_score: float | None = None) -> Iterator[Match]:
+        """Listen to a stream, or a long file, and tell each recording of the library once it is over.
+
+        Parameters
+        ----------
+        source : path or str
+            A file, or an ``http://`` or ``https://`` address: web radio, or a file. A stream that breaks off
+            is connected to again; times are seconds since listening began.
+        min_score : float, optional
+            Probability from which on a match is told; by default one that unknown recordings rarely reach.
+
+        Yields
+        ------
+        Match
+            As they are heard. Memory does not grow.
+
+        Raises
+        ------
+        LibraryError
+            If there is no library.
+        UnknownEncoderError
+            If the library was made without ``fingerprint``.
+        AudioError
+            If the source cannot be read, or a stream does not come back.
+        UsageError
+            If ``min_score`` is no probability.
+        """
+        _check_probability(min_score)
+        source_name, spec = self._open()[1].chosen(IDENTIFIES)
+        encoder = self._open()[1].encoder(source_name, spec)
+        from echoic.audio.live import connections, is_url
+        from echoic.embedding import embed_blocks, embed_densely
+        from echoic.fingerprint.identification import QUERY_HOP
+
+        name = os.fspath(source)
+        if not is_url(name):
+            yield from self._matches(name, embed_densely(Path(name), encoder, QUERY_HOP), spec, min_score)
+            return
+        for connection in connections(name):
+            heard = embed_blocks(connection.blocks, connection.sample_rate, encoder, QUERY_HOP)
+            for match in self._matches(name, heard, spec, min_score):
+                yield replace(
+                    match,
+                    query_start=match.query_start + connection.begun,
+                    query_end=match.query_end + connection.begun,
+                )
 
     @_explained
     def duplicates(
@@ -666,6 +690,36 @@ class Library:
             self._stack.callback(spaces.close)
             self._opened = catalog, spaces
         return self._opened
+
+    def _matches(
+        self, query: str, segments: Iterable[Segments], spec: EncoderSpec, min_score: float | None
+    ) -> Iterator[Match]:
+        """Identify what is heard, and name the files."""
+        from echoic.fingerprint.decision import Decision
+        from echoic.fingerprint.identification import identify
+
+        catalog, spaces = self._open()
+        found = identify(
+            segments,
+            spaces.store(spec),
+            spec,
+            lambda file_id: catalog.spans(file_id, spec.key)[:, 0],
+            Decision.load(spec),
+            least=min_score,
+        )
+        for heard in found:
+            path = catalog.paths([heard.file_id]).get(heard.file_id)
+            if path is not None:  # gone since its vectors were read
+                yield Match(
+                    query,
+                    path,
+                    heard.query_start,
+                    heard.query_end,
+                    heard.start,
+                    heard.end,
+                    heard.score,
+                    heard.tempo,
+                )
 
     def _workers(self, jobs: int | None) -> WorkerPool:
         from echoic.workers import WorkerPool, n_cores

@@ -287,7 +287,7 @@ class AudioStream:
                 self._n_errors += 1
                 continue
             time = None if frame.pts is None else frame.pts * self._time_base
-            yield _Piece(time, _mono(frame), frame.sample_rate, n_channels)
+            yield _Piece(time, mix_down(frame), frame.sample_rate, n_channels)
 
     def _timeline(self) -> Iterator[Float32]:
         """Yield the pieces at one sample rate, and silence where time stamps leave a gap."""
@@ -383,7 +383,7 @@ _FORMATS: dict[str, tuple[type[np.integer[Any] | np.floating[Any]], float]] = {
 }
 
 
-def _mono(frame: AudioFrame) -> Float32:
+def mix_down(frame: AudioFrame) -> Float32:
     """Mix the channels of a frame down to their mean, full scale at ±1."""
     name = frame.format.name
     dtype, full_scale = _FORMATS[name.removesuffix("p")]

@@ -27,6 +27,7 @@ from echoic.cli import (
     identify,
     index,
     list_,
+    monitor,
     remove,
     search,
     status,
@@ -86,7 +87,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, identify, duplicates, align, embed, status, list_, tag, remove, encoders),
+    *(index, search, identify, monitor, duplicates, align, embed, status, list_, tag, remove, encoders),
     *(train, export, evaluate, cache),
     *(doctor, demo),
 )

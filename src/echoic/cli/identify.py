@@ -54,14 +54,15 @@ def run(
                 if json:
                     print_json(asdict(match))
                 else:
-                    say(_line(match))
+                    say(match_line(match))
             if not matches:
                 complain(f"{shorten(str(file))}: none of the library's recordings was recognised")
     if failed:
         raise typer.Exit(1)
 
 
-def _line(match: Match) -> str:
+def match_line(match: Match) -> str:
+    """Spell a match for a terminal: what is heard when, which part of which recording, and how sure."""
     heard = f"{as_clock(match.query_start)} – {as_clock(match.query_end)}"
     place = f"{as_clock(match.start)} – {as_clock(match.end)}"
     change = round(100 * (match.tempo - 1), 1)

@@ -162,7 +162,7 @@ def test_sample_formats_have_full_scale_at_one(name: str, planar: bool) -> None:
     coded = (wanted * full_scale + (128 if name == "u8" else 0)).astype(dtype)
     array = coded if planar else np.ascontiguousarray(coded.T).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(array, name + "p" * planar, "stereo")
-    np.testing.assert_allclose(decode._mono(frame), [-1, -0.25, 0.25, 0.5], atol=1e-7)
+    np.testing.assert_allclose(decode.mix_down(frame), [-1, -0.25, 0.25, 0.5], atol=1e-7)
 
 
 def test_damaged_floats_beyond_float32_are_counted_and_silenced(tmp_path: Path) -> None:
@@ -293,14 +293,14 @@ def test_a_late_span_is_not_reached_by_decoding_all(
     path = tmp_path / f"a{suffix}"
     write_audio(path, np.tile(sound(20.0, 16_000), (5, 1)), 16_000)
     decoded = 0
-    mono = decode._mono
+    mono = decode.mix_down
 
     def counting(frame: av.AudioFrame) -> Float32:
         nonlocal decoded
         decoded += frame.samples
         return mono(frame)
 
-    monkeypatch.setattr(decode, "_mono", counting)
+    monkeypatch.setattr(decode, "mix_down", counting)
     samples, info = read_audio(path, 16_000, start=90.0, end=92.0)
     assert len(samples) == 32_000
     assert decoded < 12 * info.sample_rate

@@ -1,0 +1,160 @@
+"""Streams listened to over real connections, and what is heard in them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from echoic import Library, UnreadableError
+from echoic.audio import live
+from echoic.audio.encode import write_audio
+from echoic.audio.synthesis import PIECES, make_piece, noise
+from echoic.cli import app
+
+RATE = 16_000
+ONE, OTHER = (name for name in PIECES[2:4])
+
+
+class Radio:
+    """A web server whose every answer is the next of a list: bytes of a stream, or None for an error."""
+
+    def __init__(self, answers: list[bytes | None], *, is_file: bool = False) -> None:
+        rest = list(answers)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = rest.pop(0) if not is_file and rest else answers[0] if is_file else None
+                if body is None:
+                    self.send_error(503)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "audio/ogg")
+                if is_file:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/radio.ogg"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Radio:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    return {name: make_piece(name, sample_rate=RATE).mean(axis=1) for name in (ONE, OTHER)}
+
+
+@pytest.fixture(scope="module")
+def library(pieces, tmp_path_factory):
+    root = tmp_path_factory.mktemp("monitor")
+    (root / "music").mkdir()
+    for name, samples in pieces.items():
+        write_audio(root / "music" / f"{name}.mp3", samples, RATE)
+    with Library(root / "library") as opened:
+        opened.index([root / "music"], encoders=["fingerprint"], jobs=1)
+        yield opened
+
+
+@pytest.fixture
+def broadcast(tmp_path):
+    def encoded(*parts):
+        write_audio(tmp_path / "x.ogg", np.concatenate(parts).astype(np.float32), RATE)
+        return (tmp_path / "x.ogg").read_bytes()
+
+    return encoded
+
+
+class Clock:
+    """Time that passes only while someone waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def test_a_stream_that_breaks_off_is_connected_to_again(broadcast):
+    sound = broadcast(noise(12, RATE))
+    clock, lengths, begun = Clock(), [], []
+    with Radio([sound, None, None, sound]) as radio:
+        listening = live.connections(radio.url, pause=clock.wait, clock=clock)
+        for connection in listening:
+            assert connection.sample_rate == RATE
+            begun.append(connection.begun)
+            lengths.append(sum(map(len, connection.blocks)) / RATE)
+            if len(lengths) == 2:
+                break
+    assert lengths == pytest.approx([12, 12], abs=0.1)
+    assert clock.waits == [1, 2, 4]
+    assert begun == [0, 7]
+
+
+def test_a_stream_that_does_not_come_back_is_given_up(broadcast):
+    clock = Clock()
+    with Radio([broadcast(noise(12, RATE))]) as radio:
+        listening = live.connections(radio.url, pause=clock.wait, clock=clock)
+        assert sum(map(len, next(listening).blocks)) > 11 * RATE
+        with pytest.raises(UnreadableError, match="has not come back"):
+            next(listening)
+    assert 600 < clock.now < 700
+    assert max(clock.waits) == 30
+
+
+def test_a_file_on_a_server_ends_with_its_end(broadcast):
+    with Radio([broadcast(noise(3, RATE))], is_file=True) as radio:
+        lengths = [sum(map(len, c.blocks)) / RATE for c in live.connections(radio.url)]
+    assert lengths == pytest.approx([3], abs=0.1)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/nobody", "http://127.0.0.1:9"])
+def test_an_address_where_nothing_is_is_one_sentence(url):
+    with pytest.raises(UnreadableError, match=r"cannot be listened to \(.*\); check the address"):
+        next(live.connections(url))
+
+
+def test_what_a_radio_plays(library, pieces, broadcast):
+    show = broadcast(noise(12, RATE), pieces[ONE][2 * RATE :], noise(15, RATE, 2), pieces[OTHER])
+    with Radio([show], is_file=True) as radio:
+        first, second = library.monitor(radio.url)
+        length = len(pieces[ONE]) / RATE - 2
+        assert first.path.endswith(f"{ONE}.mp3")
+        assert (first.query_start, first.query_end) == pytest.approx((12, 12 + length), abs=3)
+        assert second.path.endswith(f"{OTHER}.mp3")
+        assert second.query_start == pytest.approx(27 + length, abs=3)
+        words = ["monitor", radio.url, "--library", str(library.folder)]
+        result = CliRunner().invoke(app, [*words, "--json"])
+        assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [first.path, second.path]
+
+
+def test_a_folder_of_recordings_with_a_bad_one(library, pieces, tmp_path):
+    write_audio(tmp_path / "a.wav", pieces[ONE].astype(np.float32), RATE)
+    (tmp_path / "b.wav").write_text("not audio")
+    write_audio(tmp_path / "c.wav", pieces[OTHER].astype(np.float32), RATE)
+    result = CliRunner().invoke(app, ["monitor", str(tmp_path), "--library", str(library.folder)])
+    assert result.exit_code == 1
+    assert [line.partition("  ")[0].rpartition("/")[2] for line in result.stdout.splitlines()] == [
+        "a.wav",
+        "c.wav",
+    ]
+    assert "b.wav" in result.stderr
