@@ -19,9 +19,9 @@ def run(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say where in recording A recording B begins, and how their clocks drift apart.
+    """Lay two recordings of one event side by side in time.
 
-    The exit code is 1 if they have nothing in common.
+    Says where in A the other begins, and how their clocks drift apart. The exit code is 1 if they have nothing in common.
     """
     from echoic.library import Library
 

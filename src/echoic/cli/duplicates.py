@@ -20,9 +20,9 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     library: LibraryFolder = None,
 ) -> None:
-    """Find recordings that the library holds twice, whole or in part.
+    """Find recordings that the library holds twice.
 
-    Formats, levels and small changes of speed do not matter. Nothing is decoded again and nothing deleted.
+    They may be the same from end to end or in part. Formats, levels and small changes of speed do not matter. Nothing is decoded again and nothing deleted.
     """
     from echoic.library import Library
 

@@ -30,9 +30,9 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     library: LibraryFolder = None,
 ) -> None:
-    """Tell the recordings of the library that a stream plays, each once it is over.
+    """Tell what a stream plays, as it plays it.
 
-    Goes on until Ctrl-C, or the end of a file. A stream that breaks off is connected to again. Times are
+    Each recording of the library is told once it is over. Goes on until Ctrl-C, or the end of a file. A stream that breaks off is connected to again. Times are
     seconds since listening began.
     """
     from echoic.library import Library
