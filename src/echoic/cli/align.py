@@ -21,7 +21,8 @@ def run(
 ) -> None:
     """Lay two recordings of one event side by side in time.
 
-    Says where in A the other begins, and how their clocks drift apart. The exit code is 1 if they have nothing in common.
+    Says where in A the other begins, and how their clocks drift apart. The exit code is 1 if they have
+    nothing in common.
     """
     from echoic.library import Library
 

@@ -22,7 +22,8 @@ def run(
 ) -> None:
     """Find recordings that the library holds twice.
 
-    They may be the same from end to end or in part. Formats, levels and small changes of speed do not matter. Nothing is decoded again and nothing deleted.
+    They may be the same from end to end or in part; formats, levels and small changes of speed do not
+    matter. Nothing is decoded again and nothing deleted.
     """
     from echoic.library import Library
 

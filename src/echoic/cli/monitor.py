@@ -32,8 +32,8 @@ def run(
 ) -> None:
     """Tell what a stream plays, as it plays it.
 
-    Each recording of the library is told once it is over. Goes on until Ctrl-C, or the end of a file. A stream that breaks off is connected to again. Times are
-    seconds since listening began.
+    Each recording of the library is told once it is over, with its times in seconds since listening began.
+    Goes on until Ctrl-C, or the end of a file. A stream that breaks off is connected to again.
     """
     from echoic.library import Library
 
