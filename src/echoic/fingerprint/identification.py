@@ -44,14 +44,21 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Detection:
-    """What one stretch, or several that agree, say."""
+    """What one stretch, or several that agree, say.
+
+    ``first`` and ``last`` are the middles of the outermost stretches: a time of the query, and its place in
+    the recording. They tell the speed better than a single stretch does.
+    """
 
     heard: Heard
     n_stretches: int
+    first: tuple[float, float]
+    last: tuple[float, float]
 
     def place(self, time: float) -> float:
         """Where in the recording the query is at some time."""
-        return self.heard.start + self.heard.tempo * (time - self.heard.query_start)
+        at, place = self.last
+        return place + self.heard.tempo * (time - at)
 
 
 def identify(
@@ -99,7 +106,10 @@ def identify(
         )
         reached = -np.inf if is_last else float(stretch.starts[0])
         if found and (probability := decision.probability(found[0].evidence)) >= least:
-            new = _Detection(_heard(found[0], stretch, probability), 1)
+            heard = _heard(found[0], stretch, probability)
+            time = float(stretch.starts.mean() + spec.window / 2)
+            middle = time, found[0].start + found[0].speed * time
+            new = _Detection(heard, 1, middle, middle)
             open_ = _joined(open_, new)
             reached = float(stretch.starts[0])
         done = [d for d in open_ if d.heard.query_end < reached]
@@ -155,12 +165,13 @@ def _part(segments: Segments, rows: npt.NDArray[np.bool_]) -> Segments:
 def _heard(alignment: Alignment, stretch: Segments, probability: float) -> Heard:
     """Take the span of a stretch over which an alignment is ahead of all else."""
     first, last = _best_run(np.where(alignment.covered, alignment.margins, -1.0))
-    begin, finish = float(stretch.starts[first]), float(stretch.ends[last])
+    begin = max(float(stretch.starts[first]), -alignment.start / alignment.speed)  # not before it begins
+    finish = float(stretch.ends[last])
     return Heard(
         file_id=alignment.file_id,
         query_start=begin,
         query_end=finish,
-        start=max(0.0, alignment.start + alignment.speed * begin),
+        start=alignment.start + alignment.speed * begin,
         end=alignment.start + alignment.speed * finish,
         score=probability,
         tempo=alignment.speed,
@@ -182,14 +193,14 @@ def _best_run(values: npt.NDArray[np.float64]) -> tuple[int, int]:
 def _joined(detections: list[_Detection], new: _Detection) -> list[_Detection]:
     """Add a detection, or extend the one that it goes on from."""
     for number, old in enumerate(detections):
-        middle = (new.heard.query_start + new.heard.query_end) / 2
-        if old.heard.file_id != new.heard.file_id or abs(old.place(middle) - new.place(middle)) > _AGREE:
+        time, place = new.first
+        if old.heard.file_id != new.heard.file_id or abs(old.place(time) - place) > _AGREE:
             continue
         query_start = min(old.heard.query_start, new.heard.query_start)
         query_end = max(old.heard.query_end, new.heard.query_end)
         start = min(old.heard.start, new.heard.start)
         end = max(old.heard.end, new.heard.end)
-        # The longer it is heard, the better its ends tell the speed.
+        (time_then, place_then), span = old.first, time - old.first[0]
         heard = replace(
             new.heard,
             query_start=query_start,
@@ -197,8 +208,8 @@ def _joined(detections: list[_Detection], new: _Detection) -> list[_Detection]:
             start=start,
             end=end,
             score=max(old.heard.score, new.heard.score),
-            tempo=(end - start) / (query_end - query_start),
+            tempo=(place - place_then) / span if span > _STRETCH else new.heard.tempo,
         )
-        joined = _Detection(heard, old.n_stretches + 1)
+        joined = _Detection(heard, old.n_stretches + 1, (time_then, place_then), new.last)
         return [*detections[:number], joined, *detections[number + 1 :]]
     return [*detections, new]
