@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.tables import machine, print_table, write_table
 from echoic.encoders.base import mean_vector
 from echoic.encoders.onnx import BUNDLED, read_card
-from echoic.encoders.registry import available
+from echoic.encoders.registry import IDENTIFIES, available
 from echoic.evaluation import retrieval
 from echoic.library import Library
 from echoic.types import Float32
@@ -197,14 +197,14 @@ def _command_line() -> int:
     )
     parser.add_argument("--data", type=Path)
     parser.add_argument(
-        "--encoder", action="append", help="a name or an .onnx file [default: every bundled one]"
+        "--encoder", action="append", help="a name or an .onnx file [default: the bundled ones to search by]"
     )
     parser.add_argument("--readme", action="store_true", help="write the figures into README.md")
     options = parser.parse_args()
     data = data_folder(options.data)
     if data is None:
         return 1
-    bundled = [entry.name for entry in available() if entry.provider == "echoic"]
+    bundled = [entry.name for entry in available() if entry.provider == "echoic" and entry.name != IDENTIFIES]
     main(data, options.encoder or bundled, options.readme)
     return 0
 

@@ -79,7 +79,7 @@ def gather(folder: Path, encoder: Encoder, cohort: Float32, owners: np.ndarray) 
             windows = cut(samples, spec.window_samples, round(QUERY_HOP * spec.sample_rate), spec.sample_rate)
             query = Segments(windows.starts, windows.ends, encoder.encode(windows.samples))
             others = cohort[owners != sources[row["query"]]]
-            found = align(query, store, starts.__getitem__, others, window=spec.window, hop=spec.hop, keep=1)
+            found = align(query, store, starts.__getitem__, others, window=spec.window, hop=spec.hop)
             evidence.append(found[0].evidence if found else np.zeros(len(FEATURES)))
             right.append(bool(found) and names[found[0].file_id] == row["track"])
             known.append(row["track"] != "-")

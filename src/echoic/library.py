@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
@@ -38,14 +36,12 @@ from echoic.types import (
 )
 
 if TYPE_CHECKING:
+    from echoic.recognition import Recognition
     from echoic.workers import WorkerPool
 
 __all__ = ["Library", "default_folder"]
 
 StrPath = str | os.PathLike[str]
-# What two files must share to be the same from end to end; the edges of a span are found within seconds.
-_NEARLY_ALL = 0.85
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -436,18 +432,7 @@ class Library:
             If a number makes no sense.
         """
         _check_part(start, end)
-        _check_probability(min_score)
-        source, spec = self._open()[1].chosen(IDENTIFIES)
-        from echoic.embedding import embed_densely, embed_part
-        from echoic.fingerprint.identification import QUERY_HOP
-
-        encoder, place = self._open()[1].encoder(source, spec), Path(query)
-        if start is None and end is None:
-            segments = embed_densely(place, encoder, QUERY_HOP)
-        else:
-            segments = iter([embed_part(place, encoder, start, end, hop=QUERY_HOP)])
-        matches = self._matches(os.fspath(query), segments, spec, min_score)
-        return sorted(matches, key=lambda match: (match.query_start, -match.score))
+        return self._recognition(min_score).identify(Path(query), start, end)
 
     def monitor(self, source: StrPath, *, min_score: float | None = None) -> Iterator[Match]:
         """Listen to a stream, or a long file, and tell each recording of the library once it is over.
@@ -476,25 +461,10 @@ class Library:
         UsageError
             If ``min_score`` is no probability.
         """
-        _check_probability(min_score)
-        source_name, spec = self._open()[1].chosen(IDENTIFIES)
-        encoder = self._open()[1].encoder(source_name, spec)
-        from echoic.audio.live import connections, is_url
-        from echoic.embedding import embed_blocks, embed_densely
-        from echoic.fingerprint.identification import QUERY_HOP
-
-        name = os.fspath(source)
-        if not is_url(name):
-            yield from self._matches(name, embed_densely(Path(name), encoder, QUERY_HOP), spec, min_score)
-            return
-        for connection in connections(name):
-            heard = embed_blocks(connection.blocks, connection.sample_rate, encoder, QUERY_HOP)
-            for match in self._matches(name, heard, spec, min_score):
-                yield replace(
-                    match,
-                    query_start=match.query_start + connection.begun,
-                    query_end=match.query_end + connection.begun,
-                )
+        try:
+            yield from self._recognition(min_score).monitor(os.fspath(source))
+        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
+            raise unusable(self.folder, error) from error
 
     @_explained
     def duplicates(
@@ -523,54 +493,7 @@ class Library:
         UsageError
             If ``min_score`` is no probability.
         """
-        _check_probability(min_score)
-        catalog, spaces = self._open()
-        _, spec = spaces.chosen(IDENTIFIES)
-        from echoic.fingerprint.decision import Decision
-        from echoic.fingerprint.duplicates import duplicates_of
-
-        store, decision = spaces.store(spec), Decision.load(spec)
-        records = {record.id: record for record in catalog.files()}
-        ids = [file_id for file_id in store.file_ids().tolist() if file_id in records]
-        found: list[Duplicate] = []
-        told: set[tuple[int, int, int]] = set()
-        begun, total_bytes = time.monotonic(), sum(records[i].size for i in ids)
-        done_bytes, audio = 0, 0.0
-        for done, file_id in enumerate(ids, start=1):
-            spans_of = partial(catalog.spans, key=spec.key)
-            for heard in duplicates_of(file_id, store, spec, spans_of, decision, least=min_score):
-                if heard.file_id not in records:  # indexed since
-                    continue
-                first, second = records[file_id], records[heard.file_id]
-                # A pair is found from either side; told once for every ten seconds that the two lie apart.
-                apart = round((heard.start - heard.query_start) / 10)
-                pairs = {(first.id, second.id, apart + by) for by in (-1, 0, 1)}
-                if pairs & told:
-                    continue
-                told |= {(first.id, second.id, apart), (second.id, first.id, -apart)}
-                shares = (
-                    (heard.query_end - heard.query_start) / max(first.duration, 1e-9),
-                    (heard.end - heard.start) / max(second.duration, 1e-9),
-                )
-                found.append(
-                    Duplicate(
-                        path=first.path,
-                        other=second.path,
-                        start=heard.query_start,
-                        end=heard.query_end,
-                        other_start=heard.start,
-                        other_end=min(heard.end, second.duration),
-                        score=heard.score,
-                        tempo=heard.tempo,
-                        whole=min(shares) >= _NEARLY_ALL,
-                    )
-                )
-            done_bytes += records[file_id].size
-            audio += records[file_id].duration
-            if progress is not None:
-                path, elapsed = records[file_id].path, time.monotonic() - begun
-                progress(Progress(path, done, len(ids), done_bytes, total_bytes, audio, elapsed))
-        return found
+        return self._recognition(min_score).duplicates(progress)
 
     def align(self, first: StrPath, second: StrPath) -> TimeAlignment | None:
         """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
@@ -691,35 +614,12 @@ class Library:
             self._opened = catalog, spaces
         return self._opened
 
-    def _matches(
-        self, query: str, segments: Iterable[Segments], spec: EncoderSpec, min_score: float | None
-    ) -> Iterator[Match]:
-        """Identify what is heard, and name the files."""
-        from echoic.fingerprint.decision import Decision
-        from echoic.fingerprint.identification import identify
+    def _recognition(self, min_score: float | None) -> Recognition:
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
+        from echoic.recognition import Recognition
 
-        catalog, spaces = self._open()
-        found = identify(
-            segments,
-            spaces.store(spec),
-            spec,
-            lambda file_id: catalog.spans(file_id, spec.key)[:, 0],
-            Decision.load(spec),
-            least=min_score,
-        )
-        for heard in found:
-            path = catalog.paths([heard.file_id]).get(heard.file_id)
-            if path is not None:  # gone since its vectors were read
-                yield Match(
-                    query,
-                    path,
-                    heard.query_start,
-                    heard.query_end,
-                    heard.start,
-                    heard.end,
-                    heard.score,
-                    heard.tempo,
-                )
+        return Recognition(*self._open(), min_score)
 
     def _workers(self, jobs: int | None) -> WorkerPool:
         from echoic.workers import WorkerPool, n_cores
@@ -774,11 +674,6 @@ def _check_part(start: float | None, end: float | None) -> None:
         raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
     if end is not None and end <= (start or 0):
         raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
-
-
-def _check_probability(min_score: float | None) -> None:
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
 
 
 def _size_on_disk(folder: Path) -> int:

@@ -70,6 +70,17 @@ def test_copies_excerpts_and_faster_ones_are_found_and_nothing_else(library):
     assert done[-1].done_bytes == done[-1].total_bytes
 
 
+def test_a_recording_is_identified_in_each_of_its_copies(library, tmp_path):
+    heard = make_piece(FIRST, sample_rate=RATE).mean(axis=1)[5 * RATE : 13 * RATE]
+    write_audio(tmp_path / "heard.wav", heard.astype(np.float32), RATE)
+    matches = library.identify(tmp_path / "heard.wav")
+    assert {Path(match.path).name for match in matches} == {f"{FIRST}.mp3", "quiet.opus"}
+    for match in matches:
+        assert (match.query_start, match.query_end) == pytest.approx((0, 8), abs=0.3)
+        assert match.start == pytest.approx(5, abs=0.2)
+        assert match.score > 0.9
+
+
 def test_the_command(library):
     words = ["duplicates", "--library", str(library.folder)]
     result = CliRunner().invoke(app, [*words, "--json"])

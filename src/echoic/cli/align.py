@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import expand_path
+from echoic.cli.options import Json, expand_path
 from echoic.cli.output import as_clock, complain, print_json, say, shorten
 
 
@@ -17,7 +17,7 @@ def run(
     second: Annotated[
         Path, typer.Argument(metavar="B", parser=expand_path, help="Another of the same event.")
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Lay two recordings of one event side by side in time.
 

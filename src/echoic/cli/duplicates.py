@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
-from echoic.cli.options import LibraryFolder
+from echoic.cli.options import Json, LibraryFolder, MinScore
 from echoic.cli.output import as_clock, complain, print_json, progress_bar, say, shorten
 from echoic.types import Duplicate
 
 
 def run(
-    min_score: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Tell pairs of this probability or more.", show_default=False),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    min_score: MinScore = None,
+    json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
     """Find recordings that the library holds twice.

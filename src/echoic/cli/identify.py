@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand_path
+from echoic.cli.options import Json, LibraryFolder, MinScore, expand_path
 from echoic.cli.output import as_clock, complain, print_json, say, shorten
 from echoic.errors import AudioError
 from echoic.types import Match
@@ -22,16 +22,8 @@ def run(
     end: Annotated[
         float | None, typer.Option(metavar="S", help="Listen up to this second.", show_default=False)
     ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Tell matches of this probability or more "
-            "[default: what one in fifty unknown recordings reaches].",
-            show_default=False,
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    min_score: MinScore = None,
+    json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
     """Tell which recordings are heard in a file, and where in it.

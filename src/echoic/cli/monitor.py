@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from echoic.cli.identify import match_line
-from echoic.cli.options import LibraryFolder, expand
+from echoic.cli.options import Json, LibraryFolder, MinScore, expand
 from echoic.cli.output import complain, print_json, say
 from echoic.errors import AudioError
 from echoic.scanning import Found, scan
@@ -23,11 +23,8 @@ def run(
             metavar="SOURCE", parser=expand, help="A web radio's address, a long file, or a folder of them."
         ),
     ],
-    min_score: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Tell matches of this probability or more.", show_default=False),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    min_score: MinScore = None,
+    json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
     """Tell what a stream plays, as it plays it.

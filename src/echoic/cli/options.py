@@ -22,6 +22,7 @@ __all__ = [
     "Json",
     "LabelColumn",
     "LibraryFolder",
+    "MinScore",
     "PathColumn",
     "SplitColumn",
     "columns",
@@ -54,6 +55,16 @@ LibraryFolder = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score",
+        metavar="P",
+        help="Tell what is of this probability or more "
+        "[default: what one in fifty unknown recordings reaches].",
+        show_default=False,
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(metavar="N", help="Worker processes [default: one for each core].", show_default=False),

@@ -12,8 +12,9 @@ that ships with the model, so that a library of one recording can be told apart 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +51,15 @@ _FINEST = 1 / 500
 # Measured on degraded music; noise and rooms lower the bell and leave its width.
 _BELL = 0.3
 _FAR = 0.35
+_JITTER = 1e-3  # a recording's last window may lie close to the one before
 # What a speed other than 1 must improve the fit by, for a query of a second; less for longer ones.
 _PLAIN_SPEED = 0.03
 _REACH = 0.7  # hops that a window may lie from its neighbour: the edge of a recording, or of silence
+_NEARLY_AS_GOOD = 0.7  # as the best alignment, in which a copy of it may score
+# Cosine of two files' vectors at one place from which on they hold the same sound. Codecs leave .9 and more;
+# different music that one query was laid against has .3 to .5.
+_SAME_SOUND = 0.75
+_OTHERS = 5
 _COVERED = 0.6  # of the query's windows must lie inside of the recording
 
 
@@ -93,10 +100,9 @@ def align(
     *,
     window: float,
     hop: float,
-    keep: int = 3,
     without: int | None = None,
 ) -> list[Alignment]:
-    """Find the recordings that a stretch of sound may be, at most one alignment each.
+    """Find the recording that a stretch of sound may be, in every file that holds it.
 
     Parameters
     ----------
@@ -109,15 +115,14 @@ def align(
         Windows of recordings that are in no library.
     window, hop : float
         Seconds of a window, and between two of a recording.
-    keep : int
-        Alignments wanted.
     without : int, optional
         A file not to look into: the query's own.
 
     Returns
     -------
     list of Alignment
-        Best similarity first; empty if nothing is similar at all.
+        One a file, the best first: the others hold the same sound at that place, as copies do. Empty if
+        nothing is similar at all.
     """
     if not len(query):
         return []
@@ -139,21 +144,38 @@ def align(
         best = int(np.argmax(scores))
         if scores[best] > found.get(file_id, (0.0,))[0]:
             found[file_id] = (float(scores[best]), float(fine[best]), speed)
-    ranked = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
-    others = _Others(neighbours, query.vectors @ cohort.T)
+    ranked = sorted(found, key=lambda file_id: (-found[file_id][0], file_id))
+    if not ranked:
+        return []
+    # What one file has over another that holds the same sound is nothing: copies are judged as one.
+    first = ranked[0]
+    copies = [i for i in ranked if i == first or _is_copy(tracks[first], found[first], tracks[i], found[i])]
+    second = max((found[i][0] for i in ranked if i not in copies), default=0.0)
+    cohort_cosines = query.vectors @ cohort.T
+    others = _best_others(neighbours, cohort_cosines, set(copies))
     alignments = []
-    for file_id, (score, start, speed) in ranked[:keep]:
+    for file_id in copies:
+        score, start, speed = found[file_id]
         start, speed = tracks[file_id].refined(start, speed)
-        second = max((s for other, (s, _, _) in found.items() if other != file_id), default=0.0)
         similarities, weights = tracks[file_id].along(start, speed)
-        covered = weights > 0
-        if not covered.any():
+        if not weights.any():
             continue
-        best_others = others.without(file_id)
-        evidence = _evidence(similarities, weights, best_others, others.cohort, score - second)
-        margins = similarities - best_others[:, 0]
-        alignments.append(Alignment(file_id, start, speed, covered, similarities, margins, evidence))
+        evidence = _evidence(similarities, weights, others, cohort_cosines, score - second)
+        margins = similarities - others[:, 0]
+        alignments.append(Alignment(file_id, start, speed, weights > 0, similarities, margins, evidence))
     return alignments
+
+
+def _is_copy(
+    one: _Track, at: tuple[float, float, float], other: _Track, there: tuple[float, float, float]
+) -> bool:
+    """Tell whether two files hold the same sound where a query was laid against them."""
+    (score, *place), (other_score, *other_place) = at, there
+    if other_score < _NEARLY_AS_GOOD * score:
+        return False
+    (vectors, inside), (other_vectors, other_inside) = one.vectors(*place), other.vectors(*other_place)
+    both = inside & other_inside
+    return bool(both.any()) and float((vectors * other_vectors).sum(axis=1)[both].mean()) >= _SAME_SOUND
 
 
 def _vote(
@@ -242,12 +264,15 @@ class _Track:
         return nearer, best, np.where(inside, 1.2 - 1.6 * np.minimum(nearest, 0.5), 0.0)
 
     def scores(self, starts: Float64, speed: float) -> Float64:
-        """Average the cosines along alignments; 0 where too little of the query lies in the recording."""
+        """Average the cosines along alignments; windows outside of the recording count as 0.
+
+        An alignment is 0 as a whole if too little of the query lies in the recording.
+        """
         nearer, best, weights = self._beside(starts, speed)
         totals = weights.sum(axis=1)
-        covered = (weights > 0).mean(axis=1) >= _COVERED
-        means = ((nearer + best) / 2 * weights).sum(axis=1) / np.where(covered, totals, 1.0)
-        return np.where(covered, means, 0.0)
+        covered = (weights > 0).mean(axis=1)
+        means = ((nearer + best) / 2 * weights).sum(axis=1) / np.where(totals > 0, totals, 1.0)
+        return np.where(covered >= _COVERED, means * covered, 0.0)
 
     def along(self, start: float, speed: float) -> tuple[Float64, Float64]:
         """Give each window's cosine along an alignment, and its weight, 0 outside of the recording."""
@@ -290,10 +315,31 @@ class _Track:
         return value, *best
 
     def _fit(self, start: float, speed: float) -> float:
-        """Average the cosines with what the recording's vectors would be at each window's very place.
+        """Average the cosines with the recording's vectors at each window's very place."""
+        around, weights, inside = self._interpolation(start, speed)
+        cosines = (weights * self._cosines[self._row[:, None], around]).sum(axis=1)
+        lengths = np.linalg.norm(np.einsum("nk,nkd->nd", weights, self._vectors[around]), axis=1)
+        return float((cosines / lengths)[inside].sum() / len(inside))
 
-        The vector between windows is interpolated from the four around it, as a Gaussian process would:
-        cosines of two windows of one recording depend on their distance alone, near enough.
+    def vectors(self, start: float, speed: float) -> tuple[Float64, npt.NDArray[np.bool_]]:
+        """Give the recording's unit vectors at each window's place, and which places it has."""
+        around, weights, inside = self._interpolation(start, speed)
+        vectors = np.einsum("nk,nkd->nd", weights, self._vectors[around])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), inside
+
+    def _interpolation(
+        self, start: float, speed: float
+    ) -> tuple[npt.NDArray[np.int64], Float64, npt.NDArray[np.bool_]]:
+        """Say how the vector at each window's place is made of the four around it.
+
+        As a Gaussian process would: cosines of two windows of one recording depend on their distance alone,
+        near enough.
+
+        Returns
+        -------
+        around, weights : ndarray, shape (windows, 4)
+            Rows of the recording's vectors, fewer than four where it has fewer, and what each counts.
+        inside : ndarray of bool, shape (windows,)
         """
         places = start + speed * self._query_centres
         before = np.searchsorted(self._centres, places) - 1
@@ -301,12 +347,17 @@ class _Track:
         around = first[:, None] + np.arange(min(4, len(self._centres)))
         distances = places[:, None] - self._centres[around]
         inside = np.abs(distances).min(axis=1) <= _REACH * self._hop
-        between = self._centres[around[0]] - self._centres[around[0]][0]
-        weights = _likeness(distances) @ np.linalg.inv(_likeness(between[:, None] - between))
-        cosines = (weights * self._cosines[self._row[:, None], around]).sum(axis=1)
-        vectors = self._vectors[around]
-        lengths = np.linalg.norm(np.einsum("nk,nkd->nd", weights, vectors), axis=1)
-        return float((cosines / lengths)[inside].sum() / max(1, len(places)))
+        weights = np.einsum("nk,nkl->nl", _likeness(distances), self._precisions[first])
+        return around, weights, inside
+
+    @cached_property
+    def _precisions(self) -> Float64:
+        """Inverse covariances of every four windows in a row, by the first: most lie a hop apart, not all."""
+        n = min(4, len(self._centres))
+        rows = np.arange(len(self._centres) - n + 1)[:, None] + np.arange(n)
+        apart = self._centres[rows][:, :, None] - self._centres[rows][:, None, :]
+        covariances = _likeness(apart) + _JITTER * np.eye(n)
+        return np.linalg.inv(covariances).astype(np.float64, copy=False)
 
 
 def _likeness(distance: Float64) -> Float64:
@@ -314,26 +365,17 @@ def _likeness(distance: Float64) -> Float64:
     return _FAR + (1 - _FAR) * np.exp(-0.5 * np.square(distance / _BELL))
 
 
-class _Others:
-    """What the query's windows resemble apart from the recording that is looked at."""
-
-    def __init__(self, neighbours: list[list[Neighbor]], cohort: Float32) -> None:
-        self.cohort = cohort
-        self._neighbours = neighbours
-        self._top = -np.sort(-cohort, axis=1)[:, :5].astype(np.float64)
-
-    def without(self, file_id: int) -> Float64:
-        """Give the five best cosines of each window with other recordings, one a recording: (n, 5)."""
-        rows = []
-        for found, cohort in zip(self._neighbours, self._top, strict=True):
-            best: dict[int, float] = {}
-            for n in found:
-                if n.file_id != file_id and n.file_id not in best:
-                    best[n.file_id] = n.score
-                    if len(best) == 5:
-                        break
-            rows.append(np.sort(np.concatenate([list(best.values()), cohort]))[::-1][:5])
-        return np.array(rows)
+def _best_others(neighbours: list[list[Neighbor]], cohort: Float32, without: Set[int]) -> Float64:
+    """Give the five best cosines of each window with other recordings, one a recording: (n, 5)."""
+    top = -np.sort(-cohort, axis=1)[:, :_OTHERS].astype(np.float64)
+    rows = []
+    for found, of_cohort in zip(neighbours, top, strict=True):
+        best: dict[int, float] = {}
+        for n in found:
+            if n.file_id not in without and n.file_id not in best:
+                best[n.file_id] = n.score
+        rows.append(np.sort(np.concatenate([list(best.values()), of_cohort]))[::-1][:_OTHERS])
+    return np.array(rows)
 
 
 def _evidence(

@@ -90,35 +90,27 @@ def identify(
         A file not to look into: the query's own.
     """
     least = decision.threshold if least is None else least
-    open_: list[_Detection] = []
+    current: list[_Detection] = []
     several = False
     for stretch, is_last in stretches(segments):
         several = several or not is_last
         found = align(
-            stretch,
-            store,
-            starts_of,
-            decision.cohort,
-            window=spec.window,
-            hop=spec.hop,
-            keep=1,
-            without=without,
+            stretch, store, starts_of, decision.cohort, window=spec.window, hop=spec.hop, without=without
         )
-        reached = -np.inf if is_last else float(stretch.starts[0])
-        if found and (probability := decision.probability(found[0].evidence)) >= least:
-            heard = _heard(found[0], stretch, probability)
-            time = float(stretch.starts.mean() + spec.window / 2)
-            middle = time, found[0].start + found[0].speed * time
-            new = _Detection(heard, 1, middle, middle)
-            open_ = _joined(open_, new)
-            reached = float(stretch.starts[0])
-        done = [d for d in open_ if d.heard.query_end < reached]
-        open_ = [d for d in open_ if d not in done]
-        yield from (d.heard for d in done if _believed(d, several) and not _is_repeat(d, open_))
-    yield from (d.heard for d in open_ if _believed(d, several) and not _is_repeat(d, open_))
+        time = float(stretch.starts.mean() + spec.window / 2)
+        for alignment in found:
+            probability = decision.probability(alignment.evidence)
+            if probability >= least:
+                middle = time, alignment.start + alignment.speed * time
+                new = _Detection(_heard(alignment, stretch, probability), 1, middle, middle)
+                current = _joined(current, new)
+        believed = [d for d in current if _is_believed(d, several) and not _is_repeat(d, current)]
+        over = [d for d in current if is_last or d.heard.query_end < stretch.starts[0]]
+        yield from (d.heard for d in over if d in believed)
+        current = [d for d in current if d not in over]
 
 
-def _believed(detection: _Detection, several: bool) -> bool:
+def _is_believed(detection: _Detection, several: bool) -> bool:
     """Among many stretches some go wrong: one alone must be sure, two that agree need not be."""
     return not several or detection.n_stretches > 1 or detection.heard.score >= _SURE
 

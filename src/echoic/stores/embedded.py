@@ -268,11 +268,12 @@ class EmbeddedStore:
             self._view = None
             snapshot.discard(self._folder)
             return
-        view = self._current()
-        if view.base.stored and not view.is_heavy:
-            return
-        self._view = None  # frees the old snapshot before the new one takes its room
-        del view
+        if self._view is not None or self._saved(self._generation()) is not None:
+            view = self._current()
+            if view.base.stored and not view.is_heavy:
+                return
+            self._view = None  # frees the old snapshot before the new one takes its room
+            del view
         with self._reading():
             counts = self._counts()
             draft = snapshot.lay_out(self._folder, self._generation(), counts, self.dim, self._all_vectors())
@@ -302,7 +303,7 @@ class EmbeddedStore:
 
     def _loaded(self, generation: int) -> _View:
         """Take the cache's snapshot, or lay one out in memory if that is missing or long outdated."""
-        base = snapshot.load(self._folder, self._identity, self.dim, generation)
+        base = self._saved(generation)
         if base is not None:
             view = self._with_changes(base, {}, base.generation)
             if view.weight <= len(base):
@@ -315,6 +316,10 @@ class EmbeddedStore:
                 matrix[at : at + len(vectors)] = vectors
                 at += len(vectors)
         return self._with_changes(Snapshot.of(generation, counts, matrix), {}, generation)
+
+    def _saved(self, generation: int) -> Snapshot | None:
+        """Open the cache, if there is one to be trusted."""
+        return snapshot.load(self._folder, self._identity, self.dim, generation)
 
     def _with_changes(
         self, base: Snapshot, known: dict[int, Float32], since: int, weight_at_load: int | None = None

@@ -1,0 +1,148 @@
+"""Recordings of a library, recognised: in files, in streams, and in each other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.audio.live import connections, is_url
+from echoic.catalog import Catalog
+from echoic.embedding import embed_blocks, embed_densely, embed_part
+from echoic.encoders.registry import IDENTIFIES
+from echoic.fingerprint.decision import Decision
+from echoic.fingerprint.duplicates import duplicates_of
+from echoic.fingerprint.identification import QUERY_HOP, identify
+from echoic.spaces import Spaces
+from echoic.types import Duplicate, Match, Progress, Segments
+
+__all__ = ["Recognition"]
+
+# What two files must share to be the same from end to end; the edges of a span are found within seconds.
+_NEARLY_ALL = 0.85
+_APART = 10.0  # s: two spans of a pair of files whose offsets differ by less are one, found from either side
+
+
+class Recognition:
+    """The space that recordings are recognised in, and what is needed to do so.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    spaces : Spaces
+    least : float, optional
+        Probability from which on something is told; by default one that unknown recordings rarely reach.
+
+    Raises
+    ------
+    LibraryError
+        If the library is empty, or its fingerprints are of another revision.
+    UnknownEncoderError
+        If the library was made without fingerprints.
+    """
+
+    def __init__(self, catalog: Catalog, spaces: Spaces, least: float | None) -> None:
+        source, self._spec = spaces.chosen(IDENTIFIES)
+        self._catalog = catalog
+        self._encoder = spaces.encoder(source, self._spec)
+        self._store = spaces.store(self._spec)
+        self._decision = Decision.load(self._spec)
+        self._least = least
+
+    def identify(self, query: Path, start: float | None, end: float | None) -> list[Match]:
+        """Tell what is heard in a file, or a part of it, in order of time."""
+        if start is None and end is None:
+            segments = embed_densely(query, self._encoder, QUERY_HOP)
+        else:
+            segments = iter([embed_part(query, self._encoder, start, end, hop=QUERY_HOP)])
+        matches = self._matches(os.fspath(query), segments)
+        return sorted(matches, key=lambda match: (match.query_start, -match.score))
+
+    def monitor(self, source: str) -> Iterator[Match]:
+        """Tell what is heard in a file or a stream, each recording once it is over."""
+        if not is_url(source):
+            yield from self._matches(source, embed_densely(Path(source), self._encoder, QUERY_HOP))
+            return
+        for connection in connections(source):
+            segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)
+            for match in self._matches(source, segments):
+                yield replace(
+                    match,
+                    query_start=match.query_start + connection.begun,
+                    query_end=match.query_end + connection.begun,
+                )
+
+    def _matches(self, query: str, segments: Iterable[Segments]) -> Iterator[Match]:
+        for heard in identify(
+            segments, self._store, self._spec, self._starts_of, self._decision, least=self._least
+        ):
+            path = self._catalog.paths([heard.file_id]).get(heard.file_id)
+            if path is not None:  # gone since its vectors were read
+                yield Match(
+                    query=query,
+                    path=path,
+                    query_start=heard.query_start,
+                    query_end=heard.query_end,
+                    start=heard.start,
+                    end=heard.end,
+                    score=heard.score,
+                    tempo=heard.tempo,
+                )
+
+    def duplicates(self, progress: Callable[[Progress], None] | None) -> list[Duplicate]:
+        """Find every pair of files that hold the same recording, once for each part that they share."""
+        records = {record.id: record for record in self._catalog.files()}
+        ids = [file_id for file_id in self._store.file_ids().tolist() if file_id in records]
+        begun, total_bytes = time.monotonic(), sum(records[i].size for i in ids)
+        done_bytes, audio = 0, 0.0
+        offsets: dict[frozenset[int], list[float]] = {}
+        found: list[Duplicate] = []
+        for done, file_id in enumerate(ids, start=1):
+            one = records[file_id]
+            for heard in duplicates_of(
+                file_id, self._store, self._spec, self._spans_of, self._decision, least=self._least
+            ):
+                other = records.get(heard.file_id)
+                if other is None:  # indexed since
+                    continue
+                offset = heard.start - heard.query_start
+                offset = offset if one.id < other.id else -offset
+                told = offsets.setdefault(frozenset((one.id, other.id)), [])
+                if any(abs(offset - known) < _APART for known in told):
+                    continue
+                told.append(offset)
+                end = min(heard.end, other.duration)
+                whole = (
+                    heard.query_end - heard.query_start >= _NEARLY_ALL * one.duration
+                    and end - heard.start >= _NEARLY_ALL * other.duration
+                )
+                found.append(
+                    Duplicate(
+                        path=one.path,
+                        other=other.path,
+                        start=heard.query_start,
+                        end=heard.query_end,
+                        other_start=heard.start,
+                        other_end=end,
+                        score=heard.score,
+                        tempo=heard.tempo,
+                        whole=whole,
+                    )
+                )
+            done_bytes += one.size
+            audio += one.duration
+            if progress is not None:
+                elapsed = time.monotonic() - begun
+                progress(Progress(one.path, done, len(ids), done_bytes, total_bytes, audio, elapsed))
+        return found
+
+    def _spans_of(self, file_id: int) -> npt.NDArray[np.float64]:
+        return self._catalog.spans(file_id, self._spec.key)
+
+    def _starts_of(self, file_id: int) -> npt.NDArray[np.float64]:
+        return self._spans_of(file_id)[:, 0]
