@@ -106,7 +106,7 @@ def _cpu_of_children() -> float:
 
 
 def main(quick: bool, readme: bool = False) -> None:
-    n_files, n_runs = (1_000, 1) if quick else (10_000, 5)
+    n_files, n_runs = (1_000, 1) if quick else (10_000, 15)
     installed = {entry.name for entry in available()}
     source = next(name for name in DEFAULT_ENCODERS if name in installed)
     spec = load_encoder(source).spec

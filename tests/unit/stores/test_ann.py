@@ -68,13 +68,22 @@ def test_nearest_of_nothing() -> None:
     assert found.shape == scores.shape == (3, 0)
 
 
+def test_few_products_are_made_as_many_are(matrix: Float32) -> None:
+    queries = clouds(40, seed=6)  # together beyond what NumPy does alone, one by one within
+    together = nearest(matrix, queries, 20)
+    for row, query in enumerate(queries):
+        found, scores = nearest(matrix, query[None], 20)
+        np.testing.assert_array_equal(found[0], together[0][row])
+        np.testing.assert_allclose(scores[0], together[1][row], atol=1e-6)
+
+
 def test_threads_are_left_as_they_were(matrix: Float32) -> None:
     import faiss
 
     before = faiss.omp_get_max_threads()
     try:
         faiss.omp_set_num_threads(2)
-        nearest(matrix, clouds(1), 5)
+        nearest(np.tile(matrix, (6, 1)), clouds(5), 5)
         assert faiss.omp_get_max_threads() == 2
     finally:
         faiss.omp_set_num_threads(before)
