@@ -26,7 +26,7 @@ AROUND = 1.5  # s a stretch is longer than past and window, for shifts and chang
 SHIFT = 0.22  # s that the two windows may lie apart; half the distance of a library's windows is .256
 
 _SPEED, _TEMPO = 0.45, 0.20  # shares of pairs; a twentieth change pitch alone
-_NOISE_DB = (-9.0, 14.0)
+_NOISE_DB = (-11.0, 12.0)
 _HANN = scipy.signal.get_window("hann", LOG_MEL.n_fft).astype(np.float32)
 
 

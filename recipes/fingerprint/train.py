@@ -5,8 +5,8 @@
     python recipes/fingerprint/train.py --data DIR -o fingerprint.pt --minutes 240 [--resume]
 
 NT-Xent over 256 pairs a batch, 64 tracks with four stretches each: a track's other stretches are among the
-strangers. The checkpoint is written every few hundred steps, and ``--resume`` goes on from it. One core
-trains, another makes the batches.
+strangers. The checkpoint is written every few hundred steps, and ``--resume`` goes on from it; ``--start``
+begins anew with the weights of another. One core trains, another makes the batches.
 
 References
 ----------
@@ -40,7 +40,7 @@ from echoic.types import Float32
 
 TRACKS, STRETCHES = 64, 4
 TEMPERATURE = 0.05
-RATE, LEAST_RATE, WARM_UP = 1.5e-3, 3e-5, 200  # of learning; steps
+RATE, LEAST_RATE, WARM_UP = 1.5e-3, 3e-5, 200  # the first two of learning; the third in steps
 EMA = 0.998
 SAVED_EVERY = 300  # steps
 SYNTHETIC_ROOMS = 300
@@ -120,13 +120,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--widths", default=",".join(map(str, WIDTHS)))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=RATE, help="highest rate of learning")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="a checkpoint whose weights to begin with")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
     widths = tuple(map(int, options.widths.split(",")))
+    begin_with = torch.load(options.start, weights_only=True) if options.start else None
+    if begin_with is not None:
+        widths = tuple(begin_with["c"])
     network, average = FingerprintNet(widths), FingerprintNet(widths)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-4)
     step, spent = 0, 0.0
     if options.resume:
         saved = torch.load(options.output, weights_only=True)
@@ -135,6 +140,8 @@ def main() -> None:
         optimizer.load_state_dict(saved["optimizer"])
         step, spent = saved["step"], saved["spent"]
     else:
+        if begin_with is not None:
+            network.load_state_dict(begin_with["ema"])
         average.load_state_dict(network.state_dict())
     network.to(memory_format=torch.channels_last)
 
@@ -161,7 +168,7 @@ def main() -> None:
     while spent < options.minutes:
         decay = (1 + np.cos(np.pi * spent / options.minutes)) / 2
         for group in optimizer.param_groups:
-            group["lr"] = min(1, (step + 1) / WARM_UP) * (LEAST_RATE + (RATE - LEAST_RATE) * decay)
+            group["lr"] = min(1, (step + 1) / WARM_UP) * (LEAST_RATE + (options.rate - LEAST_RATE) * decay)
         first, second = next(batches)
         with torch.no_grad():
             both = masked(network.standardised(torch.cat([first, second])))

@@ -28,6 +28,7 @@ from echoic.types import (
     FileRecord,
     Hit,
     IndexReport,
+    LiveSound,
     Match,
     Progress,
     Segments,
@@ -434,14 +435,15 @@ class Library:
         _check_part(start, end)
         return self._recognition(min_score).identify(Path(query), start, end)
 
-    def monitor(self, source: StrPath, *, min_score: float | None = None) -> Iterator[Match]:
+    def monitor(self, source: StrPath | LiveSound, *, min_score: float | None = None) -> Iterator[Match]:
         """Listen to a stream, or a long file, and tell each recording of the library once it is over.
 
         Parameters
         ----------
-        source : path or str
-            A file, or an ``http://`` or ``https://`` address: web radio, or a file. A stream that breaks off
-            is connected to again; times are seconds since listening began.
+        source : path, str or LiveSound
+            A file; an ``http://`` or ``https://`` address: web radio, or a file; or sound that comes in some
+            other way, such as :func:`~echoic.audio.live.microphone`. A stream that breaks off is connected to
+            again; times are seconds since listening began.
         min_score : float, optional
             Probability from which on a match is told; by default one that unknown recordings rarely reach.
 
@@ -462,7 +464,9 @@ class Library:
             If ``min_score`` is no probability.
         """
         try:
-            yield from self._recognition(min_score).monitor(os.fspath(source))
+            yield from self._recognition(min_score).monitor(
+                source if isinstance(source, LiveSound) else os.fspath(source)
+            )
         except sqlite3.Error as error:  # while it is read: _explained would only see it begin
             raise unusable(self.folder, error) from error
 
@@ -495,29 +499,46 @@ class Library:
         """
         return self._recognition(min_score).duplicates(progress)
 
-    def align(self, first: StrPath, second: StrPath) -> TimeAlignment | None:
+    def align(self, first: StrPath, second: StrPath, *, write: StrPath | None = None) -> TimeAlignment | None:
         """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
 
         The sound tracks of videos will do. The microphones, rooms and formats may be different, and so may
         the clocks: a drift between them is measured where the two overlap for half a minute or more.
 
+        Parameters
+        ----------
+        first, second : path
+        write : path, optional
+            Where to put the second's sound as it lies in the first's time: both begin at the same moment, and
+            the drift is taken out. The suffix chooses the format.
+
         Returns
         -------
         TimeAlignment or None
-            None if they have nothing in common.
+            None if they have nothing in common; then nothing is written.
 
         Raises
         ------
         AudioError
             If one of them cannot be read.
+        UsageError
+            If ``write`` is one of them, or cannot be written.
         """
+        from echoic.audio.encode import check_writable
         from echoic.fingerprint.decision import Decision
-        from echoic.fingerprint.synchronisation import synchronise
+        from echoic.fingerprint.synchronisation import synchronise, write_shifted
 
+        if write is not None:
+            check_writable(Path(write))
+            inputs = [Path(one) for one in (first, second) if Path(one).exists()]
+            if Path(write).exists() and any(one.samefile(write) for one in inputs):
+                raise UsageError(f"{quoted(write)} would be overwritten; write to another file")
         encoder = load_encoder(IDENTIFIES)
         line = synchronise(Path(first), Path(second), encoder, Decision.load(encoder.spec))
         if line is None:
             return None
+        if write is not None:
+            write_shifted(Path(second), Path(write), line.offset, line.speed)
         return TimeAlignment(
             first=os.fspath(first),
             second=os.fspath(second),

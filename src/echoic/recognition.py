@@ -19,7 +19,7 @@ from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.duplicates import duplicates_of
 from echoic.fingerprint.identification import QUERY_HOP, identify
 from echoic.spaces import Spaces
-from echoic.types import Duplicate, Match, Progress, Segments
+from echoic.types import Duplicate, LiveSound, Match, Progress, Segments
 
 __all__ = ["Recognition"]
 
@@ -63,19 +63,24 @@ class Recognition:
         matches = self._matches(os.fspath(query), segments)
         return sorted(matches, key=lambda match: (match.query_start, -match.score))
 
-    def monitor(self, source: str) -> Iterator[Match]:
-        """Tell what is heard in a file or a stream, each recording once it is over."""
-        if not is_url(source):
+    def monitor(self, source: str | LiveSound) -> Iterator[Match]:
+        """Tell what is heard in a file, or as it comes, each recording once it is over."""
+        if isinstance(source, LiveSound):
+            yield from self._heard(source)
+        elif is_url(source):
+            for connection in connections(source):
+                yield from self._heard(connection)
+        else:
             yield from self._matches(source, embed_densely(Path(source), self._encoder, QUERY_HOP))
-            return
-        for connection in connections(source):
-            segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)
-            for match in self._matches(source, segments):
-                yield replace(
-                    match,
-                    query_start=match.query_start + connection.begun,
-                    query_end=match.query_end + connection.begun,
-                )
+
+    def _heard(self, connection: LiveSound) -> Iterator[Match]:
+        segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)
+        for match in self._matches(connection.name, segments):
+            yield replace(
+                match,
+                query_start=match.query_start + connection.begun,
+                query_end=match.query_end + connection.begun,
+            )
 
     def _matches(self, query: str, segments: Iterable[Segments]) -> Iterator[Match]:
         for heard in identify(

@@ -6,6 +6,7 @@ float32 unless said otherwise. Everything here is frozen: a value, not a place.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,7 @@ __all__ = [
     "Float32",
     "Hit",
     "IndexReport",
+    "LiveSound",
     "Match",
     "Neighbor",
     "Progress",
@@ -163,6 +165,28 @@ class Hit:
     end: float
     score: float
     encoder: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveSound:
+    """Sound that comes: one connection to a stream, a pipe, or the microphone.
+
+    Parameters
+    ----------
+    name : str
+        What it is told by: the stream's address, ``-`` or ``microphone``.
+    begun : float
+        Seconds since the first connection to this stream; 0 for others.
+    sample_rate : int
+        Hz.
+    blocks : iterator of ndarray of float32, shape (n,)
+        Mono, half a second each; ends where the connection does.
+    """
+
+    name: str
+    begun: float
+    sample_rate: int
+    blocks: Iterator[Float32]
 
 
 @dataclass(frozen=True, slots=True)

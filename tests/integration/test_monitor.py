@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -158,3 +160,87 @@ def test_a_folder_of_recordings_with_a_bad_one(library, pieces, tmp_path):
         "c.wav",
     ]
     assert "b.wav" in result.stderr
+
+
+@pytest.fixture
+def microphone(pieces, monkeypatch):
+    """A package like sounddevice, whose microphone hears a piece."""
+
+    class InputStream:
+        def __init__(self, **options) -> None:
+            assert options == {"samplerate": RATE, "channels": 1, "dtype": "float32"}
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def read(self, n):
+            samples = self.rest[:n]
+            InputStream.rest = self.rest[n:]
+            return samples[:, None], False
+
+        rest = pieces[ONE].astype(np.float32)
+
+    module = types.ModuleType("sounddevice")
+    module.InputStream = InputStream
+    module.PortAudioError = type("PortAudioError", (Exception,), {})
+    module.query_devices = lambda kind: {"default_samplerate": float(RATE)}
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    return module
+
+
+def test_the_microphone_is_listened_to_for_ten_seconds(library, microphone):
+    words = ["identify", "--mic", "--json", "--library", str(library.folder)]
+    result = CliRunner().invoke(app, words)
+    match = json.loads(result.stdout)
+    assert match["query"] == "microphone"
+    assert match["path"].endswith(f"{ONE}.mp3")
+    assert match["query_end"] <= 10.1
+    assert CliRunner().invoke(app, [*words, "--start", "3"]).exit_code == 2
+
+
+def test_the_microphone_is_monitored(library, microphone):
+    with live.microphone(12) as sound:
+        [match] = library.monitor(sound)
+    assert match.path.endswith(f"{ONE}.mp3")
+    assert match.query_end == pytest.approx(12, abs=1)
+
+
+def test_without_a_microphone(library, microphone, monkeypatch):
+    words = ["monitor", "--mic", "--library", str(library.folder)]
+
+    def none(kind):
+        raise microphone.PortAudioError("no input device")
+
+    monkeypatch.setattr(microphone, "query_devices", none)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "the microphone cannot be used (no input device)" in result.stderr
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "pip install 'echoic[mic]'" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["identify", "monitor"])
+def test_standard_input(library, pieces, tmp_path, verb):
+    write_audio(tmp_path / "heard.ogg", pieces[OTHER].astype(np.float32)[: 9 * RATE], RATE)
+    words = [verb, "-", "--library", str(library.folder)]
+    result = CliRunner().invoke(app, [*words, "--json"], input=(tmp_path / "heard.ogg").read_bytes())
+    match = json.loads(result.stdout)
+    assert match["query"] == "-"
+    assert match["path"].endswith(f"{OTHER}.mp3")
+    result = CliRunner().invoke(app, words, input=b"not audio")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "standard input" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["identify", "monitor"])
+def test_something_must_be_listened_to(verb):
+    for words in ([verb], [verb, "a.wav", "--mic"]):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 2
+        assert "--mic for the microphone" in result.stderr

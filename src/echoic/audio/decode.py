@@ -1,9 +1,10 @@
-"""Audio in: the sound of any file that ffmpeg reads, as mono float32, in constant memory.
+"""Audio in: the sound of any file that ffmpeg reads, as float32, in constant memory.
 
 Packets are demuxed and decoded one by one, so that damage costs what is damaged and no more. Time 0 is the
 first sample that a player would play: the silence that an encoder puts in front is not part of the sound.
-Channels are mixed down by their mean, which keeps full scale at ±1. Where time stamps jump forward, by
-damage or by design, silence takes the place of what is missing, so that times in the file stay true.
+Channels are mixed down by their mean, which keeps full scale at ±1, unless they are asked for. Where time
+stamps jump forward, by damage or by design, silence takes the place of what is missing, so that times in the
+file stay true.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may
 
 
 class _Piece(NamedTuple):
-    """The mono samples of one frame; ``time`` is its time stamp in seconds, if it has one."""
+    """The samples of one frame; ``time`` is its time stamp in seconds, if it has one."""
 
     time: float | None
     samples: Float32
@@ -56,12 +57,14 @@ class _Piece(NamedTuple):
 
 
 class Resampler:
-    """Convert mono audio from one sample rate to another, block by block (soxr, HQ).
+    """Convert audio from one sample rate to another, block by block (soxr, HQ).
 
     Parameters
     ----------
-    rate_in, rate_out : int
+    rate_in, rate_out : float
         Hz. Equal rates pass samples through as they are.
+    channels : int
+        Blocks have the shape (n,) for 1, else (n, channels).
 
     Examples
     --------
@@ -72,13 +75,14 @@ class Resampler:
     16000
     """
 
-    def __init__(self, rate_in: int, rate_out: int) -> None:
+    def __init__(self, rate_in: float, rate_out: float, channels: int = 1) -> None:
         self._stream = (
-            None if rate_in == rate_out else soxr.ResampleStream(rate_in, rate_out, 1, "float32", "HQ")
+            None if rate_in == rate_out else soxr.ResampleStream(rate_in, rate_out, channels, "float32", "HQ")
         )
+        self._nothing = np.empty(0 if channels == 1 else (0, channels), np.float32)
 
     def push(self, block: Float32) -> Float32:
-        """Take samples, shape (n,); return those that are ready, which may be none."""
+        """Take samples; return those that are ready, which may be none."""
         if self._stream is None:
             return block
         out: Float32 = self._stream.resample_chunk(block)
@@ -86,10 +90,9 @@ class Resampler:
 
     def finish(self) -> Float32:
         """Return the rest. Nothing may be pushed afterwards."""
-        nothing = np.empty(0, np.float32)
         if self._stream is None:
-            return nothing
-        out: Float32 = self._stream.resample_chunk(nothing, last=True)
+            return self._nothing
+        out: Float32 = self._stream.resample_chunk(self._nothing, last=True)
         return out
 
 
@@ -100,10 +103,13 @@ class AudioStream:
     ----------
     sample_rate : int
         Hz, of the blocks.
+    channels : int
+        Of the blocks: 1, unless they were asked for.
     """
 
-    def __init__(self, path: StrPath) -> None:
+    def __init__(self, path: StrPath, *, mono: bool = True) -> None:
         self._path = path
+        self._mono = mono
         self._name = quoted(path)
         self._info: AudioInfo | None = None
         self._open()
@@ -137,7 +143,8 @@ class AudioStream:
             raise
         self._first: _Piece | None = first
         self.sample_rate = first.sample_rate
-        self._channels = first.channels
+        self._file_channels = first.channels
+        self.channels = 1 if self._mono else first.channels
         self._origin = self._expected = self._find_origin(first)
         self._at = 0  # samples of the file that lie before the first block
 
@@ -195,7 +202,7 @@ class AudioStream:
         return self._info
 
     def blocks(self) -> Iterator[Float32]:
-        """Yield mono blocks, shape (n,), at the file's own sample rate.
+        """Yield blocks, shape (n,) or (n, channels), at the file's own sample rate.
 
         Damage ends the blocks early or leaves silence in them, and is told by :attr:`info`; it never raises.
         """
@@ -226,7 +233,7 @@ class AudioStream:
         return AudioInfo(
             duration=duration,
             sample_rate=self.sample_rate,
-            channels=self._channels,
+            channels=self._file_channels,
             codec=self._track.codec_context.name,
             lost="; ".join(lost),
             tags=text_tags(self._container, self._track),
@@ -287,14 +294,15 @@ class AudioStream:
                 self._n_errors += 1
                 continue
             time = None if frame.pts is None else frame.pts * self._time_base
-            yield _Piece(time, mix_down(frame), frame.sample_rate, n_channels)
+            samples = mix_down(frame) if self._mono or n_channels == 1 else split(frame)
+            yield _Piece(time, samples, frame.sample_rate, n_channels)
 
     def _timeline(self) -> Iterator[Float32]:
         """Yield the pieces at one sample rate, and silence where time stamps leave a gap."""
         first, self._first = self._first, None
         if first is None:
             raise RuntimeError("the blocks of a stream can be read once")
-        converter = Resampler(first.sample_rate, self.sample_rate)
+        converter = Resampler(first.sample_rate, self.sample_rate, self.channels)
         rate = first.sample_rate
         expected = self._expected
         n_errors = 0
@@ -314,8 +322,8 @@ class AudioStream:
             if piece.sample_rate != rate:
                 yield converter.finish()
                 rate = piece.sample_rate
-                converter = Resampler(rate, self.sample_rate)
-            yield converter.push(piece.samples)
+                converter = Resampler(rate, self.sample_rate, self.channels)
+            yield converter.push(self._fitted(piece.samples))
             length = len(piece.samples) / rate
             decoded += length
             if piece.time is not None:
@@ -328,7 +336,16 @@ class AudioStream:
     def _silence(self, seconds: float) -> Iterator[Float32]:
         n = round(seconds * self.sample_rate)
         for at in range(0, n, _BLOCK_SAMPLES):
-            yield np.zeros(min(_BLOCK_SAMPLES, n - at), np.float32)
+            yield self._fitted(np.zeros(min(_BLOCK_SAMPLES, n - at), np.float32))
+
+    def _fitted(self, samples: Float32) -> Float32:
+        """Give samples the channels of the stream, where those of the file change."""
+        if self.channels == 1:
+            return samples if samples.ndim == 1 else samples.mean(axis=1)
+        if samples.ndim == 2 and samples.shape[1] == self.channels:
+            return samples
+        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        return np.repeat(mono[:, None], self.channels, axis=1)
 
     def _finite(self, block: Float32) -> Float32:
         if block.max() <= _LOUDEST and block.min() >= -_LOUDEST:  # false where a sample is NaN
@@ -405,8 +422,29 @@ def mix_down(frame: AudioFrame) -> Float32:
     return mono
 
 
-def open_audio(path: StrPath) -> AudioStream:
+def split(frame: AudioFrame) -> Float32:
+    """Return the channels of a frame, shape (samples, channels), full scale at ±1."""
+    name = frame.format.name
+    dtype, full_scale = _FORMATS[name.removesuffix("p")]
+    n, n_channels = frame.samples, frame.layout.nb_channels
+    with np.errstate(over="ignore", invalid="ignore"):
+        if frame.format.is_planar:
+            planes = [np.frombuffer(memoryview(plane), dtype, n) for plane in frame.planes[:n_channels]]
+            samples = np.stack(planes, axis=1).astype(np.float32)
+        else:
+            packed = np.frombuffer(memoryview(frame.planes[0]), dtype, n * n_channels)
+            samples = packed.reshape(n, n_channels).astype(np.float32)
+        samples *= np.float32(1 / full_scale)
+        return samples - 1 if dtype is np.uint8 else samples
+
+
+def open_audio(path: StrPath, *, mono: bool = True) -> AudioStream:
     """Open the sound of a file.
+
+    Parameters
+    ----------
+    mono : bool
+        Mix the channels down to their mean.
 
     Raises
     ------
@@ -415,7 +453,7 @@ def open_audio(path: StrPath) -> AudioStream:
     NotAudioError
         If it holds no sound that can be decoded.
     """
-    return AudioStream(path)
+    return AudioStream(path, mono=mono)
 
 
 def read_audio(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from echoic.errors import UsageError
 from echoic.types import Float32
 
-__all__ = ["write_audio"]
+__all__ = ["check_writable", "write_audio", "write_blocks"]
 
 
 class _Format(NamedTuple):
@@ -85,22 +85,36 @@ def write_audio(
     >>> path.read_bytes()[:4]
     b'fLaC'
     """
-    path = Path(path)
-    chosen = _FORMATS.get(path.suffix.lower())
-    if chosen is None:
-        raise UsageError(f"{path.name} has no suffix that can be written; use one of {', '.join(_FORMATS)}")
     frames = samples[:, None] if samples.ndim == 1 else samples
     if frames.ndim != 2 or not len(frames) or frames.shape[1] not in _LAYOUTS:
         raise UsageError(
             f"samples of shape {samples.shape} cannot be written; give (n,) or (n, 1 to 8), n > 0"
         )
+    # A second at a time.
+    blocks = (frames[at : at + sample_rate] for at in range(0, len(frames), sample_rate))
+    write_blocks(path, blocks, sample_rate, frames.shape[1], bit_rate=bit_rate, codec=codec, tags=tags)
+
+
+def write_blocks(
+    path: str | os.PathLike[str],
+    blocks: Iterable[Float32],
+    sample_rate: int,
+    channels: int,
+    *,
+    bit_rate: int = 128_000,
+    codec: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write a sound file as its sound comes, in blocks of shape (n, channels), as :func:`write_audio`."""
+    path = Path(path)
+    check_writable(path)
+    chosen = _FORMATS[path.suffix.lower()]
     rate_out = _at_least(sample_rate, chosen.rates)
-    channels_out = _at_least(frames.shape[1], chosen.channels)
-    if channels_out < frames.shape[1]:
+    channels_out = _at_least(channels, chosen.channels)
+    if channels_out < channels:
         raise UsageError(
             f"{path.suffix} takes at most {channels_out} channels; mix them down or write a .wav"
         )
-    packed = np.ascontiguousarray(frames, np.float32).reshape(1, -1)
     # A file object, as ffmpeg reads names with colons or percent signs in its own way.
     with path.open("wb") as file:
         try:
@@ -112,21 +126,28 @@ def write_audio(
                 stream.codec_context.layout = _LAYOUTS[channels_out]
                 stream.codec_context.bit_rate = bit_rate
                 stream.codec_context.options = {"strict": "experimental"}  # Vorbis is marked so
-                step = sample_rate * frames.shape[1]  # a second at a time
-                for at in range(0, packed.shape[1], step):
-                    part = packed[:, at : at + step]
-                    frame = av.AudioFrame.from_ndarray(part, "flt", _LAYOUTS[frames.shape[1]])
+                at = 0
+                for block in blocks:
+                    packed = np.ascontiguousarray(block, np.float32).reshape(1, -1)
+                    frame = av.AudioFrame.from_ndarray(packed, "flt", _LAYOUTS[channels])
                     frame.sample_rate = sample_rate
                     # Without time stamps no note is made of the encoder's delay, and players do not skip it.
-                    frame.pts = at // frames.shape[1]
+                    frame.pts = at
                     frame.time_base = Fraction(1, sample_rate)
                     container.mux(stream.encode(frame))
+                    at += len(block)
                 container.mux(stream.encode(None))
         except (av.error.FFmpegError, ValueError) as error:
             raise UsageError(
                 f"{path.name} cannot be written as {codec or chosen.codec} with {channels_out} channels at "
                 f"{rate_out} Hz ({error}); choose another format or rate"
             ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError if a suffix is none that can be written."""
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{path.name} has no suffix that can be written; use one of {', '.join(_FORMATS)}")
 
 
 def _at_least(wanted: int, offered: tuple[int, ...]) -> int:

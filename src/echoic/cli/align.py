@@ -17,6 +17,15 @@ def run(
     second: Annotated[
         Path, typer.Argument(metavar="B", parser=expand_path, help="Another of the same event.")
     ],
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=expand_path,
+            help="Write B's sound here as it lies in A's time; the suffix chooses the format.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Lay two recordings of one event side by side in time.
@@ -27,7 +36,7 @@ def run(
     from echoic.library import Library
 
     with Library() as lib:
-        found = lib.align(first, second)
+        found = lib.align(first, second, write=write)
     if found is None:
         complain(f"{shorten(str(first))} and {shorten(str(second))} have nothing in common")
         raise typer.Exit(1)
@@ -45,3 +54,5 @@ def run(
         f"in common from {as_clock(found.start)} to {as_clock(found.end)} of {shorten(found.second)}, "
         f"within {1e3 * found.deviation:.0f} ms, probability {found.score:.2f}"
     )
+    if write is not None:
+        say(f"wrote {shorten(str(write))}: its second 0 is that of {shorten(found.first)}")

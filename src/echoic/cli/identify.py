@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, MinScore, expand_path
+from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand_path
 from echoic.cli.output import as_clock, complain, print_json, say, shorten
-from echoic.errors import AudioError
+from echoic.errors import AudioError, UsageError
 from echoic.types import Match
+
+if TYPE_CHECKING:
+    from echoic.library import Library
+
+
+_LISTENS = 10.0  # s to the microphone
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", parser=expand_path, help="What is heard.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE",
+            parser=expand_path,
+            help="What is heard; - for standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    mic: Microphone = False,
     start: Annotated[
         float | None, typer.Option(metavar="S", help="Listen from this second on.", show_default=False)
     ] = None,
     end: Annotated[
-        float | None, typer.Option(metavar="S", help="Listen up to this second.", show_default=False)
+        float | None,
+        typer.Option(
+            metavar="S",
+            help=f"Listen up to this second [default: the end; {_LISTENS:g} of the microphone].",
+            show_default=False,
+        ),
     ] = None,
     min_score: MinScore = None,
     json: Json = False,
@@ -33,11 +56,18 @@ def run(
     """
     from echoic.library import Library
 
+    if bool(files) == mic:
+        raise UsageError("give a file, - for standard input, or --mic for the microphone")
     failed = False
     with Library(library) as lib:
-        for file in files:
+        for name in ["microphone"] if mic else map(str, files or ()):
             try:
-                matches = lib.identify(file, start=start, end=end, min_score=min_score)
+                if mic:
+                    matches = _listened(lib, start, end, min_score)
+                elif name == "-":
+                    matches = _piped(lib, start, end, min_score)
+                else:
+                    matches = lib.identify(name, start=start, end=end, min_score=min_score)
             except AudioError as error:
                 complain(f"error: {error}")
                 failed = True
@@ -48,9 +78,32 @@ def run(
                 else:
                     say(match_line(match))
             if not matches:
-                complain(f"{shorten(str(file))}: none of the library's recordings was recognised")
+                complain(f"{shorten(name)}: none of the library's recordings was recognised")
     if failed:
         raise typer.Exit(1)
+
+
+def _listened(lib: Library, start: float | None, end: float | None, min_score: float | None) -> list[Match]:
+    from echoic.audio.live import microphone
+
+    if start is not None:
+        raise UsageError("the microphone is listened to from now on: leave --start out")
+    with microphone(_LISTENS if end is None else end) as sound:
+        complain("listening …")
+        return sorted(lib.monitor(sound, min_score=min_score), key=lambda match: match.query_start)
+
+
+def _piped(lib: Library, start: float | None, end: float | None, min_score: float | None) -> list[Match]:
+    # Through a file, since some formats (mp4, say) have their table of contents at the end.
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "standard input"
+        with copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            matches = lib.identify(copy, start=start, end=end, min_score=min_score)
+        except AudioError as error:
+            raise type(error)(str(error).replace(str(copy), "standard input")) from None
+    return [replace(match, query="-") for match in matches]
 
 
 def match_line(match: Match) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,19 +11,24 @@ from typing import Annotated
 import typer
 
 from echoic.cli.identify import match_line
-from echoic.cli.options import Json, LibraryFolder, MinScore, expand
+from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand
 from echoic.cli.output import complain, print_json, say
-from echoic.errors import AudioError
+from echoic.errors import AudioError, UsageError
 from echoic.scanning import Found, scan
+from echoic.types import LiveSound
 
 
 def run(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="SOURCE", parser=expand, help="A web radio's address, a long file, or a folder of them."
+            metavar="SOURCE",
+            parser=expand,
+            help="A web radio's address, a long file or a folder of them; - for standard input.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    mic: Microphone = False,
     min_score: MinScore = None,
     json: Json = False,
     library: LibraryFolder = None,
@@ -34,21 +40,33 @@ def run(
     """
     from echoic.library import Library
 
+    if bool(sources) == mic:
+        raise UsageError("give an address, a file, - for standard input, or --mic for the microphone")
     failed = False
     with Library(library) as lib:
-        for source in _expanded(sources):
+        for source in [None] if mic else _expanded(sources or []):
             try:
-                for match in lib.monitor(source, min_score=min_score):
-                    if json:
-                        print_json(asdict(match))
-                    else:
-                        say(match_line(match))
-                    sys.stdout.flush()  # whoever reads a log wants it now
+                with _opened(source) as sound:
+                    for match in lib.monitor(sound, min_score=min_score):
+                        if json:
+                            print_json(asdict(match))
+                        else:
+                            say(match_line(match))
+                        sys.stdout.flush()  # whoever reads a log wants it now
             except AudioError as error:
                 complain(f"error: {error}")
                 failed = True
     if failed:
         raise typer.Exit(1)
+
+
+def _opened(source: str | None) -> AbstractContextManager[str | LiveSound]:
+    """Open what is not named by an address or a path; None is the microphone."""
+    from echoic.audio.live import microphone, piped
+
+    if source is None:
+        return microphone()
+    return piped(sys.stdin.buffer) if source == "-" else nullcontext(source)
 
 
 def _expanded(sources: list[str]) -> list[str]:
@@ -57,7 +75,7 @@ def _expanded(sources: list[str]) -> list[str]:
 
     found = []
     for source in sources:
-        if is_url(source) or not Path(source).is_dir():
+        if source == "-" or is_url(source) or not Path(source).is_dir():
             found.append(source)
         else:
             found += [str(entry.path) for entry in scan([Path(source)]) if isinstance(entry, Found)]

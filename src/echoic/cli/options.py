@@ -22,6 +22,7 @@ __all__ = [
     "Json",
     "LabelColumn",
     "LibraryFolder",
+    "Microphone",
     "MinScore",
     "PathColumn",
     "SplitColumn",
@@ -55,6 +56,7 @@ LibraryFolder = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+Microphone = Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")]
 MinScore = Annotated[
     float | None,
     typer.Option(

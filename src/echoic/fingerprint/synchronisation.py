@@ -12,24 +12,28 @@ Knapp and Carter, "The generalized correlation method for estimation of time del
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.audio.decode import read_audio
+from echoic.audio.decode import Resampler, open_audio, read_audio
+from echoic.audio.encode import write_blocks
 from echoic.embedding import embed_densely, embed_file
 from echoic.encoders.base import Encoder
+from echoic.errors import UsageError, quoted
 from echoic.fingerprint.alignment import align
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.identification import QUERY_HOP, stretches
 from echoic.stores.embedded import EmbeddedStore
 from echoic.types import Float32
 
-__all__ = ["Line", "delay_between", "fit_line", "synchronise"]
+__all__ = ["Line", "delay_between", "fit_line", "synchronise", "write_shifted"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -188,3 +192,54 @@ def delay_between(there: Float32, here: Float32, most: int) -> float | None:
     cross = scipy.fft.rfft(there, size) * np.conj(scipy.fft.rfft(here, size))
     correlation = scipy.fft.irfft(cross / np.maximum(np.abs(cross), 1e-12), size)[: most + 1]
     return float(np.argmax(correlation))
+
+
+def write_shifted(second: Path, output: Path, offset: float, speed: float) -> None:
+    """Write the sound of a file as it lies in another's time, of which the copy's second 0 is the start.
+
+    All channels are kept. What lies before second 0 is left out; silence takes the place of what is missing.
+
+    Parameters
+    ----------
+    second, output : Path
+        The suffix of the output chooses its format, as in :func:`~echoic.audio.encode.write_audio`.
+    offset, speed : float
+        As :class:`Line` has them.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read.
+    UsageError
+        If nothing of it is left, or it cannot be written. What was at ``output`` before stays.
+    """
+    with open_audio(second, mono=False) as stream:
+        rate, channels = stream.sample_rate, stream.channels
+        converter = Resampler(rate, rate * speed, channels)
+
+        def shifted() -> Iterator[Float32]:
+            shape = (0,) if channels == 1 else (0, channels)
+            missing = max(0, round(offset * rate))
+            for at in range(0, missing, rate):
+                yield np.zeros((min(rate, missing - at), *shape[1:]), np.float32)
+            skipped = max(0, -round(offset * rate))
+            for block in stream:
+                ready = converter.push(block)
+                yield ready[skipped:]
+                skipped = max(0, skipped - len(ready))
+            yield converter.finish()[skipped:]
+
+        blocks = (block for block in shifted() if len(block))
+        first = next(blocks, None)
+        if first is None:
+            raise UsageError(f"{second} ends before the other begins: there is nothing to write")
+        part = output.with_name(f".{output.stem}.part{output.suffix}")
+        try:
+            write_blocks(part, itertools.chain([first], blocks), rate, channels)
+            part.replace(output)
+        except OSError as error:
+            raise UsageError(
+                f"{quoted(output)} cannot be written ({error.strerror}); choose another place"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)

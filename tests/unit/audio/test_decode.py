@@ -68,6 +68,34 @@ def test_each_format_gives_the_mean_of_its_channels_on_time(clips: dict[str, Pat
     assert abs(len(heard) - len(played)) <= (2_048 if suffix == ".ogg" else 1)
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".webm"])
+def test_the_channels_can_be_had(clips: dict[str, Path], suffix: str) -> None:
+    played = sound(3.0, RATE, 2)
+    with open_audio(clips[suffix], mono=False) as stream:
+        heard = np.concatenate(list(stream))
+        assert stream.channels == stream.info.channels == 2
+        rate = stream.sample_rate
+    mono, _ = read_audio(clips[suffix], rate)
+    np.testing.assert_allclose(heard.mean(axis=1), mono, atol=1e-5)
+    if rate == RATE:
+        assert all(likeness(heard[:, i], played[:, i]) > 0.9 for i in range(2))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(["u8", "s16", "s32", "flt", "dbl"]), st.booleans(), st.integers(2, 5))
+def test_the_mean_of_a_frames_channels_is_its_mixture(kind: str, planar: bool, channels: int) -> None:
+    dtype = np.dtype({"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}[kind])
+    rng = np.random.default_rng(channels)
+    full = np.iinfo(dtype).max if dtype.kind in "iu" else 1
+    values = (rng.random((channels, 60)) * full).astype(dtype)
+    layout = {2: "stereo", 3: "3.0", 4: "quad", 5: "5.0"}[channels]
+    given_as = values if planar else values.T.reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(given_as), kind + "p" * planar, layout)
+    parts = decode.split(frame)
+    assert parts.shape == (60, channels)
+    np.testing.assert_allclose(parts.mean(axis=1), decode.mix_down(frame), atol=1e-6)
+
+
 CODECS = {  # name of the file: container, codec
     "f32.wav": ("wav", "pcm_f32le"),
     "f64.wav": ("wav", "pcm_f64le"),
