@@ -77,6 +77,7 @@ def main() -> None:
         "licence": "Apache-2.0",
         "reference": "recipes/fingerprint",
         "description": DESCRIPTION,
+        "storage": "int8",
         "front_end": front_end,
         "sha256": digest,
         "parameters": sum(weights.numel() for weights in network.parameters()),

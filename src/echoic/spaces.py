@@ -146,7 +146,8 @@ class Spaces:
         if self.uri == EMBEDDED:
             from echoic.stores.embedded import EmbeddedStore
 
-            return EmbeddedStore(catalog.connection, spec.key, spec.dim, catalog.folder / "index")
+            folder = catalog.folder / "index"
+            return EmbeddedStore(catalog.connection, spec.key, spec.dim, folder, spec.storage)
         if "://" not in self.uri and catalog.count() and not Path(self.uri).exists():
             raise StoreError(
                 f"the vectors of the library {catalog.folder} are gone from {self.uri}; put the file back, "

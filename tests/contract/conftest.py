@@ -19,12 +19,13 @@ def lite_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("lite") / "vectors.db")
 
 
-@pytest.fixture(params=["embedded", "lite", "server"])
+@pytest.fixture(params=["embedded float32", "embedded int8", "lite", "server"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Each kind of store in turn."""
     with ExitStack() as stack:
-        if request.param == "embedded":
-            yield embedded_place(tmp_path, stack)
+        kind, _, precision = request.param.partition(" ")
+        if kind == "embedded":
+            yield embedded_place(tmp_path, stack, precision)
         else:
             fixture = "lite_path" if request.param == "lite" else "milvus_server"
             yield milvus_place(request.param, request.getfixturevalue(fixture), stack)

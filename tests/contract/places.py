@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from echoic.stores import EmbeddedStore, MilvusStore, VectorStore
+from echoic.types import Precision
 
 _numbers = itertools.count()
 
@@ -31,20 +32,21 @@ class Place:
         return store
 
 
-def embedded_place(folder: Path, stack: ExitStack) -> Place:
+def embedded_place(folder: Path, stack: ExitStack, precision: Precision) -> Place:
     def make(collection: str, dim: int) -> VectorStore:
         connection = stack.enter_context(closing(sqlite3.connect(database, isolation_level=None)))
         connection.execute("PRAGMA journal_mode = wal")
-        return EmbeddedStore(connection, collection, dim, folder / "index")
+        return EmbeddedStore(connection, collection, dim, folder / "index", precision)
 
     database = folder / "library.db"
     source = (
         "import sqlite3; from pathlib import Path; from echoic.stores import EmbeddedStore\n"
         f"def opened(collection, dim):\n"
         f"    connection = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
-        f"    return EmbeddedStore(connection, collection, dim, Path({str(folder / 'index')!r}))\n"
+        f"    folder = Path({str(folder / 'index')!r})\n"
+        f"    return EmbeddedStore(connection, collection, dim, folder, {precision!r})\n"
     )
-    return Place("embedded", source, make, stack)
+    return Place(f"embedded {precision}", source, make, stack)
 
 
 def milvus_place(kind: str, uri: str, stack: ExitStack) -> Place:

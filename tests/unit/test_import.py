@@ -31,6 +31,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "Library",
         "LibraryBusyError",
         "LibraryError",
+        "LiveSound",
         "Match",
         "MissingDependencyError",
         "NotAudioError",

@@ -12,14 +12,14 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from echoic.audio.spectrogram import LogMel
 from echoic.encoders.base import check_vectors
 from echoic.errors import EncoderError, quoted
-from echoic.types import EncoderSpec, Float32
+from echoic.types import EncoderSpec, Float32, Precision
 
 __all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime", "read_card"]
 
@@ -89,7 +89,10 @@ class OnnxEncoder:
             weights = path.read_bytes()
         except OSError as error:
             raise EncoderError(f"the model {quoted(path)} cannot be read ({error.strerror})") from error
+        storage = card.get("storage", "float32")
         try:
+            if storage not in get_args(Precision):
+                raise TypeError(f"storage {storage!r}")
             if hashlib.sha256(weights).hexdigest() != card["sha256"]:
                 raise EncoderError(
                     f"the model {quoted(path)} is not the file that its card describes; "
@@ -106,6 +109,7 @@ class OnnxEncoder:
                 licence=card["licence"],
                 reference=card["reference"],
                 description=card["description"],
+                storage=storage,
             )
             self.log_mel = LogMel(sample_rate=card["sample_rate"], **card["front_end"])
         except (KeyError, TypeError) as error:

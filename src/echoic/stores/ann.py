@@ -1,8 +1,11 @@
-"""Nearest neighbours in one matrix: exactly, or through an inverted file of 8-bit codes.
+"""Nearest neighbours in one matrix: exactly, or through an inverted file of codes.
 
-Both ways end the same: candidates are scored again from the float32 vectors, by one fixed order of
+Both ways end the same: candidates are scored again from the vectors themselves, by one fixed order of
 summation, and sorted by score, then by row. So equal vectors get equal scores wherever they lie, and every
 store that sorts so gives the same ranking.
+
+Codes take 8 bits a number where the vectors are at hand, mapped from a file. Where they stay in a database,
+product quantisation takes 2 bits a number: the codes are then all of an index that lies beside the database.
 
 References
 ----------
@@ -21,10 +24,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echoic.stores.rows import StoredMatrix
 from echoic.types import Float32
 
-__all__ = ["InvertedFile", "Mask", "Rows", "nearest"]
+__all__ = ["InvertedFile", "Mask", "Matrix", "Rows", "nearest"]
 
+Matrix = Float32 | StoredMatrix
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -51,16 +56,21 @@ _TUNE_QUERIES = 100
 _TUNE_K = 20
 _TUNE_RECALL = 0.97
 _TUNE_STEP = 1.5
+# Product codes: four numbers are one of 256 patterns. Few queries at once may each look into more cells.
+_NUMBERS_A_CODE = 4
+_LEAST_CELLS, _CELLS_OF = 24, 160  # at least so many, and one in so many, for each of _MANY_QUERIES
+_MANY_QUERIES = 64
+_MOST_CELLS = 4  # times as many, for few queries
 
 
 def nearest(
-    matrix: Float32, queries: Float32, k: int, *, rows: Rows | None = None, mask: Mask | None = None
+    matrix: Matrix, queries: Float32, k: int, *, rows: Rows | None = None, mask: Mask | None = None
 ) -> tuple[Rows, Float32]:
     """Find the rows of largest inner product, exactly.
 
     Parameters
     ----------
-    matrix : ndarray of float32, shape (n, dim)
+    matrix : ndarray of float32 or StoredMatrix, shape (n, dim)
     queries : ndarray of float32, shape (q, dim)
     k : int
     rows : ndarray of int64, ascending, optional
@@ -76,6 +86,8 @@ def nearest(
     if rows is not None:
         found, scores = nearest(matrix[rows], queries, k)
         return rows[found], scores
+    if isinstance(matrix, StoredMatrix):
+        return _nearest_of_blocks(matrix, queries, k, mask)
     n_rows = len(matrix) if mask is None else int(np.count_nonzero(mask))
     width = min(k, n_rows)
     all_found = np.empty((len(queries), width), np.int64)
@@ -96,8 +108,22 @@ def nearest(
     return all_found, all_scores
 
 
+def _nearest_of_blocks(
+    matrix: StoredMatrix, queries: Float32, k: int, mask: Mask | None
+) -> tuple[Rows, Float32]:
+    found = np.empty((len(queries), 0), np.int64)
+    scores = np.empty((len(queries), 0), np.float32)
+    for first, block in matrix.blocks():
+        part = None if mask is None else mask[first : first + len(block)]
+        more, their_scores = nearest(block, queries, k, mask=part)
+        found, scores = np.hstack([found, more + first]), np.hstack([scores, their_scores])
+        order = np.lexsort((found, -scores), axis=1)[:, :k]
+        found, scores = np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)
+    return found, scores
+
+
 class InvertedFile:
-    """Vectors sorted into cells around trained centres, as 8-bit codes; a search looks into a few cells.
+    """Vectors sorted into cells around trained centres, as codes; a search looks into a few cells.
 
     Build it with :meth:`build` or :meth:`read`. It holds codes, not vectors: searching takes the matrix
     that it was built from, to score its candidates exactly.
@@ -114,7 +140,7 @@ class InvertedFile:
     @property
     def is_worthwhile(self) -> bool:
         """Whether a search is quicker through the codes than over the vectors themselves."""
-        return self.n_probe <= _WORTHWHILE * self.n_lists
+        return self._is_product or self.n_probe <= _WORTHWHILE * self.n_lists
 
     @property
     def n_lists(self) -> int:
@@ -125,30 +151,45 @@ class InvertedFile:
         """Cells looked into for 20 results, as tuned when it was built."""
         return int(self._index.nprobe)
 
+    @property
+    def _is_product(self) -> bool:
+        return hasattr(self._index, "pq")
+
     @classmethod
-    def build(cls, matrix: Float32) -> InvertedFile:
+    def build(cls, matrix: Matrix) -> InvertedFile:
         """Train on a sample of ``matrix``, fill, and look into as many cells as its own vectors need.
 
-        The number of cells grows until 100 of the vectors find 97 % of their 20 true neighbours.
+        The number of cells grows until 100 of the vectors find 97 % of their 20 true neighbours. Of a matrix
+        that stays in a database, product codes are made, and a fixed share of cells is looked into.
         """
         faiss = _faiss()
         n, dim = matrix.shape
         n_lists = max(1, min(int(_LISTS_PER_SQRT * math.sqrt(n)), n // _TRAINING_PER_LIST))
-        index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(dim),
-            dim,
-            n_lists,
-            faiss.ScalarQuantizer.QT_8bit,
-            faiss.METRIC_INNER_PRODUCT,
-            False,  # codes of the vectors, not of their distance to the centre: a search then adds nothing up
-        )
+        quantizer = faiss.IndexFlatIP(dim)
+        if isinstance(matrix, StoredMatrix):
+            n_codes = math.gcd(dim, max(1, dim // _NUMBERS_A_CODE))
+            index = faiss.IndexIVFPQ(quantizer, dim, n_lists, n_codes, 8, faiss.METRIC_INNER_PRODUCT)
+        else:
+            index = faiss.IndexIVFScalarQuantizer(
+                quantizer,
+                dim,
+                n_lists,
+                faiss.ScalarQuantizer.QT_8bit,
+                faiss.METRIC_INNER_PRODUCT,
+                False,  # codes of the vectors, not of their distance to the centre: nothing is added up then
+            )
         index.cp.niter = _ITERATIONS
         rng = np.random.default_rng(0)
         sample = np.sort(rng.choice(n, min(n, n_lists * _TRAINING_PER_LIST), replace=False))
         index.train(matrix[sample])
+        built = cls(index)
+        if isinstance(matrix, StoredMatrix):
+            for _, block in matrix.blocks(_ADD_AT_ONCE):
+                index.add(block)
+            index.nprobe = min(n_lists, max(_LEAST_CELLS, n_lists // _CELLS_OF))
+            return built
         for at in range(0, n, _ADD_AT_ONCE):
             index.add(np.ascontiguousarray(matrix[at : at + _ADD_AT_ONCE]))
-        built = cls(index)
         built._tune(matrix, matrix[np.sort(rng.choice(n, min(n, _TUNE_QUERIES), replace=False))])
         return built
 
@@ -168,7 +209,7 @@ class InvertedFile:
         faiss = _faiss()
         # Mapped, it is ready in 50 ms where reading 137 MB took up to 570, and processes share the memory.
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        if not isinstance(index, faiss.IndexIVFScalarQuantizer):
+        if not isinstance(index, faiss.IndexIVFScalarQuantizer | faiss.IndexIVFPQ):
             raise TypeError(f"{path} holds a {type(index).__name__}")
         return cls(index)
 
@@ -179,7 +220,7 @@ class InvertedFile:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     def search(
-        self, matrix: Float32, queries: Float32, k: int, *, mask: Mask | None = None
+        self, matrix: Matrix, queries: Float32, k: int, *, mask: Mask | None = None
     ) -> tuple[Rows, Float32]:
         """Find rows of large inner product, as :func:`nearest` does, but not always all of them.
 
@@ -191,11 +232,12 @@ class InvertedFile:
         if width == 0:
             return nearest(matrix, queries, k, mask=mask)
         # Neighbours lie further off, in more cells, the fewer rows are looked at and the more are wanted.
-        n_probe = math.ceil(self.n_probe * len(matrix) / n_rows * max(1.0, k / _TUNE_K))
+        n_probe = math.ceil(self.n_probe * len(matrix) / n_rows * self._depth(len(queries), k))
         if n_probe > _WORTHWHILE * self.n_lists:
             return nearest(matrix, queries, k, mask=mask)
         parameters = faiss.SearchParametersIVF(nprobe=n_probe, sel=None if mask is None else _selector(mask))
-        take = min(n_rows, 2 * width + _SLACK)
+        # Every candidate out of a database costs a read.
+        take = min(n_rows, width if self._is_product else 2 * width + _SLACK)
         with _threads_for(len(queries)):
             _, candidates = self._index.search(queries, take, params=parameters)
         found, scores = _ordered(matrix, queries, candidates)
@@ -204,6 +246,12 @@ class InvertedFile:
         if len(short):
             found[short], scores[short] = nearest(matrix, np.ascontiguousarray(queries[short]), k, mask=mask)
         return found, scores
+
+    def _depth(self, n_queries: int, k: int) -> float:
+        """Say how many times the usual number of cells a search looks into."""
+        if self._is_product:
+            return min(_MOST_CELLS, max(1.0, _MANY_QUERIES / n_queries))
+        return max(1.0, k / _TUNE_K)
 
 
 def _inner_product(matrix: Float32, queries: Float32, k: int, selector: Any) -> Rows:
@@ -229,7 +277,7 @@ def _inner_product(matrix: Float32, queries: Float32, k: int, selector: Any) -> 
     return found
 
 
-def _ordered(matrix: Float32, queries: Float32, candidates: Rows) -> tuple[Rows, Float32]:
+def _ordered(matrix: Matrix, queries: Float32, candidates: Rows) -> tuple[Rows, Float32]:
     """Score candidates from the vectors and sort them; row -1, which stands for none, comes last."""
     scores = np.empty(candidates.shape, np.float32)
     for at in range(0, len(queries), _QUERIES_AT_ONCE):

@@ -1,9 +1,10 @@
 """The store that needs nothing but a folder: vectors in SQLite, searched with FAISS.
 
-A file's vectors are one row of the library's database, so they are committed with whatever else the caller's
-transaction holds, or not at all. That row is the truth. For searching, all rows as of some generation are
-laid out in a cache folder (:mod:`echoic.stores.snapshot`); what was written since is read from the database
-and searched beside it. ``flush`` renews the cache when that has become much.
+A file's vectors are rows of the library's database (:mod:`echoic.stores.rows`), so they are committed with
+whatever else the caller's transaction holds, or not at all. Those rows are the truth. For searching, all of
+them as of some generation are laid out in a cache folder (:mod:`echoic.stores.snapshot`); what was written
+since is read from the database and searched beside it. ``flush`` renews the cache when that has become much.
+Of vectors of 8 bits there is no second copy: the cache holds codes alone, and nothing while there are few.
 
 Every write raises the collection's generation and notes it on the rows it touched; a deleted file leaves an
 empty row. So whoever knows the collection at one generation reads what changed since, in one statement.
@@ -18,6 +19,7 @@ import zlib
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +30,9 @@ from echoic.stores import snapshot
 from echoic.stores.ann import Mask
 from echoic.stores.base import checked
 from echoic.stores.names import unique_name
-from echoic.stores.snapshot import Snapshot
-from echoic.types import Float32, Neighbor
+from echoic.stores.rows import SEGMENTS_A_ROW, StoredMatrix, pack, packed_size, unpack
+from echoic.stores.snapshot import InDatabase, Snapshot
+from echoic.types import Float32, Neighbor, Precision
 
 __all__ = ["EmbeddedStore"]
 
@@ -42,19 +45,21 @@ _SCHEMA = (
         name TEXT NOT NULL UNIQUE,
         identity TEXT NOT NULL,
         dim INTEGER NOT NULL,
+        precision TEXT NOT NULL,
         generation INTEGER NOT NULL DEFAULT 0
     )""",
     """CREATE TABLE IF NOT EXISTS vectors (
         collection INTEGER NOT NULL REFERENCES collections (id),
         file_id INTEGER NOT NULL,
+        part INTEGER NOT NULL,  -- 0, 1 …: SEGMENTS_A_ROW segments each
         generation INTEGER NOT NULL,
         n_segments INTEGER NOT NULL,
         checksum INTEGER NOT NULL,  -- CRC-32 of data: SQLite notices no flipped bit in it
         data BLOB NOT NULL,
-        PRIMARY KEY (collection, file_id)
+        PRIMARY KEY (collection, file_id, part)
     )""",
     """CREATE INDEX IF NOT EXISTS vectors_by_generation
-        ON vectors (collection, generation, file_id, n_segments)""",
+        ON vectors (collection, generation, file_id, part, n_segments)""",
 )
 # Changes that are cheaper to read from the database at every start (10k rows: .1 s) than to lay out anew.
 _MANY_CHANGES = 10_000
@@ -109,11 +114,13 @@ class EmbeddedStore:
     cache_dir : Path
         Folder under which the collection keeps its cache, in a folder of its own. It may be deleted or
         lost at any time.
+    precision : {"float32", "int8"}
+        What a number takes on the disk: 4 bytes, or 1, which moves cosines by some 1e-4.
 
     Raises
     ------
     StoreError
-        If the collection holds vectors of another dimension, or the database refuses.
+        If the collection holds vectors of another dimension or precision, or the database refuses.
 
     Examples
     --------
@@ -125,32 +132,44 @@ class EmbeddedStore:
     [[Neighbor(file_id=7, segment=1, score=0.800000011920929)]]
     """
 
-    def __init__(self, connection: sqlite3.Connection, collection: str, dim: int, cache_dir: Path) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        collection: str,
+        dim: int,
+        cache_dir: Path,
+        precision: Precision = "float32",
+    ) -> None:
         self.dim = dim
+        self.precision: Precision = precision
         self.collection = collection
         self._connection = connection
         self._folder = cache_dir / unique_name(collection)
         self._view: _View | None = None
+        self._only_reads = False  # the transaction that is open is this store's own, for reading
         try:
-            self._id, self._identity, stored_dim = self._find_or_make()
+            self._id, self._identity, stored_dim, stored_precision = self._find_or_make()
         except sqlite3.Error as error:
             raise StoreError(f"the database cannot hold collection {collection}: {error}") from error
         if stored_dim != dim:
             raise StoreError(f"collection {collection} holds vectors of dimension {stored_dim}, not {dim}")
+        if stored_precision != precision:
+            raise StoreError(f"collection {collection} holds vectors of {stored_precision}, not {precision}")
 
-    def _find_or_make(self) -> tuple[int, str, int]:
+    def _find_or_make(self) -> tuple[int, str, int, str]:
         for statement in _SCHEMA:
             self._connection.execute(statement)
         # Only the first use of a collection needs the right to write.
-        find = "SELECT id, identity, dim FROM collections WHERE name = ?"
+        find = "SELECT id, identity, dim, precision FROM collections WHERE name = ?"
         row = self._connection.execute(find, (self.collection,)).fetchone()
         if row is None:
             self._connection.execute(
-                "INSERT INTO collections (name, identity, dim) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (self.collection, uuid.uuid4().hex, self.dim),
+                "INSERT INTO collections (name, identity, dim, precision) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (self.collection, uuid.uuid4().hex, self.dim, self.precision),
             )
             row = self._connection.execute(find, (self.collection,)).fetchone()
-        return int(row[0]), str(row[1]), int(row[2])
+        return int(row[0]), str(row[1]), int(row[2]), str(row[3])
 
     # Writing
 
@@ -160,22 +179,32 @@ class EmbeddedStore:
             self.delete([file_id])
             return
         with self._writing() as generation:
-            data = array.astype("<f4", copy=False).data
-            self._connection.execute(
-                "INSERT INTO vectors (collection, file_id, generation, n_segments, checksum, data)"
-                " VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (collection, file_id) DO UPDATE SET generation = excluded.generation,"
-                " n_segments = excluded.n_segments, checksum = excluded.checksum, data = excluded.data",
-                (self._id, int(file_id), generation, len(array), zlib.crc32(data), data),
-            )
+            self._drop([file_id], generation)
+            for part, first in enumerate(range(0, len(array), SEGMENTS_A_ROW)):
+                piece = array[first : first + SEGMENTS_A_ROW]
+                data = pack(piece, self.precision)
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO vectors"
+                    " (collection, file_id, part, generation, n_segments, checksum, data)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (self._id, int(file_id), part, generation, len(piece), zlib.crc32(data), data),
+                )
 
     def delete(self, file_ids: Sequence[int]) -> None:
         with self._writing() as generation:
-            self._connection.executemany(
-                "UPDATE vectors SET generation = ?, n_segments = 0, checksum = 0, data = x''"
-                " WHERE collection = ? AND file_id = ? AND n_segments > 0",
-                [(generation, self._id, int(i)) for i in file_ids],
-            )
+            self._drop(file_ids, generation)
+
+    def _drop(self, file_ids: Sequence[int], generation: int) -> None:
+        """Leave one empty row of each file, so that it is known to have changed."""
+        keys = [(self._id, int(i)) for i in file_ids]
+        self._connection.executemany(
+            "DELETE FROM vectors WHERE collection = ? AND file_id = ? AND part > 0", keys
+        )
+        self._connection.executemany(
+            "UPDATE vectors SET generation = ?, n_segments = 0, checksum = 0, data = x''"
+            " WHERE collection = ? AND file_id = ? AND n_segments > 0",
+            [(generation, *key) for key in keys],
+        )
 
     @contextmanager
     def _writing(self) -> Iterator[int]:
@@ -205,6 +234,12 @@ class EmbeddedStore:
             raise StoreError(f"{k} neighbours cannot be found; ask for at least 1")
         if not len(queries):
             return []
+        if self.precision == "int8":  # candidates may be read from the database as the view has it
+            with self._reading():
+                return self._search(queries, k, within)
+        return self._search(queries, k, within)
+
+    def _search(self, queries: Float32, k: int, within: Set[int] | None) -> list[list[Neighbor]]:
         view = self._current()
         ids = None if within is None else np.fromiter(within, np.int64, len(within))
         kept = None if len(view.recent.file_ids) == 0 else view.kept
@@ -221,18 +256,20 @@ class EmbeddedStore:
         ]
 
     def vectors(self, file_id: int) -> Float32:
-        row = self._connection.execute(
-            "SELECT file_id, n_segments, checksum, data FROM vectors WHERE collection = ? AND file_id = ?",
+        rows = self._connection.execute(
+            "SELECT file_id, n_segments, checksum, data FROM vectors"
+            " WHERE collection = ? AND file_id = ? ORDER BY part",
             (self._id, int(file_id)),
-        ).fetchone()
-        return np.empty((0, self.dim), np.float32) if row is None else self._decoded(*row).copy()
+        )
+        parts = [self._decoded(*row) for row in rows]
+        return np.concatenate([np.empty((0, self.dim), np.float32), *parts])
 
     def file_ids(self) -> npt.NDArray[np.int64]:
         rows = self._connection.execute(
-            # A damaged row counts as none, so that indexing the file again mends it.
-            "SELECT file_id FROM vectors WHERE collection = ? AND n_segments > 0"
-            " AND length(data) = 4 * ? * n_segments ORDER BY file_id",
-            (self._id, self.dim),
+            # A file with a damaged row counts as none, so that indexing it again mends it.
+            "SELECT file_id FROM vectors WHERE collection = ? AND n_segments > 0 GROUP BY file_id"
+            " HAVING min(length(data) = ? * n_segments) ORDER BY file_id",
+            (self._id, packed_size(1, self.dim, self.precision)),
         )
         return np.fromiter((i for (i,) in rows), np.int64)
 
@@ -264,7 +301,8 @@ class EmbeddedStore:
             _log.warning("collection %s goes without its cache: %s", self.collection, error)
 
     def _renew_cache(self) -> None:
-        if not len(self):
+        n_segments = len(self)
+        if not n_segments or (self.precision == "int8" and n_segments <= snapshot.FLAT_LIMIT):
             self._view = None
             snapshot.discard(self._folder)
             return
@@ -275,9 +313,13 @@ class EmbeddedStore:
             self._view = None  # frees the old snapshot before the new one takes its room
             del view
         with self._reading():
-            counts = self._counts()
-            draft = snapshot.lay_out(self._folder, self._generation(), counts, self.dim, self._all_vectors())
-        saved = snapshot.publish(draft, self._identity)
+            counts, generation = self._counts(), self._generation()
+            vectors = None if self._in_database else self._all_vectors()
+            draft = snapshot.lay_out(self._folder, generation, counts, self.dim, vectors)
+            if self._in_database:
+                saved = snapshot.publish(draft, self._identity, self._in_database)
+        if not self._in_database:  # what was laid out is mapped: writers need not wait for its codes
+            saved = snapshot.publish(draft, self._identity)
         self._view = self._with_changes(saved, {}, saved.generation)
 
     def close(self) -> None:
@@ -297,8 +339,8 @@ class EmbeddedStore:
             view = self._with_changes(view.base, known, view.generation, view.weight_at_load)
             if view.is_heavy and view.weight > 2 * view.weight_at_load:
                 view = self._loaded(generation)
-        if not self._connection.in_transaction:  # what is not committed may be undone, and leaves no trace
-            self._view = view
+        if self._only_reads or not self._connection.in_transaction:
+            self._view = view  # else what is not committed may be undone, and leaves no trace
         return view
 
     def _loaded(self, generation: int) -> _View:
@@ -319,21 +361,29 @@ class EmbeddedStore:
 
     def _saved(self, generation: int) -> Snapshot | None:
         """Open the cache, if there is one to be trusted."""
-        return snapshot.load(self._folder, self._identity, self.dim, generation)
+        return snapshot.load(self._folder, self._identity, self.dim, generation, self._in_database)
+
+    @property
+    def _in_database(self) -> InDatabase | None:
+        """Make a matrix of files whose vectors stay where they are, in 8 bits; None if they do not."""
+        if self.precision != "int8":
+            return None
+        return partial(StoredMatrix, self._connection, self._id, self.dim, self.precision)
 
     def _with_changes(
         self, base: Snapshot, known: dict[int, Float32], since: int, weight_at_load: int | None = None
     ) -> _View:
         """Add the files that changed after generation ``since`` to those known to have."""
         generation = self._generation()  # first: a write after it is read again, none is missed
-        files = dict(known)
+        changed: dict[int, list[Float32]] = {}
         for at, file_id, n_segments, checksum, data in self._connection.execute(
             "SELECT generation, file_id, n_segments, checksum, data FROM vectors"
-            " WHERE collection = ? AND generation > ?",
+            " WHERE collection = ? AND generation > ? ORDER BY file_id, part",
             (self._id, since),
         ):
-            files[file_id] = self._decoded(file_id, n_segments, checksum, data)
+            changed.setdefault(file_id, []).append(self._decoded(file_id, n_segments, checksum, data))
             generation = max(generation, at)
+        files = known | {file_id: np.concatenate(parts) for file_id, parts in changed.items()}
         files = dict(sorted(files.items()))
         matrix = np.concatenate([np.empty((0, self.dim), np.float32), *files.values()])
         counts = {i: len(vectors) for i, vectors in files.items()}
@@ -346,9 +396,11 @@ class EmbeddedStore:
             yield
             return
         self._connection.execute("BEGIN")
+        self._only_reads = True
         try:
             yield
         finally:
+            self._only_reads = False
             self._connection.execute("COMMIT")
 
     def _generation(self) -> int:
@@ -359,28 +411,29 @@ class EmbeddedStore:
 
     def _counts(self) -> dict[int, int]:
         rows = self._connection.execute(
-            "SELECT file_id, n_segments FROM vectors"
-            " WHERE collection = ? AND n_segments > 0 ORDER BY file_id",
+            "SELECT file_id, sum(n_segments) FROM vectors"
+            " WHERE collection = ? AND n_segments > 0 GROUP BY file_id ORDER BY file_id",
             (self._id,),
         )
         return dict(rows)
 
     def _all_vectors(self) -> Iterator[Float32]:
-        """Read the vectors of one file after the other, in the order of :meth:`_counts`."""
+        """Read vectors row by row, in the order of :meth:`_counts`."""
         for row in self._connection.execute(
             "SELECT file_id, n_segments, checksum, data FROM vectors"
-            " WHERE collection = ? AND n_segments > 0 ORDER BY file_id",
+            " WHERE collection = ? AND n_segments > 0 ORDER BY file_id, part",
             (self._id,),
         ):
             yield self._decoded(*row)
 
     def _decoded(self, file_id: int, n_segments: int, checksum: int, data: bytes) -> Float32:
-        if len(data) != 4 * n_segments * self.dim or zlib.crc32(data) != checksum:
+        size = packed_size(n_segments, self.dim, self.precision)
+        if len(data) != size or zlib.crc32(data) != checksum:
             raise StoreError(
                 f"the vectors of file {file_id} in collection {self.collection} are damaged;"
                 " echoic doctor says which file that is"
             )
-        return np.frombuffer(data, "<f4").reshape(n_segments, self.dim).astype(np.float32, copy=False)
+        return unpack(data, self.dim, self.precision)
 
 
 def _members(part: Snapshot, ids: npt.NDArray[np.int64] | None) -> Mask | None:

@@ -3,7 +3,7 @@
 ::
 
     stamp.json              what the files are of; written last, put in place by a rename
-    TOKEN.vectors.npy       (segments, dim) float32, mapped, never read whole
+    TOKEN.vectors.npy       (segments, dim) float32, mapped; not where vectors stay in the database
     TOKEN.files.npy         (2, files) int64: ids, ascending, and their numbers of segments
     TOKEN.codes.faiss       the inverted file, where there are many segments and it is of use
 
@@ -19,7 +19,7 @@ import os
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from echoic.stores.ann import InvertedFile, Mask, Rows, nearest
+from echoic.stores.ann import InvertedFile, Mask, Matrix, Rows, nearest
+from echoic.stores.rows import StoredMatrix
 from echoic.types import Float32
 
-__all__ = ["FLAT_LIMIT", "Draft", "Snapshot", "discard", "lay_out", "load", "publish"]
+__all__ = ["FLAT_LIMIT", "Draft", "InDatabase", "Snapshot", "discard", "lay_out", "load", "publish"]
+
+#: Makes a matrix of vectors that stay in the database, of files' ids and their offsets.
+InDatabase = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], StoredMatrix]
 
 # Up to here every segment is scored. Exact search of 150k x 256 takes 6 ms; it holds under a filter too.
 FLAT_LIMIT = 150_000
@@ -60,7 +64,7 @@ class Snapshot:
         Ascending.
     offsets : ndarray of int64, shape (files + 1,)
         File ``i`` has rows ``offsets[i]:offsets[i + 1]``; none, if it was deleted.
-    matrix : ndarray of float32, shape (segments, dim)
+    matrix : ndarray of float32 or StoredMatrix, shape (segments, dim)
     codes : InvertedFile, optional
     stored : bool
         Whether the cache folder holds it.
@@ -69,7 +73,7 @@ class Snapshot:
     generation: int
     file_ids: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
-    matrix: Float32
+    matrix: Matrix
     codes: InvertedFile | None = None
     stored: bool = False
 
@@ -84,7 +88,7 @@ class Snapshot:
 
     def file(self, index: int) -> Float32:
         """Vectors of the file at ``index`` of ``file_ids``."""
-        return self.matrix[self.offsets[index] : self.offsets[index + 1]]
+        return self.matrix[np.arange(self.offsets[index], self.offsets[index + 1])]
 
     def search(self, queries: Float32, k: int, wanted: Mask | None = None) -> tuple[Rows, Rows, Float32]:
         """Find neighbours among the files for which ``wanted``, shape (files,), is true.
@@ -145,7 +149,7 @@ class Draft:
 
 
 def lay_out(
-    folder: Path, generation: int, counts: dict[int, int], dim: int, vectors: Iterable[Float32]
+    folder: Path, generation: int, counts: dict[int, int], dim: int, vectors: Iterable[Float32] | None
 ) -> Draft:
     """Write vectors to new files in the cache folder, which nobody sees before :func:`publish`.
 
@@ -154,7 +158,7 @@ def lay_out(
     counts : dict of int to int
         Number of segments of each file, in ascending order of id; at least one segment in all.
     vectors : iterable of ndarray of float32, shape (segments, dim)
-        Those of each file, in this order.
+        Those of each file, in this order; None if they stay in the database.
 
     Raises
     ------
@@ -164,24 +168,27 @@ def lay_out(
     folder.mkdir(parents=True, exist_ok=True)
     draft = Draft(folder, uuid.uuid4().hex, generation, (sum(counts.values()), dim))
     with draft.whole_or_gone():
-        # Not by a mapping: where the disk is full, a page that cannot be written kills the process.
-        with draft.path(_VECTORS).open("wb") as file:
-            descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
-            header = {"descr": descr, "fortran_order": False, "shape": draft.shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for block in vectors:
-                file.write(np.ascontiguousarray(block, np.float32).data)
+        if vectors is not None:
+            # Not by a mapping: where the disk is full, a page that cannot be written kills the process.
+            with draft.path(_VECTORS).open("wb") as file:
+                descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+                header = {"descr": descr, "fortran_order": False, "shape": draft.shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for block in vectors:
+                    file.write(np.ascontiguousarray(block, np.float32).data)
         np.save(draft.path(_FILES), np.array([list(counts), list(counts.values())], np.int64))
     return draft
 
 
-def publish(draft: Draft, identity: str) -> Snapshot:
+def publish(draft: Draft, identity: str, stored: InDatabase | None = None) -> Snapshot:
     """Train the codes, if there is enough to search, put the snapshot in place, and return it, mapped.
 
     Parameters
     ----------
     identity : str
         Which collection it is of.
+    stored : callable, optional
+        Makes the matrix, if the vectors stay in the database.
 
     Raises
     ------
@@ -191,20 +198,21 @@ def publish(draft: Draft, identity: str) -> Snapshot:
     folder = draft.folder
     previous = _token_of(folder)
     with draft.whole_or_gone():
-        stamp = _stamp(draft, identity)
+        stamp = _stamp(draft, identity, stored)
         written = draft.path(_STAMP)
         written.write_text(json.dumps(stamp))
         written.replace(folder / _STAMP)
     _tidy(folder, keep=draft.token, previous=previous)
-    return _open(folder, stamp)
+    return _open(folder, stamp, stored)
 
 
-def _stamp(draft: Draft, identity: str) -> dict[str, Any]:
+def _stamp(draft: Draft, identity: str, stored: InDatabase | None) -> dict[str, Any]:
     """Write the codes that a draft still lacks and describe all of it."""
-    parts = [_VECTORS, _FILES]
+    parts = [_FILES] if stored else [_VECTORS, _FILES]
     n_segments, dim = draft.shape
     if n_segments > FLAT_LIMIT:
-        matrix = np.asarray(np.load(draft.path(_VECTORS), mmap_mode="r"))
+        ids, counts = np.load(draft.path(_FILES))
+        matrix = stored(ids, _offsets(counts)) if stored else _mapped(draft)
         codes = InvertedFile.build(matrix)
         if codes.is_worthwhile:
             codes.write(draft.path(_CODES))
@@ -220,13 +228,22 @@ def _stamp(draft: Draft, identity: str) -> dict[str, Any]:
     }
 
 
-def load(folder: Path, identity: str, dim: int, generation: int) -> Snapshot | None:
+def _mapped(draft: Draft) -> Float32:
+    # asarray: FAISS takes plain arrays, and this one stays backed by the file all the same.
+    return np.asarray(np.load(draft.path(_VECTORS), mmap_mode="r"))
+
+
+def load(
+    folder: Path, identity: str, dim: int, generation: int, stored: InDatabase | None = None
+) -> Snapshot | None:
     """Map the snapshot in the cache folder; None if there is none of this collection to be trusted.
 
     Parameters
     ----------
     generation : int
         What the collection is at; a snapshot of a later one belongs to a history that was undone.
+    stored : callable, optional
+        As in :func:`publish`.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -240,7 +257,7 @@ def load(folder: Path, identity: str, dim: int, generation: int) -> Snapshot | N
             theirs = (stamp["format"], stamp["identity"], stamp["dim"])
             if theirs != (_FORMAT, identity, dim) or stamp["generation"] > generation:
                 return None
-            return _open(folder, stamp)
+            return _open(folder, stamp, stored)
         except FileNotFoundError as error:
             # Another process may have put a new snapshot in place since the stamp was read.
             _log.info("the cache in %s is incomplete: %s", folder, error)
@@ -259,16 +276,17 @@ def discard(folder: Path) -> None:
     _tidy(folder, keep=None, previous=token)
 
 
-def _open(folder: Path, stamp: dict[str, Any]) -> Snapshot:
+def _open(folder: Path, stamp: dict[str, Any], stored: InDatabase | None) -> Snapshot:
     shape, parts = (stamp["segments"], stamp["dim"]), stamp["parts"]
     draft = Draft(folder, stamp["token"], stamp["generation"], shape)
     for end in parts:
         _check(draft.path(end), parts[end])
-    # asarray: FAISS takes plain arrays, and this one stays backed by the file all the same.
-    matrix = np.asarray(np.load(draft.path(_VECTORS), mmap_mode="r"))
     ids, counts = np.load(draft.path(_FILES))
-    if matrix.dtype != np.float32 or matrix.shape != shape or counts.sum() != len(matrix):
+    matrix = stored(ids, _offsets(counts)) if stored else _mapped(draft)
+    if matrix.shape != shape or (isinstance(matrix, np.ndarray) and matrix.dtype != np.float32):
         raise ValueError(f"{draft.path(_VECTORS).name} does not fit its stamp")
+    if counts.sum() != len(matrix):
+        raise ValueError(f"{draft.path(_FILES).name} does not fit its stamp")
     if (np.diff(ids) <= 0).any() or (counts < 1).any():
         raise ValueError(f"{draft.path(_FILES).name} is not in order")
     codes = InvertedFile.read(draft.path(_CODES)) if _CODES in parts else None

@@ -128,6 +128,16 @@ def test_a_card_without_a_field(model, field):
         OnnxEncoder(model)
 
 
+def test_a_card_says_how_vectors_are_stored(model):
+    card = json.loads(model.with_suffix(".json").read_text())
+    assert OnnxEncoder(model).spec.storage == "float32"
+    model.with_suffix(".json").write_text(json.dumps(card | {"storage": "int8"}))
+    assert OnnxEncoder(model).spec.storage == "int8"
+    model.with_suffix(".json").write_text(json.dumps(card | {"storage": "int4"}))
+    with pytest.raises(EncoderError, match="lacks or misstates a field: storage 'int4'"):
+        OnnxEncoder(model)
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_a_card_that_is_no_card(model, text):
     model.with_suffix(".json").write_text(text)

@@ -21,14 +21,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from echoic.errors import StoreError
 from echoic.stores import EmbeddedStore, embedded, snapshot
 from echoic.stores.ann import InvertedFile
-from echoic.types import Float32, Neighbor
+from echoic.stores.rows import pack, unpack
+from echoic.types import Float32, Neighbor, Precision
 
 DIM = 8
 
 
 def unit(n: int, seed: int = 0, dim: int = DIM) -> Float32:
+    """Vectors that 8 bits a number hold exactly."""
     vectors = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unpack(pack(vectors, "int8"), dim, "int8")
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -438,11 +440,71 @@ def test_many_segments_are_searched_through_codes(opened: Opener, monkeypatch: p
                 np.testing.assert_allclose([n.score for n in neighbors], scores, atol=1e-6)
 
 
+def test_many_segments_of_8_bits_are_searched_through_codes_and_read_from_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "FLAT_LIMIT", 5_000)
+    rng = np.random.default_rng(0)
+    centres = unit(300, seed=1)
+    vectors = centres[rng.integers(0, 300, 20_000)] + 0.1 * unit(20_000, seed=2)
+    vectors = unpack(pack(vectors.astype(np.float32), "int8"), DIM, "int8")
+    files = {i: vectors[400 * i : 400 * i + 400] for i in range(50)}  # of two rows each
+    writer, reader = (EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index", "int8") for _ in "ab")
+    for file_id, rows in files.items():
+        writer.replace(file_id, rows)
+    writer.flush()
+    parts = {path.name.partition(".")[2] for path in cache_of(tmp_path).iterdir()}
+    assert parts == {"json", "files.npy", "codes.faiss"}
+    for file_id, rows in {3: vectors[:30], 4: vectors[:0], 2_000: vectors[500:520]}.items():
+        writer.replace(file_id, rows)
+        files[file_id] = rows
+    for store in (writer, reader):
+        queries = unit(40, seed=3)
+        for within in (None, set(range(30)), {3, 4, 2_000}, {5, 6}):
+            left = {f: v for f, v in files.items() if within is None or f in within}
+            found = store.search(queries, 20, within=within)
+            exact = [brute_force(left, query, 20) for query in queries]
+            if sum(map(len, left.values())) <= 5_000:  # few: scored exactly
+                assert [names(neighbors) for neighbors in found] == exact
+            # Two bits a number do not tell neighbours of one cloud apart; they are as near, nearly.
+            best = [files[f][s] @ query for row, query in zip(exact, queries, strict=True) for f, s in row]
+            assert np.mean([n.score for neighbors in found for n in neighbors]) > np.mean(best) - 0.03
+            for neighbors, query in zip(found, queries, strict=True):
+                scores = [float(files[n.file_id][n.segment] @ query) for n in neighbors]
+                np.testing.assert_allclose([n.score for n in neighbors], scores, atol=1e-6)
+        np.testing.assert_array_equal(store.vectors(7), files[7])
+        connection_of(store).close()
+
+
+def test_8_bits_take_a_quarter_and_need_no_cache_while_there_are_few(tmp_path: Path) -> None:
+    sizes = {}
+    for precision in ("float32", "int8"):
+        folder = tmp_path / precision
+        folder.mkdir()
+        store = EmbeddedStore(connect(folder), "a@1", 128, folder / "index", precision)
+        for file_id in range(20):
+            store.replace(file_id, unit(1_000, seed=file_id, dim=128))
+        store.flush()
+        connection_of(store).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection_of(store).close()
+        sizes[precision] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert sizes["int8"] < 1.1 * 128 * 20_000
+    assert sizes["float32"] > 2 * 4 * 128 * 20_000
+
+
+def test_another_precision_is_refused(tmp_path: Path) -> None:
+    EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index", "int8")
+    with pytest.raises(StoreError, match="holds vectors of int8, not float32"):
+        EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index")
+
+
 # Any history
 
 
 class History(RuleBasedStateMachine):
     """Whatever was written, undone, reopened, lost or damaged: a search equals brute force."""
+
+    precision: Precision = "float32"
 
     def __init__(self) -> None:
         super().__init__()
@@ -454,7 +516,7 @@ class History(RuleBasedStateMachine):
         self.reader = self.open()
 
     def open(self) -> EmbeddedStore:
-        return EmbeddedStore(connect(self.folder), "a@1", DIM, self.folder / "index")
+        return EmbeddedStore(connect(self.folder), "a@1", DIM, self.folder / "index", self.precision)
 
     def shut(self, store: EmbeddedStore) -> None:
         store.close()
@@ -553,10 +615,19 @@ def damage(path: Path, harm: str) -> None:
             return
 
 
+class HistoryOf8Bits(History):
+    precision: Precision = "int8"
+
+
 TestHistory = History.TestCase
-TestHistory.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestHistoryOf8Bits = HistoryOf8Bits.TestCase
+for case, n_examples in ((TestHistory, 40), (TestHistoryOf8Bits, 15)):
+    case.settings = settings(
+        max_examples=n_examples,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 
 
 # Processes

@@ -1,0 +1,153 @@
+"""How the vectors of a collection lie in its database, and how a few of them are read out of many.
+
+A file's vectors are rows of up to ``SEGMENTS_A_ROW`` segments each, so that one of them is found without
+reading through the hours before it. A number takes four bytes, or one: a unit vector is then written as the
+direction of a vector of whole numbers from −127 to 127, which moves cosines by some 1e-4.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.errors import StoreError
+from echoic.types import Float32, Precision
+
+__all__ = ["SEGMENTS_A_ROW", "StoredMatrix", "pack", "packed_size", "unpack"]
+
+SEGMENTS_A_ROW = 256
+_LARGEST = 127
+# From so many segments of a row on, reading all of it is quicker than reading them one by one.
+_MANY = 4
+
+
+def packed_size(n: int, dim: int, precision: Precision) -> int:
+    """Count the bytes of ``n`` packed vectors."""
+    return n * dim * (1 if precision == "int8" else 4)
+
+
+def pack(vectors: Float32, precision: Precision) -> bytes:
+    """Write unit vectors, shape (n, dim), as bytes.
+
+    Examples
+    --------
+    >>> vectors = np.array([[0.6, 0.8]], np.float32)
+    >>> unpack(pack(vectors, "int8"), 2, "int8").round(3)
+    array([[0.599, 0.801]], dtype=float32)
+    """
+    if precision == "float32":
+        return vectors.astype("<f4", copy=False).tobytes()
+    scale = _LARGEST / np.abs(vectors).max(axis=1, keepdims=True)
+    whole: npt.NDArray[np.int8] = np.rint(vectors * scale).astype(np.int8)
+    return whole.tobytes()
+
+
+def unpack(data: bytes, dim: int, precision: Precision) -> Float32:
+    """Read what :func:`pack` wrote: shape (n, dim), of length 1. Packed again, it gives the same bytes."""
+    if precision == "float32":
+        return np.frombuffer(data, "<f4").reshape(-1, dim).astype(np.float32, copy=False)
+    whole = np.frombuffer(data, np.int8).reshape(-1, dim).astype(np.float32)
+    whole /= np.linalg.norm(whole, axis=1, keepdims=True)
+    return whole
+
+
+class StoredMatrix:
+    """The vectors of a collection's files as one matrix that stays in the database.
+
+    Whoever reads must hold a transaction open if other processes write: rows and files belong together.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    collection : int
+    dim : int
+    precision : {"float32", "int8"}
+    file_ids : ndarray of int64, shape (files,)
+        Ascending.
+    offsets : ndarray of int64, shape (files + 1,)
+        File ``i`` has rows ``offsets[i]:offsets[i + 1]``.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        collection: int,
+        dim: int,
+        precision: Precision,
+        file_ids: npt.NDArray[np.int64],
+        offsets: npt.NDArray[np.int64],
+    ) -> None:
+        self.shape = (int(offsets[-1]), dim)
+        self._connection = connection
+        self._collection = collection
+        self._precision = precision
+        self._file_ids = file_ids
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> Float32:
+        """Read rows by their numbers, an array of any shape; a negative one reads as zeros."""
+        dim = self.shape[1]
+        flat = rows.reshape(-1)
+        order = np.argsort(flat, kind="stable")
+        order = order[np.searchsorted(flat[order], 0) :]
+        wanted = flat[order]
+        files = np.searchsorted(self._offsets, wanted, side="right") - 1
+        segments = wanted - self._offsets[files]
+        parts, within = np.divmod(segments, SEGMENTS_A_ROW)
+        found = np.zeros((len(flat), dim), np.float32)
+        ends = np.flatnonzero((np.diff(files) != 0) | (np.diff(parts) != 0)) + 1
+        for alike in np.split(np.arange(len(wanted)), ends) if len(wanted) else ():
+            key = int(self._file_ids[files[alike[0]]]), int(parts[alike[0]])
+            found[order[alike]] = self._segments(*key, within[alike])
+        return found.reshape(*rows.shape, dim)
+
+    def _segments(self, file_id: int, part: int, within: npt.NDArray[np.int64]) -> Float32:
+        """Read segments of one row of the database, all of it where many are wanted."""
+        size = packed_size(1, self.shape[1], self._precision)
+        all_of_it = len(within) >= _MANY
+        spans = [(1, size * SEGMENTS_A_ROW)] if all_of_it else [(i * size + 1, size) for i in within.tolist()]
+        data = b""
+        for span in spans:
+            row = self._connection.execute(
+                "SELECT substr(data, ?, ?) FROM vectors WHERE collection = ? AND file_id = ? AND part = ?",
+                (*span, self._collection, file_id, part),
+            ).fetchone()
+            data += b"" if row is None else row[0]
+        chosen = within if all_of_it else np.arange(len(within))
+        if len(data) < size * (int(chosen[-1]) + 1) or len(data) % size:
+            raise _damaged(file_id)
+        return unpack(data, self.shape[1], self._precision)[chosen]
+
+    def blocks(self, n: int = 65_536) -> Iterator[tuple[int, Float32]]:
+        """Read everything in order, some ``n`` rows at a time, each with the number of its first row."""
+        pending: list[Float32] = []
+        first = waiting = 0
+        for file_id in self._file_ids.tolist():
+            for data in self._rows(file_id):
+                pending.append(unpack(data, self.shape[1], self._precision))
+                waiting += len(pending[-1])
+            if waiting >= n:
+                yield first, np.concatenate(pending)
+                first, pending, waiting = first + waiting, [], 0
+        if pending:
+            yield first, np.concatenate(pending)
+
+    def _rows(self, file_id: int) -> Iterator[bytes]:
+        for checksum, data in self._connection.execute(
+            "SELECT checksum, data FROM vectors WHERE collection = ? AND file_id = ? ORDER BY part",
+            (self._collection, file_id),
+        ):
+            if zlib.crc32(data) != checksum:
+                raise _damaged(file_id)
+            yield data
+
+
+def _damaged(file_id: int) -> StoreError:
+    return StoreError(f"the vectors of file {file_id} are damaged; echoic doctor says which file that is")
