@@ -85,8 +85,10 @@ def embed_part(
     offset = start or 0.0
     samples, _ = read_audio(path, spec.sample_rate, start=offset, end=end)
     hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
-    windows, starts, ends = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
-    return Segments(starts + offset, ends + offset, _encoded(encoder, windows, {}))
+    windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
+    known = {} if hop is None else _overlapping(encoder, windows)
+    vectors = _encoded(encoder, windows.samples, known)
+    return Segments(windows.starts + offset, windows.ends + offset, vectors)
 
 
 def embed_densely(path: Path, encoder: Encoder, hop: float) -> Iterator[Segments]:
@@ -109,13 +111,22 @@ def embed_blocks(
     windower = Windower(spec.window_samples, round(hop * spec.sample_rate), spec.sample_rate)
 
     def encoded(windows: Windows) -> Segments:
-        return Segments(windows.starts, windows.ends, _encoded(encoder, windows.samples, {}))
+        vectors = _encoded(encoder, windows.samples, _overlapping(encoder, windows))
+        return Segments(windows.starts, windows.ends, vectors)
 
     resampler = Resampler(sample_rate, spec.sample_rate)
     for block in blocks:
         yield encoded(windower.push(resampler.push(block)))
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
+
+
+def _overlapping(encoder: Encoder, windows: Windows) -> dict[LogMel, Float32]:
+    """Compute the spectrogram of windows that overlap, if the encoder has one."""
+    if not isinstance(encoder, MelEncoder):
+        return {}
+    starts = np.rint(windows.starts * encoder.spec.sample_rate).astype(np.int64)
+    return {encoder.log_mel: encoder.log_mel.overlapping(windows.samples, starts)}
 
 
 def _encoded(encoder: Encoder, windows: Float32, spectrograms: dict[LogMel, Float32]) -> Float32:

@@ -86,24 +86,72 @@ class LogMel:
         ValueError
             If the windows are shorter than ``n_fft``.
         """
+        n, frames_per_window = len(windows), self._frames_per_window(windows)
+        out = np.empty((n, frames_per_window, self.n_mels), np.float32)
+        for window, target in zip(windows, out, strict=True):
+            self._mel(sliding_window_view(window, self.n_fft)[:: self.hop_length], target)
+        return self._decibels(out)
+
+    def overlapping(self, windows: Float32, starts: npt.NDArray[np.int64]) -> Float32:
+        """Compute the spectrograms of windows of one sound, the frames that they share only once.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (n, samples)
+        starts : ndarray of int64, shape (n,)
+            Where in the sound each begins, in samples; ascending.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, frames, n_mels)
+            As by :meth:`__call__`, but for the last digits.
+        """
+        n, frames_per_window = len(windows), self._frames_per_window(windows)
+        further, apart = np.divmod(np.diff(starts, prepend=-1), self.hop_length)
+        # Of each window so many frames at its end are new: all, unless it lies whole hops after the last.
+        n_new = np.where(apart == 0, np.minimum(further, frames_per_window), frames_per_window)
+        if n:
+            n_new[0] = frames_per_window
+        frames = [
+            sliding_window_view(window, self.n_fft)[:: self.hop_length][frames_per_window - new :]
+            for window, new in zip(windows, n_new.tolist(), strict=True)
+        ]
+        fresh = np.empty((int(n_new.sum()), self.n_mels), np.float32)
+        if n:
+            self._mel(np.concatenate(frames), fresh)
+        self._decibels(fresh)
+        out = np.empty((n, frames_per_window, self.n_mels), np.float32)
+        at = 0
+        for i, new in enumerate(n_new.tolist()):
+            kept = frames_per_window - new
+            if kept:
+                out[i, :kept] = out[i - 1, new:]
+            out[i, kept:] = fresh[at : at + new]
+            at += new
+        return out
+
+    def _frames_per_window(self, windows: Float32) -> int:
+        n_frames = self.n_frames(windows.shape[1])
+        if n_frames == 0:
+            raise ValueError(f"a window of {windows.shape[1]} samples is shorter than n_fft = {self.n_fft}")
+        return n_frames
+
+    def _mel(self, frames: Float32, out: Float32) -> None:
+        """Fill in the power in each filter, shape (frames, n_mels), of frames, shape (frames, n_fft)."""
         import scipy.fft  # 0.3 s to import: only those who compute a spectrogram pay
 
-        n, n_samples = windows.shape
-        frames_per_window = self.n_frames(n_samples)
-        if frames_per_window == 0:
-            raise ValueError(f"a window of {n_samples} samples is shorter than n_fft = {self.n_fft}")
         taper = _hann(self.n_fft)
         filters = mel_filters(
             self.sample_rate, self.n_fft, self.n_mels, self.fmin, self.fmax, self.mel_scale
         ).T
-        out = np.empty((n, frames_per_window, self.n_mels), np.float32)
-        for window, target in zip(windows, out, strict=True):
-            frames = sliding_window_view(window, self.n_fft)[:: self.hop_length]
-            for at in range(0, frames_per_window, _CHUNK_FRAMES):
-                spectrum = scipy.fft.rfft(frames[at : at + _CHUNK_FRAMES] * taper, axis=1)
-                power = np.square(spectrum.real)
-                power += np.square(spectrum.imag)
-                np.matmul(power, filters, out=target[at : at + _CHUNK_FRAMES])
+        for at in range(0, len(frames), _CHUNK_FRAMES):
+            spectrum = scipy.fft.rfft(frames[at : at + _CHUNK_FRAMES] * taper, axis=1)
+            power = np.square(spectrum.real)
+            power += np.square(spectrum.imag)
+            np.matmul(power, filters, out=out[at : at + _CHUNK_FRAMES])
+
+    def _decibels(self, out: Float32) -> Float32:
+        """Turn powers into decibels, in place."""
         with np.errstate(divide="ignore"):  # digital silence is -inf until it is clipped
             np.log10(out, out=out)
         out *= 10

@@ -39,7 +39,8 @@ FEATURES = (
 )
 
 _SPEEDS = np.round(np.arange(0.90, 1.1001, 0.01), 2)
-_NEIGHBOURS = 60
+# Of each window. Many windows need few each: what counts is how many agree.
+_MOST_NEIGHBOURS, _LEAST_NEIGHBOURS, _VOTES = 60, 20, 1_200
 _LEAST_SIMILARITY = 0.2  # a neighbour below it has no vote
 _BIN = 0.25  # s, of the start that is voted for
 _FILES = 24  # recordings that votes are counted for
@@ -126,7 +127,8 @@ def align(
     """
     if not len(query):
         return []
-    neighbours = store.search(query.vectors, _NEIGHBOURS)
+    n_neighbours = min(_MOST_NEIGHBOURS, max(_LEAST_NEIGHBOURS, _VOTES // len(query)))
+    neighbours = store.search(query.vectors, n_neighbours)
     if without is not None:
         neighbours = [[n for n in found if n.file_id != without] for found in neighbours]
     centres = query.starts + window / 2

@@ -101,3 +101,23 @@ def test_too_short_a_window() -> None:
     assert SETTINGS[0].n_frames(1_023) == 0
     with pytest.raises(ValueError, match="shorter than n_fft = 1024"):
         SETTINGS[0](np.zeros((1, 1_023), np.float32))
+
+
+@given(
+    steps=st.lists(st.sampled_from([0, 1, 256, 512, 700, 1024, 4096, 20_000]), max_size=8),
+    seed=st.integers(0, 2**16),
+)
+@settings(max_examples=40, deadline=None)
+def test_windows_that_overlap_share_their_frames(steps: list[int], seed: int) -> None:
+    log_mel, window = SETTINGS[-1], 8_192
+    starts = np.cumsum([3, *steps])
+    samples = np.random.default_rng(seed).normal(0, 0.1, int(starts[-1]) + window).astype(np.float32)
+    windows = np.stack([samples[start : start + window] for start in starts])
+    np.testing.assert_allclose(log_mel.overlapping(windows, starts), log_mel(windows), atol=1e-3)
+    nothing = log_mel.overlapping(windows[:0], starts[:0])
+    assert nothing.shape == (0, 29, 128)
+
+
+def test_overlapping_windows_must_be_long_enough() -> None:
+    with pytest.raises(ValueError, match="shorter than n_fft"):
+        SETTINGS[0].overlapping(np.zeros((2, 1023), np.float32), np.array([0, 320]))
