@@ -79,7 +79,7 @@ def ask(folder: Path, queries: Path, rows: list[Row]) -> tuple[list[Answer], lis
             found = library.identify(queries / f"{row['query']}.wav", min_score=0.0)
             walls.append(time.perf_counter() - begun)
             cores.append(time.process_time() - used)
-            answers.append(Answer(row, max(found, key=lambda match: match.score, default=None)))
+            answers.append(Answer.of(row, found))
         memory = psutil.Process().memory_info()
     return answers, walls, cores, (memory.rss - memory.shared) / 1e6
 
