@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.tables import machine, print_table, write_table
 from echoic.encoders.base import mean_vector
 from echoic.encoders.onnx import BUNDLED, read_card
-from echoic.encoders.registry import IDENTIFIES, available
+from echoic.encoders.registry import COMPARE_SOUNDS, available
 from echoic.evaluation import retrieval
 from echoic.library import Library
 from echoic.types import Float32
@@ -204,7 +204,7 @@ def _command_line() -> int:
     data = data_folder(options.data)
     if data is None:
         return 1
-    bundled = [entry.name for entry in available() if entry.provider == "echoic" and entry.name != IDENTIFIES]
+    bundled = [entry.name for entry in available() if entry.name in COMPARE_SOUNDS]
     main(data, options.encoder or bundled, options.readme)
     return 0
 

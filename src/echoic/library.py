@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from echoic.catalog import Catalog, unusable
 from echoic.encoders.base import mean_vector
-from echoic.encoders.registry import DEFAULT_ENCODERS, IDENTIFIES, load_encoder
+from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
 from echoic.errors import LibraryError, UsageError, quoted
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
@@ -361,6 +362,8 @@ class Library:
         _check_part(start, end)
         catalog, spaces = self._open()
         source, spec = spaces.chosen(encoder)
+        within = self._within(path, min_duration, max_duration, tags)
+        without = set() if include_query else self._ids([*([] if query is None else [query]), *like, *unlike])
 
         main = None
         if query is not None:
@@ -371,18 +374,6 @@ class Library:
         )
         queries = refine_query(main, wanted, unwanted)
 
-        within = None
-        if path is not None or min_duration is not None or max_duration is not None or tags:
-            within = catalog.matching(
-                path=path, min_duration=min_duration, max_duration=max_duration, tags=tags
-            )
-        without: set[int] = set()
-        if not include_query:
-            for example in [*([] if query is None else [query]), *like, *unlike]:
-                for spelt in (Path(example), Path(example).resolve()):  # it may be indexed through a link
-                    record = catalog.file_at(spelt)
-                    if record is not None:
-                        without.add(record.id)
         matches = rank_files(spaces.store(spec), queries, k, within=within, without=without)
         paths = catalog.paths([file_id for file_id, _, _ in matches])
         hits: list[Hit] = []
@@ -391,6 +382,89 @@ class Library:
             if file_id in paths and segment < len(spans):  # gone or changed since the vectors were read
                 begin, finish = spans[segment]
                 hits.append(Hit(len(hits) + 1, paths[file_id], float(begin), float(finish), score, spec.name))
+        return hits
+
+    @_explained
+    def versions(
+        self,
+        query: StrPath,
+        k: int = 10,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        path: str | None = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> list[Hit]:
+        """Find other versions of a piece of music: other takes, arrangements, keys and tempi.
+
+        What is compared is the harmony over time, so recordings that share a long passage of chords come
+        first. Every file is looked at: some thousand pieces take seconds.
+
+        Parameters
+        ----------
+        query : path
+            An audio file, in the library or not; of a long one the first ten minutes count.
+        k : int
+            Files wanted.
+        start, end : float, optional
+            Seconds: use this part of the query only.
+        path, min_duration, max_duration, tags, include_query
+            As in :meth:`search`.
+        progress : callable, optional
+            Called with a :class:`~echoic.types.Progress` after each file.
+
+        Returns
+        -------
+        list of Hit
+            At most ``k``, best first, each with the passage that both have. From a score of about .6 on it is
+            likely the same music.
+
+        Raises
+        ------
+        LibraryError
+            If there is no library.
+        UnknownEncoderError
+            If the library was made without ``harmony``.
+        AudioError
+            If the query cannot be read.
+        UsageError
+            If a number makes no sense.
+        """
+        from echoic.versions import LONGEST, compare
+
+        if k < 1:
+            raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
+        _check_part(start, end)
+        catalog, spaces = self._open()
+        source, spec = spaces.chosen(FINDS_VERSIONS)
+        wanted = self._vectors_of(Path(query), source, spec, start, end).vectors[:LONGEST]
+        within = self._within(path, min_duration, max_duration, tags)
+        without = set() if include_query else self._ids([query])
+        store, records = spaces.store(spec), {record.id: record for record in catalog.files()}
+        ids = [i for i in store.file_ids().tolist() if i in records and i not in without]
+        ids = [i for i in ids if within is None or i in within]
+        begun, total, done_bytes, audio = time.monotonic(), sum(records[i].size for i in ids), 0, 0.0
+        found: list[tuple[float, int, int, int]] = []
+        for done, file_id in enumerate(ids, start=1):
+            vectors = store.vectors(file_id)
+            if len(vectors):  # none if it is gone since
+                passage = compare(wanted, vectors)
+                found.append((-passage.score, file_id, passage.start, passage.end))
+            if progress is not None:
+                record = records[file_id]
+                done_bytes, audio = done_bytes + record.size, audio + record.duration
+                elapsed = time.monotonic() - begun
+                progress(Progress(record.path, done, len(ids), done_bytes, total, audio, elapsed))
+        hits: list[Hit] = []
+        for score, file_id, first, last in sorted(found):
+            spans = catalog.spans(file_id, spec.key)
+            if last < len(spans) and len(hits) < k:
+                begin, finish = float(spans[first, 0]), float(spans[last, 1])
+                hits.append(Hit(len(hits) + 1, records[file_id].path, begin, finish, -score, spec.name))
         return hits
 
     @_explained
@@ -668,6 +742,27 @@ class Library:
         if start is None and end is None:
             return embed_file(path, {source: encoder})[1][source]
         return embed_part(path, encoder, start, end)
+
+    def _within(
+        self,
+        path: str | None,
+        min_duration: float | None,
+        max_duration: float | None,
+        tags: Sequence[str],
+    ) -> set[int] | None:
+        """Find the files that fit the filters; None if there are none."""
+        if path is None and min_duration is None and max_duration is None and not tags:
+            return None
+        return self._open()[0].matching(
+            path=path, min_duration=min_duration, max_duration=max_duration, tags=tags
+        )
+
+    def _ids(self, examples: Sequence[StrPath]) -> set[int]:
+        """Find those of the examples that are indexed."""
+        catalog = self._open()[0]
+        # They may be indexed through a link.
+        spelt = [path for example in examples for path in (Path(example), Path(example).resolve())]
+        return {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
 
     def _stored_vectors(self, path: Path, spec: EncoderSpec) -> Segments | None:
         catalog, spaces = self._open()

@@ -287,7 +287,12 @@ def test_a_relative_path_is_kept_absolute(library, index, three, folder, monkeyp
 
 def test_a_new_library_starts_with_every_bundled_encoder(library, index, three):
     index(encoders=())
-    assert [spec.name for spec in library.encoders().values()] == ["sound", "fingerprint", "spectral"]
+    assert [spec.name for spec in library.encoders().values()] == [
+        "sound",
+        "fingerprint",
+        "harmony",
+        "spectral",
+    ]
     assert {len(record.encoders) for record in library.files()} == {3}
     assert_whole(library)
     assert {hit.encoder for hit in library.search(three[0])} == {"sound"}

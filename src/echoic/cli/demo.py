@@ -11,7 +11,7 @@ import typer
 from echoic.cli.identify import match_line
 from echoic.cli.options import Jobs, expand_path
 from echoic.cli.output import complain, counted, hit_line, print_report, progress_bar, say, shorten
-from echoic.encoders.registry import IDENTIFIES
+from echoic.encoders.registry import COMPARE_SOUNDS
 from echoic.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ def run(
                 f"{sounds} holds {counted(len(files), 'readable audio file')}; a search needs two or more"
             )
         if folder is None:
+            piece = next(file for file in files if file.stem == "night-drive")
             _show_synthesised(lib, files)
-            _identify(lib, next(file for file in files if file.stem == "night-drive"), output / "bar.mp3")
+            _show_versions(lib, piece)
+            _identify(lib, piece, output / "bar.mp3")
             _score(lib, files)
         else:
             for file in files[:: max(1, len(files) // _OWN_EXAMPLES)][:_OWN_EXAMPLES]:
@@ -104,6 +106,13 @@ def _show(
         say(hit_line(hit))
 
 
+def _show_versions(lib: Library, file: Path) -> None:
+    say(f"\nWhich is another take of {file.stem}? On a stage, slower, by other instruments:")
+    say(f"\n$ {shlex.join(['echoic', 'search', shorten(str(file)), '--versions', '-k', '2'])}")
+    for hit in lib.versions(file, k=2):
+        say(hit_line(hit))
+
+
 def _identify(lib: Library, piece: Path, heard: Path) -> None:
     """Play a part of a piece where people talk as loud as it, 3 % fast, and ask what it was."""
     import numpy as np
@@ -129,7 +138,7 @@ def _identify(lib: Library, piece: Path, heard: Path) -> None:
 def _score(lib: Library, files: list[Path]) -> None:
     sounds = [file for file in files if file.parent.name != "pieces"]
     say(f"\nIs the nearest of the other files one of the same family? Asked of all {len(sounds)} sounds:")
-    for name in (name for name in lib.encoders() if name != IDENTIFIES):
+    for name in (name for name in lib.encoders() if name in COMPARE_SOUNDS):
         right = sum(
             Path(lib.search(file, k=1, encoder=name)[0].path).parent == file.parent for file in sounds
         )

@@ -87,13 +87,13 @@ def run(
     import numpy as np
 
     from echoic.datasets import read_dataset
-    from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+    from echoic.encoders.registry import COMPARE_SOUNDS, load_encoder
     from echoic.evaluation.labelled import check_measurable, measure
     from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
     from echoic.library import Library
 
     # Whatever is wrong with the request is found before time is spent on it.
-    names = list(dict.fromkeys(encoder or DEFAULT_ENCODERS))
+    names = list(dict.fromkeys(encoder or COMPARE_SOUNDS))
     for name in names:
         load_encoder(name)
     if report is not None:

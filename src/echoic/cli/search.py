@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path
-from echoic.cli.output import complain, hit_line, print_json, say, shorten
+from echoic.cli.output import complain, hit_line, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
 from echoic.types import Hit
 
@@ -52,6 +52,12 @@ def run(
             metavar="T", help="Only files so tagged: VALUE, or NAME=VALUE as in genre=jazz; may be repeated."
         ),
     ] = None,
+    versions: Annotated[
+        bool,
+        typer.Option(
+            "--versions", help="Find other versions of a piece of music, in any key, tempo and instruments."
+        ),
+    ] = False,
     include_query: Annotated[
         bool, typer.Option("--include-query", help="Let the examples themselves be found.")
     ] = False,
@@ -68,21 +74,23 @@ def run(
 
     if json + as_csv + m3u > 1:
         raise UsageError("choose one of --json, --csv and --m3u")
+    if versions and (file is None or encoder is not None or like or unlike):
+        raise UsageError("--versions takes one FILE, and neither --encoder nor --like nor --unlike")
+    common: dict[str, Any] = {
+        "start": start,
+        "end": end,
+        "path": path,
+        "min_duration": min_duration,
+        "max_duration": max_duration,
+        "tags": tag or (),
+        "include_query": include_query,
+    }
     with Library(library) as lib:
-        hits = lib.search(
-            file,
-            k,
-            encoder=encoder,
-            start=start,
-            end=end,
-            like=like or (),
-            unlike=unlike or (),
-            path=path,
-            min_duration=min_duration,
-            max_duration=max_duration,
-            tags=tag or (),
-            include_query=include_query,
-        )
+        if versions and file is not None:
+            with progress_bar("comparing") as progress:
+                hits = lib.versions(file, k, progress=progress, **common)
+        else:
+            hits = lib.search(file, k, encoder=encoder, like=like or (), unlike=unlike or (), **common)
     if json:
         for hit in hits:
             print_json(asdict(hit))

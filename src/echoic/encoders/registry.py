@@ -20,15 +20,27 @@ from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageE
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["DEFAULT_ENCODERS", "IDENTIFIES", "Entry", "Registry", "available", "load_encoder"]
+__all__ = [
+    "COMPARE_SOUNDS",
+    "DEFAULT_ENCODERS",
+    "FINDS_VERSIONS",
+    "IDENTIFIES",
+    "Entry",
+    "Registry",
+    "available",
+    "load_encoder",
+]
 
 ENTRY_POINT_GROUP = "echoic.encoders"
 
 #: What a new library starts with; the first is the one that searches by sound use.
-DEFAULT_ENCODERS = ("sound", "fingerprint", "spectral")
+DEFAULT_ENCODERS = ("sound", "fingerprint", "harmony", "spectral")
 
-#: The one that recordings are identified by.
-IDENTIFIES = "fingerprint"
+#: The one that recordings are identified by, and the one that versions of a piece are found by.
+IDENTIFIES, FINDS_VERSIONS = "fingerprint", "harmony"
+
+#: Those of them whose vectors tell by themselves how alike two sounds are.
+COMPARE_SOUNDS = tuple(name for name in DEFAULT_ENCODERS if name not in (IDENTIFIES, FINDS_VERSIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,12 @@ def _spectral() -> Encoder:
     return SpectralEncoder()
 
 
+def _harmony() -> Encoder:
+    from echoic.encoders.harmony import HarmonyEncoder
+
+    return HarmonyEncoder()
+
+
 def _from_entry_point(point: EntryPoint) -> Encoder:
     try:
         encoder: Encoder = point.load()()
@@ -124,7 +142,7 @@ def available() -> Registry:
     """
     from importlib.metadata import entry_points  # brings the email package: a sixth of importing Echoic
 
-    registry = Registry([Entry("spectral", "echoic", _spectral)])
+    registry = Registry([Entry("spectral", "echoic", _spectral), Entry("harmony", "echoic", _harmony)])
     for card in sorted(BUNDLED.glob("*.json")):
         registry.add(Entry(card.stem, "echoic", partial(OnnxEncoder, card.with_suffix(".onnx"))))
     for point in entry_points(group=ENTRY_POINT_GROUP):

@@ -10,12 +10,14 @@ import soxr
 
 from echoic.audio.spectrogram import LogMel
 from echoic.audio.synthesis import (
+    ARRANGEMENTS,
     FAMILIES,
     PIECES,
     collection,
     long_recording,
     make_piece,
     make_sound,
+    make_version,
     noise,
     talk,
     tone,
@@ -118,6 +120,8 @@ def test_the_sound_does_not_hang_on_the_sample_rate():
         (lambda: make_piece("opus-1"), "opus-1"),
         (lambda: make_piece(PIECES[0], seed=-2), "-2"),
         (lambda: make_piece(PIECES[0], sample_rate=4_000), "4000"),
+        (lambda: make_version(PIECES[0], ARRANGEMENTS), str(ARRANGEMENTS)),
+        (lambda: make_version("opus-1", 0), "opus-1"),
         (lambda: long_recording(0), "0"),
         (lambda: long_recording(float("nan")), "nan"),
     ],
@@ -230,3 +234,14 @@ def test_talk_has_syllables_and_pauses():
 @pytest.mark.parametrize("seconds", [0.1, 0.35])
 def test_talk_may_be_shorter_than_a_syllable(seconds):
     assert np.abs(talk(seconds, _RATE)).max() == pytest.approx(0.7, abs=1e-3)
+
+
+@pytest.mark.parametrize("arrangement", range(ARRANGEMENTS))
+def test_a_version_is_the_same_music_by_others(arrangement):
+    version = make_version(PIECES[2], arrangement, sample_rate=_RATE)
+    assert version.shape[1] == 2
+    assert version.dtype == np.float32
+    assert 10 < len(version) / _RATE < 60
+    assert np.abs(version).max() == pytest.approx(0.9, abs=0.01)
+    assert np.array_equal(version, make_version(PIECES[2], arrangement, sample_rate=_RATE))
+    assert len(version) != len(make_piece(PIECES[2], sample_rate=_RATE))  # another tempo

@@ -4,16 +4,18 @@ Everything is a pure function of its arguments and a seed: no global state, no o
 """
 
 from echoic.audio.synthesis.collection import long_recording, write_collection
-from echoic.audio.synthesis.pieces import PIECES, make_piece
+from echoic.audio.synthesis.pieces import ARRANGEMENTS, PIECES, make_piece, make_version
 from echoic.audio.synthesis.signals import noise, tone
 from echoic.audio.synthesis.sounds import FAMILIES, make_sound, talk
 
 __all__ = [
+    "ARRANGEMENTS",
     "FAMILIES",
     "PIECES",
     "long_recording",
     "make_piece",
     "make_sound",
+    "make_version",
     "noise",
     "talk",
     "tone",

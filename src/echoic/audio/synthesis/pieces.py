@@ -22,7 +22,7 @@ from echoic.audio.synthesis.signals import Float64, finish, place, reverberate
 from echoic.errors import UsageError
 from echoic.types import Float32
 
-__all__ = ["PIECES", "make_piece"]
+__all__ = ["ARRANGEMENTS", "PIECES", "make_piece", "make_version"]
 
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 _MINOR = (0, 2, 3, 5, 7, 8, 10)
@@ -122,6 +122,16 @@ _STYLES: dict[str, _Style] = {
 }  # fmt: skip
 PIECES = tuple(_STYLES)
 
+# Another band's way with any piece: lead, bass and chords, semitones up, and how many times as fast.
+_ARRANGEMENTS: tuple[tuple[str, str, str, int, float], ...] = (
+    ("electric piano", "string", "string", -2, 0.9),
+    ("bell", "pad", "electric piano", 3, 1.1),
+    ("voice", "string", "pad", 5, 0.82),
+    ("flute", "synth bass", "electric piano", -4, 1.2),
+)
+#: How many other arrangements :func:`make_version` knows, of any piece.
+ARRANGEMENTS = len(_ARRANGEMENTS)
+
 
 @dataclass(frozen=True, slots=True)
 class _Note:
@@ -154,15 +164,56 @@ def make_piece(name: str, *, sample_rate: int = 44_100, seed: int = 0) -> Float3
     UsageError
         For an unknown name, a negative seed or too low a sample rate.
     """
+    style = _style(name, sample_rate, seed)
+    parts = _compose(style, np.random.default_rng([seed, style.composition, 3]))
+    return _perform(style, parts, sample_rate, np.random.default_rng([seed, PIECES.index(name), 4]))
+
+
+def make_version(name: str, arrangement: int, *, sample_rate: int = 44_100, seed: int = 0) -> Float32:
+    """Play a piece in another key, at another tempo, by other instruments.
+
+    Parameters
+    ----------
+    name, sample_rate, seed
+        As in :func:`make_piece`; with the same seed it is the same music.
+    arrangement : int
+        From 0; less than ``ARRANGEMENTS``.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 2)
+
+    Raises
+    ------
+    UsageError
+        As :func:`make_piece`, and for an arrangement that there is not.
+    """
+    style = _style(name, sample_rate, seed)
+    if not 0 <= arrangement < ARRANGEMENTS:
+        raise UsageError(f"arrangements are numbered from 0 to {ARRANGEMENTS - 1}, not {arrangement}")
+    lead, bass, chords, higher, faster = _ARRANGEMENTS[arrangement]
+    style = replace(
+        style,
+        lead=lead,
+        bass=bass,
+        chords=chords,
+        tonic=style.tonic + higher,
+        tempo=faster * style.tempo,
+        comping="arpeggio" if style.comping == "held" else "held",
+    )
+    notes = _compose(style, np.random.default_rng([seed, style.composition, 3]))
+    rng = np.random.default_rng([seed, PIECES.index(name), 5 + arrangement])
+    return _perform(style, notes, sample_rate, rng)
+
+
+def _style(name: str, sample_rate: int, seed: int) -> _Style:
     if name not in _STYLES:
         raise UsageError(f"no piece is called {name!r}; choose one of {', '.join(PIECES)}")
     if seed < 0:
         raise UsageError(f"seeds count from 0, not {seed}")
     if sample_rate < 8_000:
         raise UsageError(f"pieces need a sample rate of at least 8000 Hz, not {sample_rate}")
-    style = _STYLES[name]
-    parts = _compose(style, np.random.default_rng([seed, style.composition, 3]))
-    return _perform(style, parts, sample_rate, np.random.default_rng([seed, PIECES.index(name), 4]))
+    return _STYLES[name]
 
 
 def _compose(style: _Style, rng: np.random.Generator) -> dict[str, list[_Note]]:
