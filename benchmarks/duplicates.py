@@ -6,7 +6,8 @@
 
 DIR holds ``manifest.tsv``. Of its music a sample is indexed as it is, with copies of every third track: coded
 anew, quieter, a part of it, a part within other music, a little fast, and under noise. Tracks of different
-names may hold the same recording: pairs that were not planted are printed, to be listened to.
+names may hold the same recording: pairs that were not planted are right if their waveforms are the same, and
+are printed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import scipy.signal
 
 from benchmarks.tables import load, machine, print_table, write_table
 from echoic.audio.decode import read_audio
@@ -29,6 +31,7 @@ from echoic.types import Duplicate, Float32
 
 RATE = 32_000
 PART = 20.0  # s
+SAME = 0.5  # correlation of two waveforms that codecs have been at
 
 Copy = Callable[[Float32, Float32, np.random.Generator], Float32]
 
@@ -90,6 +93,18 @@ def plant(folder: Path, data: Path, n_tracks: int, seed: int) -> dict[str, list[
     return planted
 
 
+def correlation(duplicate: Duplicate) -> float:
+    """Correlate the waveforms of two files in the middle of what they are said to share: 1 is the same."""
+    middle = (duplicate.start + duplicate.end) / 2
+    there = duplicate.other_start + middle - duplicate.start
+    one, _ = read_audio(duplicate.path, 8_000, start=max(0.0, middle - 2), end=middle + 2)
+    other, _ = read_audio(duplicate.other, 8_000, start=max(0.0, there - 3), end=there + 3)
+    one = one - one.mean()
+    energy = np.convolve(np.square(other, dtype=np.float64), np.ones(len(one)), "valid")
+    products = scipy.signal.correlate(other.astype(np.float64), one.astype(np.float64), "valid")
+    return float((np.abs(products) / np.sqrt(energy * np.square(one).sum() + 1e-9)).max())
+
+
 def pair_of(duplicate: Duplicate) -> frozenset[str]:
     return frozenset((Path(duplicate.path).stem, Path(duplicate.other).stem))
 
@@ -104,27 +119,27 @@ def main(data: Path, n_tracks: int, seed: int, readme: bool) -> None:
         begun = time.process_time()
         found = library.duplicates()
         spent = time.process_time() - begun
-    told = {pair_of(duplicate) for duplicate in found}
-    due = {pair for pairs in planted.values() for pair in pairs}
-    strangers = sorted(tuple(sorted(pair)) for pair in told - due)
+        told = {pair_of(duplicate) for duplicate in found}
+        due = {pair for pairs in planted.values() for pair in pairs}
+        others = [(d, correlation(d)) for d in found if pair_of(d) not in due]
     rows = [
         [kind, f"{sum(pair in told for pair in pairs)}", str(len(pairs))] for kind, pairs in planted.items()
     ]
-    recall, precision = len(told & due) / len(due), len(told & due) / max(1, len(told))
+    same = {pair_of(duplicate) for duplicate, likeness in others if likeness >= SAME}
+    recall, precision = len(told & due) / len(due), len(told & due | same) / max(1, len(told))
     rows.append(["all (recall)", f"{recall:.3f}", str(len(due))])
     print_table(
         f"{len(told)} pairs told among {n_tracks} tracks and {report.added - n_tracks} planted copies",
         ["copy", "found", "of"],
         rows,
-        f"Precision {precision:.3f}, if what was not planted is no duplicate; see below.",
+        f"Precision {precision:.3f}: of {len(told - due)} pairs that were not planted {len(same)} have the "
+        "same waveform.",
         f"{report.audio / 3600:.1f} h compared in {spent:.1f} s of one core; {load()}.",
     )
-    for one, other in strangers:
-        [first, *_] = [duplicate for duplicate in found if pair_of(duplicate) == frozenset((one, other))]
-        print(
-            f"not planted: {one} | {other}, {first.score:.2f}: "
-            f"{first.start:.0f}–{first.end:.0f} s = {first.other_start:.0f}–{first.other_end:.0f} s"
-        )
+    for d, likeness in others:
+        spans = f"{d.start:.0f}–{d.end:.0f} s = {d.other_start:.0f}–{d.other_end:.0f} s"
+        names = f"{Path(d.path).stem} | {Path(d.other).stem}"
+        print(f"not planted: {names}, {d.score:.2f}: {spans}, correlation {likeness:.2f}")
     for kind, pairs in planted.items():
         for pair in pairs:
             if pair not in told:
@@ -134,7 +149,7 @@ def main(data: Path, n_tracks: int, seed: int, readme: bool) -> None:
             "duplicates",
             ["copies planted among real music", "share"],
             [
-                ["of the pairs told, planted (precision)", f"{precision:.2f}"],
+                ["of the pairs told, right (precision)", f"{precision:.2f}"],
                 ["of the planted pairs, told (recall)", f"{recall:.2f}"],
             ],
         )
