@@ -18,6 +18,7 @@ ICASSP 2021.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -166,7 +167,7 @@ def main() -> None:
     begun, told = time.monotonic() - 60 * spent, time.monotonic()
     losses: list[float] = []
     while spent < options.minutes:
-        decay = (1 + np.cos(np.pi * spent / options.minutes)) / 2
+        decay = (1 + math.cos(math.pi * spent / options.minutes)) / 2
         for group in optimizer.param_groups:
             group["lr"] = min(1, (step + 1) / WARM_UP) * (LEAST_RATE + (options.rate - LEAST_RATE) * decay)
         first, second = next(batches)
