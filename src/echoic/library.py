@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial, wraps
@@ -434,7 +433,7 @@ class Library:
         UsageError
             If a number makes no sense.
         """
-        from echoic.versions import LONGEST, compare
+        from echoic.versions import LONGEST, ranked
 
         if k < 1:
             raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
@@ -444,27 +443,19 @@ class Library:
         wanted = self._vectors_of(Path(query), source, spec, start, end).vectors[:LONGEST]
         within = self._within(path, min_duration, max_duration, tags)
         without = set() if include_query else self._ids([query])
-        store, records = spaces.store(spec), {record.id: record for record in catalog.files()}
-        ids = [i for i in store.file_ids().tolist() if i in records and i not in without]
-        ids = [i for i in ids if within is None or i in within]
-        begun, total, done_bytes, audio = time.monotonic(), sum(records[i].size for i in ids), 0, 0.0
-        found: list[tuple[float, int, int, int]] = []
-        for done, file_id in enumerate(ids, start=1):
-            vectors = store.vectors(file_id)
-            if len(vectors):  # none if it is gone since
-                passage = compare(wanted, vectors)
-                found.append((-passage.score, file_id, passage.start, passage.end))
-            if progress is not None:
-                record = records[file_id]
-                done_bytes, audio = done_bytes + record.size, audio + record.duration
-                elapsed = time.monotonic() - begun
-                progress(Progress(record.path, done, len(ids), done_bytes, total, audio, elapsed))
+        records = [
+            record
+            for record in catalog.files()
+            if record.id not in without and (within is None or record.id in within)
+        ]
         hits: list[Hit] = []
-        for score, file_id, first, last in sorted(found):
-            spans = catalog.spans(file_id, spec.key)
-            if last < len(spans) and len(hits) < k:
-                begin, finish = float(spans[first, 0]), float(spans[last, 1])
-                hits.append(Hit(len(hits) + 1, records[file_id].path, begin, finish, -score, spec.name))
+        for record, passage in ranked(wanted, spaces.store(spec), records, progress):
+            spans = catalog.spans(record.id, spec.key)
+            if passage.end < len(spans):  # else it changed since its vectors were read
+                begin, finish = float(spans[passage.start, 0]), float(spans[passage.end, 1])
+                hits.append(Hit(len(hits) + 1, record.path, begin, finish, passage.score, spec.name))
+            if len(hits) == k:
+                break
         return hits
 
     @_explained

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.duplicates import duplicates_of
 from echoic.fingerprint.identification import QUERY_HOP, identify
+from echoic.progress import reported
 from echoic.spaces import Spaces
 from echoic.types import Duplicate, LiveSound, Match, Progress, Segments
 
@@ -102,15 +102,12 @@ class Recognition:
     def duplicates(self, progress: Callable[[Progress], None] | None) -> list[Duplicate]:
         """Find every pair of files that hold the same recording, once for each part that they share."""
         records = {record.id: record for record in self._catalog.files()}
-        ids = [file_id for file_id in self._store.file_ids().tolist() if file_id in records]
-        begun, total_bytes = time.monotonic(), sum(records[i].size for i in ids)
-        done_bytes, audio = 0, 0.0
+        stored = [records[i] for i in self._store.file_ids().tolist() if i in records]
         offsets: dict[frozenset[int], list[float]] = {}
         found: list[Duplicate] = []
-        for done, file_id in enumerate(ids, start=1):
-            one = records[file_id]
+        for one in reported(stored, progress):
             for heard in duplicates_of(
-                file_id, self._store, self._spec, self._spans_of, self._decision, least=self._least
+                one.id, self._store, self._spec, self._spans_of, self._decision, least=self._least
             ):
                 other = records.get(heard.file_id)
                 if other is None:  # indexed since
@@ -139,11 +136,6 @@ class Recognition:
                         whole=whole,
                     )
                 )
-            done_bytes += one.size
-            audio += one.duration
-            if progress is not None:
-                elapsed = time.monotonic() - begun
-                progress(Progress(one.path, done, len(ids), done_bytes, total_bytes, audio, elapsed))
         return found
 
     def _spans_of(self, file_id: int) -> npt.NDArray[np.float64]:

@@ -14,15 +14,18 @@ recurrence quantification for cover song identification", New Journal of Physics
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echoic.types import Float32
+from echoic.progress import reported
+from echoic.stores.base import VectorStore
+from echoic.types import FileRecord, Float32, Progress
 
-__all__ = ["LONGEST", "Passage", "compare"]
+__all__ = ["LONGEST", "Passage", "compare", "ranked"]
 
 #: Vectors of a query that are looked at: ten minutes of music.
 LONGEST = 1_200
@@ -55,6 +58,31 @@ class Passage:
     start: int
     end: int
     semitones: int
+
+
+def ranked(
+    query: Float32,
+    store: VectorStore,
+    records: Sequence[FileRecord],
+    progress: Callable[[Progress], None] | None = None,
+) -> list[tuple[FileRecord, Passage]]:
+    """Compare a query with files, and put those first that have most of it; some may have no vectors.
+
+    Parameters
+    ----------
+    query : ndarray of float32, shape (n, 12)
+    store : VectorStore
+        Holds the files' sequences.
+    records : sequence of FileRecord
+    progress : callable, optional
+        Called after each file.
+    """
+    found = []
+    for record in reported(records, progress):
+        vectors = store.vectors(record.id)
+        if len(vectors):
+            found.append((record, compare(query, vectors)))
+    return sorted(found, key=lambda pair: (-pair[1].score, pair[0].id))
 
 
 def compare(query: Float32, other: Float32) -> Passage:

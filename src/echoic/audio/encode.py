@@ -110,11 +110,10 @@ def write_blocks(
     check_writable(path)
     chosen = _FORMATS[path.suffix.lower()]
     rate_out = _at_least(sample_rate, chosen.rates)
+    most = max(chosen.channels or _LAYOUTS)
+    if channels > most:
+        raise UsageError(f"{path.suffix} takes at most {most} channels, not {channels}; mix them down")
     channels_out = _at_least(channels, chosen.channels)
-    if channels_out < channels:
-        raise UsageError(
-            f"{path.suffix} takes at most {channels_out} channels; mix them down or write a .wav"
-        )
     # A file object, as ffmpeg reads names with colons or percent signs in its own way.
     with path.open("wb") as file:
         try:

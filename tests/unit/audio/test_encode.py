@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from echoic.audio.decode import open_audio, read_audio
-from echoic.audio.encode import write_audio
+from echoic.audio.encode import write_audio, write_blocks
 from echoic.errors import UsageError
 from tests.conftest import CLIP_RATE, CLIP_SECONDS, CLIP_SUFFIXES
 from tests.media import sound
@@ -73,4 +73,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     for shape in ((0,), (0, 2), (5, 9), (5, 0), (2, 2, 2)):
         with pytest.raises(UsageError, match="cannot be written"):
             write_audio(tmp_path / "a.wav", np.zeros(shape, np.float32), 16_000)
+    with pytest.raises(UsageError, match="at most 8 channels, not 9; mix them down"):
+        write_blocks(tmp_path / "b.wav", [np.zeros((5, 9), np.float32)], 16_000, 9)
     assert not (tmp_path / "a.txt").exists()
+    assert not (tmp_path / "b.wav").exists()
