@@ -281,7 +281,8 @@ def test_embed_writes_one_mean_a_file(made, home, tmp_path):
     result = made("embed", "audio", "--encoder", "spectral", "-o", tmp_path / "v.npz", code=1, cwd=home)
     assert "bad.wav" in result.stderr
     with np.load(tmp_path / "v.npz") as arrays:
-        assert sorted(arrays) == ["paths", "vectors"]
+        assert sorted(arrays) == ["encoder", "paths", "vectors"]
+        assert arrays["encoder"] == "spectral"
         assert arrays["paths"].tolist() == [f"audio/{i}.flac" for i in range(4)]
         assert arrays["vectors"].dtype == np.float32
         assert arrays["vectors"].shape == (4, 39)
@@ -295,7 +296,7 @@ def test_embed_writes_all_segments_and_two_runs_agree_to_the_bit(made, home, tmp
         made(*words, "-o", tmp_path / name)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
     with np.load(tmp_path / "one.npz") as arrays:
-        assert sorted(arrays) == ["ends", "paths", "starts", "vectors"]
+        assert sorted(arrays) == ["encoder", "ends", "paths", "starts", "vectors"]
         assert arrays["starts"].tolist() == [0.0, 1.0] * 3
         assert arrays["ends"].tolist() == [5.0, 6.0] * 3
         assert len(arrays["paths"]) == len(arrays["vectors"]) == 6

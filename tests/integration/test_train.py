@@ -146,6 +146,20 @@ def test_fine_tuning_and_starting_from_the_bundled_model(trained, tmp_path):
     assert "nothing can be started from nothing" in wrong.stderr
 
 
+def test_another_encoder_teaches(trained, tmp_path):
+    home, echoic, _ = trained
+    echoic("embed", home / "sounds", "--encoder", "spectral", "--segments", "-o", tmp_path / "t.npz", code=1)
+    words = ("train", home / "sounds", "--teacher", tmp_path / "t.npz", *QUICK)
+    echoic(*words, "--distil", "2", "-o", tmp_path / "pupil.echoic", code=1)
+    said = load_checkpoint(tmp_path / "pupil.echoic").training
+    assert said["teacher"] == {"name": "spectral", "weight": 2.0}
+    assert load_checkpoint(home / "m.echoic").training["teacher"] is None
+    (tmp_path / "t.npz").write_bytes(b"not vectors")
+    wrong = echoic(*words, "-o", tmp_path / "x.echoic", code=1)
+    assert "the teacher's vectors" in wrong.stderr
+    assert "echoic embed DATA --segments" in wrong.stderr
+
+
 def test_a_folder_without_labels_is_learnt_by_its_recordings(echoic, tmp_path):
     for seed in range(10):
         write_sound(tmp_path / "takes" / f"{seed}.wav", ("low", "high")[seed % 2], seed)

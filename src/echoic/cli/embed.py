@@ -31,7 +31,7 @@ def run(
     """Write the vectors of files to a NumPy archive.
 
     No library is needed. The archive holds the arrays 'paths' and 'vectors', and with --segments also
-    'starts' and 'ends', in seconds.
+    'starts' and 'ends', in seconds; 'encoder' is the name.
     """
     import numpy as np
 
@@ -58,7 +58,7 @@ def run(
                 "vectors": np.stack([mean_vector(s.vectors) for s in found.values()]),
             }
         with output.open("wb") as file:  # given a name, NumPy would add a suffix to it
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, encoder=np.array(encoder), **arrays)
         n, dim = arrays["vectors"].shape
         say(f"{counted(n, 'vector')} of {dim} dimensions from {counted(len(found), 'file')} in {output}")
     if failed or not found:

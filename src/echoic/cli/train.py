@@ -90,6 +90,19 @@ def run(
             help="Fine-tune: begin with the weights of this .echoic file, or of the bundled 'sound'.",
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.npz",
+            parser=expand_path,
+            show_default=False,
+            help="Distil: learn also to tell the vectors of another encoder, as "
+            "'echoic embed DATA --segments' writes them.",
+        ),
+    ] = None,
+    distil: Annotated[
+        float, typer.Option(metavar="W", min=0.0, help="Weight of the teacher beside the loss.")
+    ] = 1.0,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Two runs with one seed agree on the CPU.")
     ] = 0,
@@ -131,7 +144,7 @@ def run(
         from echoic.training.loop import Settings
         from echoic.training.report import write_training_report
         from echoic.training.train import choose_device, train
-    from echoic.workers import n_cores
+    from echoic.machine import n_cores
 
     settings = Settings(
         recipe=chosen,
@@ -139,6 +152,7 @@ def run(
         minutes=minutes,
         patience=patience,
         classify=classify,
+        distil=distil if teacher else 0.0,
         window=window,
         dim=dim,
         seed=seed,
@@ -153,6 +167,7 @@ def run(
             columns=columns(path_column, label_column, split_column, group_column),
             validation=validation,
             start=start,
+            teacher=teacher,
             decoding=decoding,
             progress=progress,
         )

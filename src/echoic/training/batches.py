@@ -20,6 +20,7 @@ from echoic.audio.spectrogram import LogMel
 from echoic.training.augment import Augmenter, mixup, stretch
 from echoic.training.augment.spectrogram import SILENCE_DB
 from echoic.training.samplers import PKSampler
+from echoic.training.targets import Targets
 from echoic.types import Float32
 
 __all__ = ["Batch", "Batches", "Crop", "Sound"]
@@ -51,12 +52,16 @@ class Batch(NamedTuple):
         Where two windows are mixed, the label of the other; elsewhere twice the same.
     share : ndarray of float32, shape (n,)
         What part of the window is the first label's, .5 … 1.
+    targets : ndarray of float32, shape (n, dim of the teacher)
+        What the teacher makes of the window, of length 1; a row of 0 where that is not known. Without a
+        teacher, dim is 0.
     """
 
     log_mel: Float32
     labels: npt.NDArray[np.int64]
     partner_labels: npt.NDArray[np.int64]
     share: Float32
+    targets: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ class Batches:
     mixed : float
         Share of each batch in which two windows are mixed: 0 unless a classifier is trained as well.
     seed : int
+    targets : Targets, optional
+        A teacher's vectors of the clips.
     """
 
     def __init__(
@@ -110,6 +117,7 @@ class Batches:
         crop: Crop,
         mixed: float,
         seed: int,
+        targets: Targets | None = None,
     ) -> None:
         self._audio = audio
         self._labels = np.asarray(labels, np.int64)
@@ -119,13 +127,16 @@ class Batches:
         self._crop = crop
         self._mixed = mixed
         self._seed = seed
+        self._targets = targets
         self._level_of = lru_cache(maxsize=50_000)(self._level)
 
     def draw(self, step: int, n_frames: int) -> Batch:
         """Make the batch of a step, of windows of ``n_frames``."""
         rng = np.random.default_rng([self._seed, step])
         clips = self._sampler.draw(step)
-        log_mel = np.stack([self._window(clip, n_frames, rng) for clip in clips])
+        windows, starts, ends = zip(*(self._window(clip, n_frames, rng) for clip in clips), strict=True)
+        log_mel = np.stack(windows)
+        targets = self._taught(clips, starts, ends)
         labels = self._labels[clips]
         log_mel = self._augmenter.spectrogram(log_mel, rng)
 
@@ -137,8 +148,17 @@ class Batches:
             share[mixed] = np.maximum(drawn, 1 - drawn)
             partner[mixed] = rng.permutation(n)[: len(mixed)]
             log_mel[mixed] = mixup(log_mel, share, partner)[mixed]
+            targets = _mixed_targets(targets, share, partner)
         log_mel = self._augmenter.mask(log_mel, rng)
-        return Batch(log_mel, labels, labels[partner], share)
+        return Batch(log_mel, labels, labels[partner], share, targets)
+
+    def _taught(
+        self, clips: npt.NDArray[np.int64], starts: Sequence[float], ends: Sequence[float]
+    ) -> Float32:
+        if self._targets is None:
+            return np.empty((len(clips), 0), np.float32)
+        spans = zip(clips.tolist(), starts, ends, strict=True)
+        return np.stack([self._targets.of(*span) for span in spans])
 
     @contextmanager
     def ahead(self, first: int, lengths: Iterable[int]) -> Iterator[Iterator[Batch]]:
@@ -158,8 +178,11 @@ class Batches:
         for future in waiting:
             yield future.result()
 
-    def _window(self, clip: int, n_frames: int, rng: np.random.Generator) -> Float32:
-        """Cut one window out of a clip, padded with silence at its end: (n_frames, n_mels)."""
+    def _window(self, clip: int, n_frames: int, rng: np.random.Generator) -> tuple[Float32, float, float]:
+        """Cut one window out of a clip, padded with silence at its end.
+
+        Returns the spectrogram, (n_frames, n_mels), and the seconds where the window begins and ends.
+        """
         audio, crop, mel = self._audio[clip], self._crop, self._front_end
         rate = float(np.exp(rng.uniform(-crop.stretch, crop.stretch))) if rng.random() < 0.5 else 1.0
         window = (n_frames - 1) * mel.hop_length + mel.n_fft
@@ -181,7 +204,7 @@ class Batches:
             frames = stretch(frames, rate)
         out = np.full((n_frames, mel.n_mels), SILENCE_DB, np.float32)
         out[: len(frames)] = frames[:n_frames]
-        return out
+        return out, start / mel.sample_rate, (start + length) / mel.sample_rate
 
     def _level(self, clip: int) -> Float32:
         """Measure a clip's loudness over time: dB, one value for each 20 ms."""
@@ -194,3 +217,12 @@ class Batches:
             padded = np.pad(samples, (0, -len(samples) % hop)).reshape(-1, hop)
             levels.append(10 * np.log10(np.maximum(np.square(padded).mean(axis=1), 1e-12)))
         return np.concatenate(levels).astype(np.float32)
+
+
+def _mixed_targets(targets: Float32, share: Float32, partner: npt.NDArray[np.integer]) -> Float32:
+    """Mix targets as the windows are; a window of which one part has no target has none either."""
+    known = np.linalg.norm(targets, axis=1) > 0
+    mixed: Float32 = share[:, None] * targets + (1 - share)[:, None] * targets[partner]
+    mixed /= np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), np.float32(1e-6))
+    mixed *= (known & known[partner])[:, None]
+    return mixed

@@ -40,6 +40,7 @@ from echoic.training.objectives import make_objective
 from echoic.training.recipes import Recipe
 from echoic.training.samplers import PKSampler
 from echoic.training.state import Epoch, State
+from echoic.training.targets import Targets
 from echoic.types import Float32
 
 __all__ = ["DEFAULT_FRONT_END", "Epoch", "Examples", "Settings", "Step", "embed_clips", "fit"]
@@ -73,6 +74,8 @@ class Settings:
         Epochs without a better mAP on the validation clips after which to stop; 0 never stops early.
     classify : float
         Weight of a classifier trained beside the metric loss; with it, half of the windows are mixed.
+    distil : float
+        Weight of telling a teacher's vectors, beside the metric loss, where there is a teacher.
     window : float
         Seconds; the hop of searches is half of it.
     dim : int
@@ -89,6 +92,7 @@ class Settings:
     minutes: float | None = None
     patience: int = 10
     classify: float = 0.0
+    distil: float = 0.0
     window: float = 5.0
     dim: int = 192
     seed: int = 0
@@ -149,6 +153,7 @@ def fit(
     output: Path,
     *,
     start: Checkpoint | None = None,
+    teacher: Targets | None = None,
     about: dict[str, Any] | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Checkpoint, list[Epoch]]:
@@ -163,6 +168,8 @@ def fit(
         The ``.echoic`` file. It is replaced whenever the figures are better than ever before.
     start : Checkpoint, optional
         Weights to begin with, of the architecture of the recipe.
+    teacher : Targets, optional
+        What another encoder makes of the clips to learn from, for ``settings.distil``.
     about : dict, optional
         What the checkpoint is to say of its training besides the settings; JSON-able.
     progress : callable, optional
@@ -214,9 +221,10 @@ def fit(
         crop=settings.crop,
         mixed=0.5 if settings.classify else 0.0,
         seed=settings.seed,
+        targets=teacher,
     )
-    state = _begin(settings, build(architecture, **config), len(names), start, device)
-    digest = _digest(settings, train, validation)
+    state = _begin(settings, build(architecture, **config), len(names), start, teacher, device)
+    digest = _digest(settings, teacher, train, validation)
     part = output.with_name(output.name + ".part")
     if part.exists():
         state.restore(part, digest)
@@ -234,6 +242,7 @@ def fit(
             | {
                 "recipe": recipe.name,
                 "classify": settings.classify,
+                "teacher": {"name": teacher.name, "weight": settings.distil} if teacher else None,
                 "seed": settings.seed,
                 "steps": state.step,
                 "minutes": round(state.spent / 60, 2),
@@ -325,6 +334,7 @@ def _begin(
     model: Embedder | Ensemble,
     n_classes: int,
     start: Checkpoint | None,
+    teacher: Targets | None,
     device: torch.device,
 ) -> State:
     if start is not None:
@@ -337,6 +347,8 @@ def _begin(
         dim=model.dim,
         n_classes=n_classes,
         classify=settings.classify,
+        distil=settings.distil if teacher else 0.0,
+        teacher_dim=teacher.dim if teacher else 0,
         seed=settings.seed,
     ).to(device)
     weights = [weight for part in (model, objective) for weight in part.parameters()]
@@ -360,12 +372,12 @@ def _step(state: State, batch: Batch, *, rate: float, seed: int, device: torch.d
     torch.manual_seed(seed)  # of this step's dropout, whatever happened before
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    log_mel, labels, partner_labels, share = (torch.from_numpy(part).to(device) for part in batch)
+    log_mel, *known = (torch.from_numpy(part).to(device) for part in batch)
     state.model.train()
     half = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
     with half:
         vectors = state.model(log_mel)
-    loss: Tensor = state.objective(vectors.float(), labels, partner_labels, share)
+    loss: Tensor = state.objective(vectors.float(), *known)
     if not torch.isfinite(loss):
         raise ModelError(
             f"the training diverged: at step {state.step} the loss is no longer finite; "
@@ -444,7 +456,7 @@ def _windows(clip: Sound, settings: Settings) -> Float32:
     return np.stack([clip.read(start, start + window) for start in starts])
 
 
-def _digest(settings: Settings, *examples: Examples) -> str:
+def _digest(settings: Settings, teacher: Targets | None, *examples: Examples) -> str:
     """Tell runs apart that may not go on from each other's state."""
     said = dataclasses.asdict(settings)
     # Where it computes may change, and a run that was too short be given more time.
@@ -453,4 +465,5 @@ def _digest(settings: Settings, *examples: Examples) -> str:
     data = [
         [list(part.labels), list(part.groups), [clip.n_samples for clip in part.audio]] for part in examples
     ]
-    return hashlib.sha256(json.dumps([said, data], sort_keys=True).encode()).hexdigest()
+    taught = teacher.digest if teacher else None
+    return hashlib.sha256(json.dumps([said, data, taught], sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What training makes small: a metric loss on unit vectors and, beside it, the error of a classifier.
+"""What training makes small: a metric loss on unit vectors, and beside it the error of a classifier or pupil.
 
 A metric loss is put together from three independent parts of pytorch-metric-learning: a distance (the
 cosine, for all), a miner where pairs or triplets are to be chosen, and the loss itself.
@@ -37,7 +37,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from echoic.errors import UsageError
 
-__all__ = ["OBJECTIVES", "CosineClassifier", "Objective", "make_objective"]
+__all__ = ["OBJECTIVES", "CosineClassifier", "Objective", "Pupil", "make_objective"]
 
 #: Names of the metric losses.
 OBJECTIVES = ("contrastive", "triplet", "triplet-semihard", "ntxent", "supcon", "proxy", "arcface")
@@ -74,8 +74,22 @@ class CosineClassifier(nn.Module):
         return (share * first + (1 - share) * second).mean()
 
 
+class Pupil(nn.Module):
+    """How far what can be told from the vectors, by a linear map, is from a teacher's: 1 - cosine."""
+
+    def __init__(self, dim: int, teacher_dim: int) -> None:
+        super().__init__()
+        self.guess = nn.Linear(dim, teacher_dim)
+
+    def forward(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        """Compute the mean over the rows whose target is known, that is not 0; 0 if none is."""
+        known = targets.abs().amax(dim=1) > 0
+        apart = 1 - F.cosine_similarity(self.guess(vectors), targets, dim=1)
+        return (apart * known).sum() / known.sum().clamp(min=1)
+
+
 class Objective(nn.Module):
-    """A metric loss on the windows that are hardly mixed, plus a weighted classifier on all.
+    """A metric loss on the windows that are hardly mixed, plus a weighted classifier and a pupil on all.
 
     Parameters
     ----------
@@ -86,10 +100,14 @@ class Objective(nn.Module):
     classifier : CosineClassifier, optional
     classify : float
         Weight of the classifier.
+    pupil : Pupil, optional
+    distil : float
+        Weight of the pupil.
 
     Notes
     -----
-    Its parameters (proxies, centres of classes), if any, are to be trained along with the network's.
+    Its parameters (proxies, centres of classes, the pupil's map), if any, are to be trained along with the
+    network's.
     """
 
     def __init__(
@@ -99,14 +117,25 @@ class Objective(nn.Module):
         miner: nn.Module | None = None,
         classifier: CosineClassifier | None = None,
         classify: float = 0.0,
+        pupil: Pupil | None = None,
+        distil: float = 0.0,
     ) -> None:
         super().__init__()
         self.loss = loss
         self.miner = miner
         self.classifier = classifier
         self.classify = classify
+        self.pupil = pupil
+        self.distil = distil
 
-    def forward(self, vectors: Tensor, labels: Tensor, partner_labels: Tensor, share: Tensor) -> Tensor:
+    def forward(
+        self,
+        vectors: Tensor,
+        labels: Tensor,
+        partner_labels: Tensor,
+        share: Tensor,
+        targets: Tensor | None = None,
+    ) -> Tensor:
         """Compute the loss of a batch.
 
         Parameters
@@ -117,6 +146,8 @@ class Objective(nn.Module):
             The class of each window and of the one that was mixed into it.
         share : Tensor of float32, shape (n,)
             What part of a window is the first label's, 0–1; 1 where nothing was mixed in.
+        targets : Tensor of float32, shape (n, teacher_dim), optional
+            For the pupil: of length 1, or 0 where not known.
 
         Returns
         -------
@@ -127,6 +158,8 @@ class Objective(nn.Module):
         total = self._metric(vectors[pure], labels[pure])
         if self.classifier is not None:
             total = total + self.classify * self.classifier(vectors, labels, partner_labels, share)
+        if self.pupil is not None:
+            total = total + self.distil * self.pupil(vectors, targets)
         return total
 
     def _metric(self, vectors: Tensor, labels: Tensor) -> Tensor:
@@ -144,7 +177,16 @@ class _ArcFaceLoss(ArcFaceLoss):  # type: ignore[misc]  # the library has no typ
         return torch.acos(cosine_of_target_classes.clamp(-1 + 1e-6, 1 - 1e-6))
 
 
-def make_objective(name: str, *, dim: int, n_classes: int, classify: float = 0.0, seed: int = 0) -> Objective:
+def make_objective(
+    name: str,
+    *,
+    dim: int,
+    n_classes: int,
+    classify: float = 0.0,
+    distil: float = 0.0,
+    teacher_dim: int = 0,
+    seed: int = 0,
+) -> Objective:
     """Make an objective by the name of its metric loss.
 
     Parameters
@@ -157,6 +199,10 @@ def make_objective(name: str, *, dim: int, n_classes: int, classify: float = 0.0
         How many classes there are; without labels, how many recordings, each a class of its own.
     classify : float
         Weight of the classifier beside the metric loss; 0 for none.
+    distil : float
+        Weight of the pupil beside the metric loss; 0 for none.
+    teacher_dim : int
+        Length of the vectors that a pupil is to tell.
     seed : int
         Of the parameters' first values. The state of torch's own generator stays as it is.
 
@@ -165,7 +211,7 @@ def make_objective(name: str, *, dim: int, n_classes: int, classify: float = 0.0
     UsageError
         If there is no such objective, or no class for one that needs classes.
     ValueError
-        If ``classify`` is negative.
+        If a weight is negative, or a pupil has no teacher.
 
     Examples
     --------
@@ -178,6 +224,8 @@ def make_objective(name: str, *, dim: int, n_classes: int, classify: float = 0.0
         raise UsageError(f"there is no objective named {name!r}; choose from {', '.join(OBJECTIVES)}")
     if classify < 0:
         raise ValueError(f"the weight of the classifier must be 0 or more, not {classify}")
+    if distil < 0 or (distil > 0 and teacher_dim < 1):
+        raise ValueError(f"a pupil of weight {distil} cannot learn vectors of {teacher_dim} numbers")
     if n_classes < 1 and (name in _NEED_CLASSES or classify > 0):
         what = f"the objective {name}" if name in _NEED_CLASSES else "a classifier"
         others = ", ".join(other for other in OBJECTIVES if other not in _NEED_CLASSES)
@@ -188,7 +236,8 @@ def make_objective(name: str, *, dim: int, n_classes: int, classify: float = 0.0
         torch.manual_seed(seed)
         loss, miner = _metric_loss(name, dim, n_classes)
         classifier = CosineClassifier(dim, n_classes) if classify > 0 else None
-    return Objective(loss, miner=miner, classifier=classifier, classify=classify)
+        pupil = Pupil(dim, teacher_dim) if distil > 0 else None
+    return Objective(loss, miner=miner, classifier=classifier, classify=classify, pupil=pupil, distil=distil)
 
 
 def _metric_loss(name: str, dim: int, n_classes: int) -> tuple[nn.Module, nn.Module | None]:

@@ -19,6 +19,7 @@ from echoic.nn.checkpoint import Checkpoint, load_checkpoint
 from echoic.training.batches import Sound
 from echoic.training.cache import AudioCache, CachedAudio
 from echoic.training.loop import Epoch, Examples, Settings, Step, fit
+from echoic.training.targets import read_targets
 from echoic.types import Float32, Progress
 
 __all__ = ["Outcome", "Prepared", "choose_device", "prepare", "train"]
@@ -58,8 +59,8 @@ class Prepared:
     Parameters
     ----------
     train, validation : Examples
-    validation_paths : tuple of Path
-        Where each validation example comes from.
+    train_paths, validation_paths : tuple of Path
+        Where each example comes from.
     failed : dict of Path to str
         Clips that cannot be read, and a sentence why; they are left out.
     data : dict
@@ -67,6 +68,7 @@ class Prepared:
     """
 
     train: Examples
+    train_paths: tuple[Path, ...]
     validation: Examples
     validation_paths: tuple[Path, ...]
     failed: dict[Path, str]
@@ -138,7 +140,14 @@ def prepare(
                 f"the {len(held_out)} clips held out to measure on are too few or too much alike ({error}); "
                 "change --validation, where 0 holds out none"
             ) from error
-    return Prepared(train, held_out, tuple(paths), failed, _describe(dataset, learn.clips))
+    return Prepared(
+        train,
+        tuple(clip.path for clip in learn.clips),
+        held_out,
+        tuple(paths),
+        failed,
+        _describe(dataset, learn.clips),
+    )
 
 
 def _labelled(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
@@ -202,6 +211,7 @@ def train(
     columns: Columns | None = None,
     validation: float = 0.2,
     start: Path | str | None = None,
+    teacher: Path | None = None,
     cache: AudioCache | None = None,
     decoding: Callable[[Progress], None] | None = None,
     progress: Callable[[Step], None] | None = None,
@@ -221,6 +231,9 @@ def train(
         See :func:`prepare`.
     start : Path or str, optional
         A checkpoint whose weights to begin with, or the name of a bundled model that has one.
+    teacher : Path, optional
+        What ``echoic embed`` wrote of the clips by another encoder, to learn from with the weight
+        ``settings.distil``.
     cache : AudioCache, optional
     decoding, progress : callable, optional
         Called after each file decoded, and after each step.
@@ -247,17 +260,20 @@ def train(
     )
     if not dataset.labelled:  # every recording its own class: a classifier would only learn their names
         settings = replace(settings, classify=0.0)
+    targets = read_targets(teacher, prepared.train_paths) if teacher is not None else None
+    about = {
+        "data": prepared.data | {"path": str(data.absolute()), "columns": asdict(columns)},
+        "validation": validation,
+        "echoic": __version__,
+    }
     checkpoint, history = fit(
         prepared.train,
         prepared.validation,
         settings,
         output,
         start=begin,
-        about={
-            "data": prepared.data | {"path": str(data.absolute()), "columns": asdict(columns)},
-            "validation": validation,
-            "echoic": __version__,
-        },
+        teacher=targets,
+        about=about,
         progress=progress,
     )
     return Outcome(checkpoint, history, prepared)

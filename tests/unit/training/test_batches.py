@@ -14,6 +14,7 @@ from echoic.audio.windows import cut
 from echoic.training.augment import Augmentation, Augmenter
 from echoic.training.batches import Batches, Crop
 from echoic.training.samplers import PKSampler
+from echoic.training.targets import Targets
 
 RATE = 8_000
 MEL = LogMel(sample_rate=RATE, n_fft=256, hop_length=80, n_mels=16, fmin=50, fmax=4_000)
@@ -34,7 +35,7 @@ class Sound:
         return self.samples[start:stop]
 
 
-def make_batches(lengths, *, mixed=0.0, crop=Crop(), augmentation=None, seed=0):  # noqa: B008 - frozen
+def make_batches(lengths, *, mixed=0.0, crop=Crop(), augmentation=None, seed=0, targets=None):  # noqa: B008 - frozen
     rng = np.random.default_rng(7)
     audio = [Sound(rng.normal(0, 0.1, n).astype(np.float32)) for n in lengths]
     labels = [i % 2 for i in range(len(lengths))]
@@ -47,6 +48,7 @@ def make_batches(lengths, *, mixed=0.0, crop=Crop(), augmentation=None, seed=0):
         crop=crop,
         mixed=mixed,
         seed=seed,
+        targets=targets,
     )
 
 
@@ -147,3 +149,46 @@ def test_silent_clips_do_no_harm():
     for clip in audio:
         clip.samples = np.zeros(4_000, np.float32)
     assert np.isfinite(batches.draw(0, N_FRAMES).log_mel).all()
+
+
+def test_without_a_teacher_there_are_no_targets():
+    _, batches = make_batches([9_000] * 6, mixed=0.5)
+    assert batches.draw(0, N_FRAMES).targets.shape == (8, 0)
+
+
+@pytest.mark.parametrize("mixed", [0.0, 0.5])
+def test_targets_are_mixed_as_the_windows_are(mixed):
+    vectors = np.eye(6, dtype=np.float32)
+    whole = np.zeros(1), np.full(1, np.inf)
+    targets = Targets("t", [(*whole, vectors[[i]]) if i < 4 else None for i in range(6)])
+    _, batches = make_batches([9_000] * 6, mixed=mixed, targets=targets)
+    # Labels are the clips here, so that a batch tells which clips were drawn.
+    batches._labels = np.arange(6)
+    for step in range(10):
+        batch = batches.draw(step, N_FRAMES)
+        for label, partner, share, target in zip(*batch[1:], strict=True):
+            own, other = targets.of(label, 0, 1), targets.of(partner, 0, 1)
+            blend = share * own + (1 - share) * other
+            known = own.any() and other.any()
+            expected = blend / np.linalg.norm(blend) if known else np.zeros(6)
+            np.testing.assert_allclose(target, expected, atol=1e-5)
+
+
+def test_the_target_is_of_the_stretch_that_was_cut(monkeypatch):
+    times = np.arange(0, 10, 0.01)
+    turning = np.stack([np.cos(times / 2), np.sin(times / 2)], 1).astype(np.float32)
+    targets = Targets("t", [(times, times + 0.01, turning), (times, times + 0.01, -turning)])
+    _, batches = make_batches([80_000] * 2, targets=targets)
+    batches.draw(0, N_FRAMES)  # how loud the clips are is known from here on
+    cut_out = []
+    read = Sound.read
+
+    def noted(sound, start=0, stop=None):
+        cut_out.append((start / RATE, stop / RATE))
+        return read(sound, start, stop)
+
+    monkeypatch.setattr(Sound, "read", noted)
+    batch = batches.draw(1, N_FRAMES)
+    assert len({start for start, _ in cut_out}) == 8
+    for label, target, span in zip(batch.labels, batch.targets, cut_out, strict=True):
+        np.testing.assert_allclose(target, targets.of(label, *span), atol=1e-6)

@@ -16,6 +16,7 @@ from echoic.training import loop
 from echoic.training.loop import Examples, Settings, embed_clips, fit
 from echoic.training.objectives import Objective
 from echoic.training.recipes import find_recipe
+from echoic.training.targets import Targets
 from tests.unit.training.test_batches import Sound
 
 RATE = 8_000
@@ -211,3 +212,37 @@ def test_a_start_of_another_kind_is_refused(tmp_path):
 def test_a_window_shorter_than_a_frame_is_refused():
     with pytest.raises(UsageError, match="shorter than one frame"):
         settings_for(window=0.01)
+
+
+def test_a_pupil_learns_what_its_teacher_tells_apart(tmp_path):
+    """The labels say nothing here, the teacher tells low tones from high ones."""
+    low = np.array([label == "low" for label in TRAIN.labels])
+    whole = np.zeros(1), np.full(1, np.inf)
+    corner = np.eye(4, dtype=np.float32)
+    targets = Targets("ears", [(*whole, corner[[0 if is_low else 1]]) for is_low in low])
+    blind = dataclasses.replace(TRAIN, labels=[str(i // 2) for i in range(len(TRAIN))])
+    settings = settings_for("cnn-contrastive", epochs=12, patience=0, distil=20.0)
+    checkpoint, _ = fit(blind, HELD_OUT, settings, tmp_path / "m.echoic", teacher=targets)
+    assert checkpoint.figures["mean_average_precision"] > 0.95
+    assert checkpoint.training["teacher"] == {"name": "ears", "weight": 20.0}
+
+
+def test_a_run_does_not_go_on_with_another_teacher(tmp_path, monkeypatch):
+    whole = np.zeros(1), np.full(1, np.inf)
+
+    def teacher(seed):
+        rng = np.random.default_rng(seed)
+        return Targets("t", [(*whole, rng.normal(size=(1, 4)).astype(np.float32)) for _ in TRAIN.labels])
+
+    output = tmp_path / "m.echoic"
+    settings = settings_for(distil=1.0)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(TRAIN, HELD_OUT, settings, output, teacher=teacher(0), progress=stop)
+    with pytest.raises(UsageError, match="other data or with other settings"):
+        fit(TRAIN, HELD_OUT, settings, output, teacher=teacher(1))
+    fit(TRAIN, HELD_OUT, settings, output, teacher=teacher(0))

@@ -357,3 +357,40 @@ def test_unknown_names_and_negative_weights_are_refused():
 
 def test_the_objective_of_each_recipe_can_be_made():
     assert {recipe.objective for recipe in RECIPES.values()} == set(OBJECTIVES)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pupil_is_as_far_off_as_its_guesses_are(seed):
+    rng = np.random.default_rng(seed)
+    vectors, labels = batch(seed)
+    targets = unit(rng.normal(size=(len(labels), 9))).astype(np.float32)
+    targets[::3] = 0  # of which nothing is known
+    with_pupil = make_objective("supcon", dim=DIM, n_classes=N_CLASSES, distil=2.5, teacher_dim=9)
+    without = make_objective("supcon", dim=DIM, n_classes=N_CLASSES)
+    tensors = [
+        torch.from_numpy(array) for array in (vectors, labels, labels, np.ones(len(labels), np.float32))
+    ]
+    found = with_pupil(*tensors, torch.from_numpy(targets)) - without(*tensors)
+    weight, bias = (part.detach().numpy() for part in with_pupil.pupil.guess.parameters())
+    off = [
+        1 - unit((weight @ vector + bias)[None])[0] @ target
+        for vector, target in zip(vectors, targets, strict=True)
+        if target.any()
+    ]
+    assert found.item() == pytest.approx(2.5 * np.mean(off), rel=1e-4)
+
+
+def test_a_pupil_that_is_told_nothing_costs_nothing_and_stays_finite():
+    vectors, labels = batch(0)
+    objective = make_objective("supcon", dim=DIM, n_classes=N_CLASSES, distil=1.0, teacher_dim=3)
+    tensor = torch.from_numpy(vectors).requires_grad_()
+    loss = objective.pupil(tensor, torch.zeros(len(labels), 3))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(tensor.grad).all()
+
+
+@pytest.mark.parametrize("weights", [{"distil": -1.0}, {"distil": 1.0}, {"classify": -1.0}])
+def test_weights_that_make_no_sense_are_refused(weights):
+    with pytest.raises(ValueError, match=r"must be 0 or more|cannot learn vectors of 0"):
+        make_objective("supcon", dim=DIM, n_classes=N_CLASSES, **weights)
