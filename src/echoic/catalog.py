@@ -32,6 +32,7 @@ __all__ = ["Catalog", "unusable"]
 
 SCHEMA_VERSION = 3
 _FILE_NAME = "library.sqlite"
+_MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
 
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -130,6 +131,8 @@ class Catalog:
             )
         # A power cut may lose the last files, which are then indexed again; it never harms the database.
         execute("PRAGMA synchronous = NORMAL")
+        # Vectors are read here and there out of gigabytes: mapped, in half the time.
+        execute(f"PRAGMA mmap_size = {_MAPPED}")
 
     @staticmethod
     def exists(folder: Path) -> bool:

@@ -20,6 +20,7 @@ from echoic.catalog import Catalog, unusable
 from echoic.encoders.base import mean_vector
 from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
 from echoic.errors import LibraryError, UsageError, quoted
+from echoic.machine import n_cores
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
 from echoic.types import (
@@ -708,7 +709,7 @@ class Library:
         return Recognition(*self._open(), min_score)
 
     def _workers(self, jobs: int | None) -> WorkerPool:
-        from echoic.workers import WorkerPool, n_cores
+        from echoic.workers import WorkerPool
 
         n_workers = jobs if jobs is not None else n_cores()
         if n_workers < 1:

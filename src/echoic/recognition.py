@@ -17,6 +17,7 @@ from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.duplicates import duplicates_of
 from echoic.fingerprint.identification import QUERY_HOP, identify
+from echoic.machine import one_thread_for_algebra
 from echoic.progress import reported
 from echoic.spaces import Spaces
 from echoic.types import Duplicate, LiveSound, Match, Progress, Segments
@@ -60,7 +61,8 @@ class Recognition:
             segments = embed_densely(query, self._encoder, QUERY_HOP)
         else:
             segments = iter([embed_part(query, self._encoder, start, end, hop=QUERY_HOP)])
-        matches = self._matches(os.fspath(query), segments)
+        with one_thread_for_algebra():
+            matches = list(self._matches(os.fspath(query), segments))
         return sorted(matches, key=lambda match: (match.query_start, -match.score))
 
     def monitor(self, source: str | LiveSound) -> Iterator[Match]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.catalog import Catalog
+from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
 from echoic.errors import (
     EchoicError,
@@ -22,6 +23,7 @@ from echoic.errors import (
     UsageError,
     quoted,
 )
+from echoic.machine import n_cores
 from echoic.types import EncoderSpec
 
 if TYPE_CHECKING:
@@ -204,6 +206,8 @@ class Spaces:
                     f"the library was made with {spec.key}, and {loaded.spec.key} is installed; "
                     "bring it up to date with: echoic index FOLDER"
                 )
+            if isinstance(loaded, OnnxEncoder):
+                loaded.n_threads = n_cores()  # somebody waits for this query alone
             self._encoders[source] = loaded
         return self._encoders[source]
 

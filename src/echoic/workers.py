@@ -29,7 +29,7 @@ from echoic.types import AudioInfo, Segments
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
 
-__all__ = ["Analysis", "Task", "WorkerPool", "digest_of", "n_cores"]
+__all__ = ["Analysis", "Task", "WorkerPool", "digest_of"]
 
 # Libraries that start a thread for each core would have the workers fight over them.
 _ONE_THREAD = dict.fromkeys(
@@ -39,11 +39,6 @@ _ONE_THREAD = dict.fromkeys(
 _BLOCK = 1 << 20  # bytes read at a time
 
 _LAST_WORDS = 1.0  # s for a worker that closed its pipe to end by itself, and so tell its exit code
-
-
-def n_cores() -> int:
-    """Count the cores that this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

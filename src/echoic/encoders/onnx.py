@@ -26,7 +26,7 @@ __all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime", "read_card"]
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 # Windows given to the model at a time: more does not make it faster, and memory grows with it.
-_BATCH = 16
+_BATCH = 32
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -74,7 +74,8 @@ class OnnxEncoder:
     path : Path
         The ``.onnx`` file; its card lies beside it. The weights are checked against the card's SHA-256.
     n_threads : int
-        Threads of ONNX Runtime. One is fastest overall when several worker processes run.
+        Threads of ONNX Runtime; may be set until it first encodes. One is fastest overall when several worker
+        processes run.
 
     Raises
     ------
@@ -118,16 +119,18 @@ class OnnxEncoder:
             ) from error
         self._path = path
         self._weights = weights
-        self._n_threads = n_threads
+        self.n_threads = n_threads
 
     @cached_property
     def _session(self) -> Any:
         # Made when first used: who only asks what an encoder is spares the runtime's time and memory.
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._n_threads
+        options.intra_op_num_threads = self.n_threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Threads that wait for the next batch leave the cores to others.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without the arena a worker's memory stays that of the weights and one batch.
         options.enable_cpu_mem_arena = False
         weights, self._weights = self._weights, b""  # the session has a copy

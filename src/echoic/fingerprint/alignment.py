@@ -13,7 +13,7 @@ that ships with the model, so that a library of one recording can be told apart 
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,7 @@ _BINS_PER_SPEED = 12
 _ALIGNMENTS = 60  # that are scored with the recordings' vectors
 _FINE = 1 / 16  # s
 _FINEST = 1 / 500
+_NEAR = 3.0  # s around an alignment within which it is refined
 # The bell that cosines follow around the true place: its deviation in seconds, and what is left far away.
 # Measured on degraded music; noise and rooms lower the bell and leave its width.
 _BELL = 0.3
@@ -132,20 +133,24 @@ def align(
     if without is not None:
         neighbours = [[n for n in found if n.file_id != without] for found in neighbours]
     centres = query.starts + window / 2
-    candidates = _vote(neighbours, centres, starts_of, window)
+    places: dict[int, list[tuple[float, float]]] = {}
+    for file_id, start, speed in _vote(neighbours, centres, starts_of, window):
+        places.setdefault(file_id, []).append((start, speed))
     tracks: dict[int, _Track] = {}
     found: dict[int, tuple[float, float, float]] = {}
-    for file_id, start, speed in candidates:
-        if file_id not in tracks:
-            vectors, starts = store.vectors(file_id), starts_of(file_id)
-            if len(vectors) != len(starts) or not len(starts):  # gone, or changed since it was found
-                continue
-            tracks[file_id] = _Track(query.vectors, centres, vectors, starts + window / 2, hop)
-        fine = start + _FINE * np.arange(-4, 5, dtype=np.float64)
-        scores = tracks[file_id].scores(fine, speed)
+    for file_id, candidates in places.items():
+        vectors, starts = store.vectors(file_id), starts_of(file_id)
+        if len(vectors) != len(starts) or not len(starts):  # gone, or changed since it was found
+            continue
+        cosines = query.vectors @ vectors.T
+        tracks[file_id] = track = _Track(cosines, centres, vectors, starts + window / 2, hop)
+        rough, speeds = np.array(candidates).T
+        fine = (rough[:, None] + _FINE * np.arange(-4, 5, dtype=np.float64)).ravel()
+        speeds = np.repeat(speeds, len(fine) // len(rough))
+        scores = track.scores(fine, speeds)
         best = int(np.argmax(scores))
-        if scores[best] > found.get(file_id, (0.0,))[0]:
-            found[file_id] = (float(scores[best]), float(fine[best]), speed)
+        if scores[best] > 0:
+            found[file_id] = float(scores[best]), float(fine[best]), float(speeds[best])
     ranked = sorted(found, key=lambda file_id: (-found[file_id][0], file_id))
     if not ranked:
         return []
@@ -158,7 +163,7 @@ def align(
     alignments = []
     for file_id in copies:
         score, start, speed = found[file_id]
-        start, speed = tracks[file_id].refined(start, speed)
+        start, speed = tracks[file_id].near(start, speed).refined(start, speed)
         similarities, weights = tracks[file_id].along(start, speed)
         if not weights.any():
             continue
@@ -175,7 +180,7 @@ def _is_copy(
     (score, *place), (other_score, *other_place) = at, there
     if other_score < _NEARLY_AS_GOOD * score:
         return False
-    (vectors, inside), (other_vectors, other_inside) = one.vectors(*place), other.vectors(*other_place)
+    (vectors, inside), (other_vectors, other_inside) = one.vectors_at(*place), other.vectors_at(*other_place)
     both = inside & other_inside
     return bool(both.any()) and float((vectors * other_vectors).sum(axis=1)[both].mean()) >= _SAME_SOUND
 
@@ -229,20 +234,41 @@ def _vote(
     return [row[1:] for row in counted[:_ALIGNMENTS]]
 
 
+@dataclass(frozen=True, eq=False)
 class _Track:
-    """A query beside one recording: the cosine of every pair of their windows."""
+    """A query beside one recording, or a part of it: the cosine of every pair of their windows.
 
-    def __init__(
-        self, queries: Float32, query_centres: Float64, vectors: Float32, centres: Float64, hop: float
-    ) -> None:
-        self._cosines = queries @ vectors.T
-        self._vectors = vectors
-        self._query_centres = query_centres
-        self._centres = centres
-        self._hop = hop
-        self._row = np.arange(len(queries))
+    Parameters
+    ----------
+    cosines : ndarray of float32, shape (windows of the query, windows of the recording)
+    query_centres, centres : ndarray of float64
+        Seconds: the middle of each window of the two.
+    vectors : ndarray of float32, shape (windows of the recording, dim)
+    hop : float
+        Seconds.
+    """
 
-    def _beside(self, starts: Float64, speed: float) -> tuple[Float64, Float64, Float64]:
+    cosines: Float32
+    query_centres: Float64
+    vectors: Float32
+    centres: Float64
+    hop: float
+
+    def near(self, start: float, speed: float) -> _Track:
+        """Leave out what is far from an alignment, of which a long recording has much."""
+        places = start + speed * self.query_centres[[0, -1]]
+        first = max(0, int(np.searchsorted(self.centres, places[0] - _NEAR)) - 4)
+        last = int(np.searchsorted(self.centres, places[1] + _NEAR)) + 4
+        part = slice(first, last)
+        return replace(
+            self, cosines=self.cosines[:, part], vectors=self.vectors[part], centres=self.centres[part]
+        )
+
+    @cached_property
+    def _row(self) -> npt.NDArray[np.int64]:
+        return np.arange(len(self.query_centres))
+
+    def _beside(self, starts: Float64, speeds: Float64) -> tuple[Float64, Float64, Float64]:
         """Look up the cosines of each query window around its place, for several alignments.
 
         Returns
@@ -251,26 +277,26 @@ class _Track:
             The cosine with the nearer of the two windows around the place and with the better one, 0 outside
             of the recording; the weight is the higher the nearer one of them is, and 0 outside.
         """
-        places = starts[:, None] + speed * self._query_centres
-        after = np.clip(np.searchsorted(self._centres, places), 1, max(1, len(self._centres) - 1))
+        places = starts[:, None] + speeds[:, None] * self.query_centres
+        after = np.clip(np.searchsorted(self.centres, places), 1, max(1, len(self.centres) - 1))
         before = after - 1
-        after = np.minimum(after, len(self._centres) - 1)
-        gaps_before = np.abs(places - self._centres[before]) / self._hop
-        gaps_after = np.abs(places - self._centres[after]) / self._hop
+        after = np.minimum(after, len(self.centres) - 1)
+        gaps_before = np.abs(places - self.centres[before]) / self.hop
+        gaps_after = np.abs(places - self.centres[after]) / self.hop
         nearest = np.minimum(gaps_before, gaps_after)
-        left = np.where(gaps_before <= 1, self._cosines[self._row, before], -1.0)
-        right = np.where(gaps_after <= 1, self._cosines[self._row, after], -1.0)
+        left = np.where(gaps_before <= 1, self.cosines[self._row, before], -1.0)
+        right = np.where(gaps_after <= 1, self.cosines[self._row, after], -1.0)
         inside = nearest <= _REACH
         nearer = np.where(inside, np.where(gaps_before <= gaps_after, left, right), 0.0)
         best = np.where(inside, np.maximum(left, right), 0.0)
         return nearer, best, np.where(inside, 1.2 - 1.6 * np.minimum(nearest, 0.5), 0.0)
 
-    def scores(self, starts: Float64, speed: float) -> Float64:
+    def scores(self, starts: Float64, speeds: Float64) -> Float64:
         """Average the cosines along alignments; windows outside of the recording count as 0.
 
         An alignment is 0 as a whole if too little of the query lies in the recording.
         """
-        nearer, best, weights = self._beside(starts, speed)
+        nearer, best, weights = self._beside(starts, speeds)
         totals = weights.sum(axis=1)
         covered = (weights > 0).mean(axis=1)
         means = ((nearer + best) / 2 * weights).sum(axis=1) / np.where(totals > 0, totals, 1.0)
@@ -278,13 +304,13 @@ class _Track:
 
     def along(self, start: float, speed: float) -> tuple[Float64, Float64]:
         """Give each window's cosine along an alignment, and its weight, 0 outside of the recording."""
-        _, best, weights = self._beside(np.array([start]), speed)
+        _, best, weights = self._beside(np.array([start]), np.array([speed]))
         return best[0], weights[0]
 
     def refined(self, start: float, speed: float) -> tuple[float, float]:
         """Move an alignment to where it fits best; the speed is 1 where that fits about as well."""
-        span = float(np.ptp(self._query_centres)) or 1.0
-        middle = float(self._query_centres.mean())
+        span = float(np.ptp(self.query_centres)) or 1.0
+        middle = float(self.query_centres.mean())
         place = start + speed * middle
         # At first over a grid: a start that is a little off and a speed that is make up for each other.
         slower = min(0.01, _FINE / span) * np.arange(-6, 7, dtype=np.float64)
@@ -299,66 +325,84 @@ class _Track:
     ) -> tuple[float, float, float]:
         """Find the best (fit, place of the query's middle, speed) near a place, from some speeds."""
 
-        def fit(at: tuple[float, float]) -> float:
-            return self._fit(at[0] - at[1] * middle, at[1])
+        def best_of(places: Float64, tried: Float64) -> tuple[float, float, float]:
+            fits = self._fits(places - tried * middle, tried)
+            at = int(np.argmax(fits))
+            return float(fits[at]), float(places[at]), float(tried[at])
 
-        starts = [(place + shift * _FINE, float(speed)) for shift in range(-3, 4) for speed in speeds]
-        best = max(starts, key=fit)
-        value, step = fit(best), _FINE / 2
+        shifts = _FINE * np.arange(-3, 4, dtype=np.float64)
+        value, place, speed = best_of(np.repeat(place + shifts, len(speeds)), np.tile(speeds, len(shifts)))
+        step = _FINE / 2
         while step > _FINEST:
             faster = step * speed_per_step
-            for by, more in ((step, 0.0), (-step, 0.0), (0.0, faster), (0.0, -faster)):
-                tried = best[0] + by, float(np.clip(best[1] + more, _SPEEDS[0], _SPEEDS[-1]))
-                if tried != best and (reached := fit(tried)) > value:
-                    best, value = tried, reached
-                    break
+            places = place + step * np.array([1.0, -1.0, 0.0, 0.0])
+            tried = np.clip(speed + faster * np.array([0.0, 0.0, 1.0, -1.0]), _SPEEDS[0], _SPEEDS[-1])
+            reached = best_of(places, tried)
+            if reached[0] > value:
+                value, place, speed = reached
             else:
                 step /= 2
-        return value, *best
+        return value, place, speed
 
-    def _fit(self, start: float, speed: float) -> float:
-        """Average the cosines with the recording's vectors at each window's very place."""
-        around, weights, inside = self._interpolation(start, speed)
-        cosines = (weights * self._cosines[self._row[:, None], around]).sum(axis=1)
-        lengths = np.linalg.norm(np.einsum("nk,nkd->nd", weights, self._vectors[around]), axis=1)
-        return float((cosines / lengths)[inside].sum() / len(inside))
+    def _fits(self, starts: Float64, speeds: Float64) -> Float64:
+        """Average the cosines with the recording's vectors at each window's very place: (alignments,)."""
+        first, weights, inside = self._interpolation(starts[:, None] + speeds[:, None] * self.query_centres)
+        around = first[..., None] + np.arange(weights.shape[-1])
+        cosines = (weights * self.cosines[self._row[:, None], around]).sum(axis=-1)
+        squares = (np.matmul(weights[..., None, :], self._likenesses[first])[..., 0, :] * weights).sum(
+            axis=-1
+        )
+        fits: Float64 = (cosines / np.sqrt(squares) * inside).mean(axis=1)
+        return fits
 
-    def vectors(self, start: float, speed: float) -> tuple[Float64, npt.NDArray[np.bool_]]:
+    def vectors_at(self, start: float, speed: float) -> tuple[Float64, npt.NDArray[np.bool_]]:
         """Give the recording's unit vectors at each window's place, and which places it has."""
-        around, weights, inside = self._interpolation(start, speed)
-        vectors = np.einsum("nk,nkd->nd", weights, self._vectors[around])
+        first, weights, inside = self._interpolation(start + speed * self.query_centres)
+        around = first[:, None] + np.arange(weights.shape[1])
+        vectors = np.einsum("nk,nkd->nd", weights, self.vectors[around])
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), inside
 
-    def _interpolation(
-        self, start: float, speed: float
-    ) -> tuple[npt.NDArray[np.int64], Float64, npt.NDArray[np.bool_]]:
-        """Say how the vector at each window's place is made of the four around it.
+    def _interpolation(self, places: Float64) -> tuple[npt.NDArray[np.int64], Float64, npt.NDArray[np.bool_]]:
+        """Say how the vectors at some places, of shape (…), are made of the four around each.
 
         As a Gaussian process would: cosines of two windows of one recording depend on their distance alone,
         near enough.
 
         Returns
         -------
-        around, weights : ndarray, shape (windows, 4)
-            Rows of the recording's vectors, fewer than four where it has fewer, and what each counts.
-        inside : ndarray of bool, shape (windows,)
+        first : ndarray of int64, shape (…)
+            The first of the four rows of the recording's vectors; fewer where it has fewer.
+        weights : ndarray of float64, shape (…, 4)
+            What each counts.
+        inside : ndarray of bool, shape (…)
         """
-        places = start + speed * self._query_centres
-        before = np.searchsorted(self._centres, places) - 1
-        first = np.clip(before - 1, 0, max(0, len(self._centres) - 4))
-        around = first[:, None] + np.arange(min(4, len(self._centres)))
-        distances = places[:, None] - self._centres[around]
-        inside = np.abs(distances).min(axis=1) <= _REACH * self._hop
-        weights = np.einsum("nk,nkl->nl", _likeness(distances), self._precisions[first])
-        return around, weights, inside
+        before = np.searchsorted(self.centres, places) - 1
+        first = np.clip(before - 1, 0, max(0, len(self.centres) - 4))
+        around = first[..., None] + np.arange(min(4, len(self.centres)))
+        distances = places[..., None] - self.centres[around]
+        inside = np.abs(distances).min(axis=-1) <= _REACH * self.hop
+        weights = np.matmul(_likeness(distances)[..., None, :], self._precisions[first])[..., 0, :]
+        return first, weights, inside
+
+    @cached_property
+    def _fours(self) -> npt.NDArray[np.int64]:
+        """Every four windows in a row, by the first."""
+        n = min(4, len(self.centres))
+        return np.arange(len(self.centres) - n + 1)[:, None] + np.arange(n)
+
+    @cached_property
+    def _likenesses(self) -> Float64:
+        """The cosines of every four vectors in a row with each other, (rows, 4, 4)."""
+        vectors = self.vectors[self._fours].astype(np.float64)
+        likenesses: Float64 = np.matmul(vectors, vectors.transpose(0, 2, 1))
+        return likenesses
 
     @cached_property
     def _precisions(self) -> Float64:
         """Inverse covariances of every four windows in a row, by the first: most lie a hop apart, not all."""
-        n = min(4, len(self._centres))
-        rows = np.arange(len(self._centres) - n + 1)[:, None] + np.arange(n)
-        apart = self._centres[rows][:, :, None] - self._centres[rows][:, None, :]
-        covariances = _likeness(apart) + _JITTER * np.eye(n)
+        centres = self.centres[self._fours]
+        apart = centres[:, :, None] - centres[:, None, :]
+        covariances = _likeness(apart) + _JITTER * np.eye(centres.shape[1])
         return np.linalg.inv(covariances).astype(np.float64, copy=False)
 
 

@@ -9,6 +9,7 @@ evidence is measured against; the three belong together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,7 @@ class Decision:
         np.savez_compressed(path, revision=self.revision, features=FEATURES, cohort=codes, **fitted)
 
     @classmethod
+    @lru_cache(maxsize=4)  # unpacking takes as long as encoding two seconds of sound
     def load(cls, spec: EncoderSpec, path: Path | None = None) -> Decision:
         """Read what was fitted for an encoder.
 

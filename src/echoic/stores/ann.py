@@ -58,7 +58,7 @@ _TUNE_RECALL = 0.97
 _TUNE_STEP = 1.5
 # Product codes: four numbers are one of 256 patterns. Few queries at once may each look into more cells.
 _NUMBERS_A_CODE = 4
-_LEAST_CELLS, _CELLS_OF = 24, 160  # at least so many, and one in so many, for each of _MANY_QUERIES
+_LEAST_CELLS, _CELLS_OF = 8, 640  # at least so many, and one in so many, for each of _MANY_QUERIES
 _MANY_QUERIES = 64
 _MOST_CELLS = 4  # times as many, for few queries
 
@@ -148,7 +148,9 @@ class InvertedFile:
 
     @property
     def n_probe(self) -> int:
-        """Cells looked into for 20 results, as tuned when it was built."""
+        """Cells looked into for 20 results: as tuned when it was built, or a share of all."""
+        if self._is_product:
+            return min(self.n_lists, max(_LEAST_CELLS, self.n_lists // _CELLS_OF))
         return int(self._index.nprobe)
 
     @property
@@ -186,7 +188,6 @@ class InvertedFile:
         if isinstance(matrix, StoredMatrix):
             for _, block in matrix.blocks(_ADD_AT_ONCE):
                 index.add(block)
-            index.nprobe = min(n_lists, max(_LEAST_CELLS, n_lists // _CELLS_OF))
             return built
         for at in range(0, n, _ADD_AT_ONCE):
             index.add(np.ascontiguousarray(matrix[at : at + _ADD_AT_ONCE]))

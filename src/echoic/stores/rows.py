@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -103,12 +104,13 @@ class StoredMatrix:
         parts, within = np.divmod(segments, SEGMENTS_A_ROW)
         found = np.zeros((len(flat), dim), np.float32)
         ends = np.flatnonzero((np.diff(files) != 0) | (np.diff(parts) != 0)) + 1
-        for alike in np.split(np.arange(len(wanted)), ends) if len(wanted) else ():
-            key = int(self._file_ids[files[alike[0]]]), int(parts[alike[0]])
-            found[order[alike]] = self._segments(*key, within[alike])
+        bounds = [0, *ends.tolist(), len(wanted)] if len(wanted) else [0]
+        of_row = list(zip(self._file_ids[files].tolist(), parts.tolist(), strict=True))
+        packed = [self._packed(*of_row[first], within[first:last]) for first, last in pairwise(bounds)]
+        found[order] = unpack(b"".join(packed), dim, self._precision)
         return found.reshape(*rows.shape, dim)
 
-    def _segments(self, file_id: int, part: int, within: npt.NDArray[np.int64]) -> Float32:
+    def _packed(self, file_id: int, part: int, within: npt.NDArray[np.int64]) -> bytes:
         """Read segments of one row of the database, all of it where many are wanted."""
         size = packed_size(1, self.shape[1], self._precision)
         all_of_it = len(within) >= _MANY
@@ -120,10 +122,12 @@ class StoredMatrix:
                 (*span, self._collection, file_id, part),
             ).fetchone()
             data += b"" if row is None else row[0]
-        chosen = within if all_of_it else np.arange(len(within))
-        if len(data) < size * (int(chosen[-1]) + 1) or len(data) % size:
+        n_needed = int(within[-1]) + 1 if all_of_it else len(within)
+        if len(data) < size * n_needed or len(data) % size:
             raise _damaged(file_id)
-        return unpack(data, self.shape[1], self._precision)[chosen]
+        if not all_of_it:
+            return data
+        return np.frombuffer(data, np.uint8).reshape(-1, size)[within].tobytes()
 
     def blocks(self, n: int = 65_536) -> Iterator[tuple[int, Float32]]:
         """Read everything in order, some ``n`` rows at a time, each with the number of its first row."""
