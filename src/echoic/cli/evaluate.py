@@ -249,7 +249,12 @@ def _print_table(measured: Sequence[Measured]) -> None:
     )
     for encoder in measured[1:]:
         difference = compare(encoder.figures, first.figures)
-        chance = "beyond chance" if difference.beyond_chance else "which may be chance"
+        if difference.beyond_chance:
+            chance = "beyond chance"
+        elif difference.low <= 0 <= difference.high:
+            chance = "which may be chance"
+        else:
+            chance = "of too few groups to rule out chance"
         say(
             f"{encoder.name} against {first.name}: P@1 {difference.value:+.3f} "
             f"({difference.low:+.3f} to {difference.high:+.3f}), {chance}"

@@ -147,6 +147,17 @@ def test_what_may_be_chance_is_called_so(encoders, tmp_path):
     assert len(page.all("svg", "scatter")) == 1
 
 
+def test_a_clear_difference_over_few_groups_is_called_so(tmp_path):
+    groups = [str(number // 15) for number in range(60)]
+    both = [make_measured(name, noise, groups=groups) for name, noise in (("ours", 0.5), ("theirs", 1.5))]
+    difference = compare(both[1].figures, both[0].figures)
+    assert difference.high < 0
+    assert not difference.beyond_chance
+    write_report(tmp_path / "r.html", Report("d", "today", "p", both))
+    page = Page((tmp_path / "r.html").read_text("utf-8"))
+    assert page.texts("li")[0].startswith("theirs finds worse than ours here, but too few groups")
+
+
 def test_classes_come_worst_first(written, encoders):
     _, facts, page = written
     for encoder, told in zip(encoders, facts["encoders"], strict=True):
