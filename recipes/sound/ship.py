@@ -2,9 +2,10 @@
 
 ::
 
-    python recipes/sound/ship.py sound.echoic [--figures FIGURES.json]
+    python recipes/sound/ship.py sound.echoic --folds fold1,fold2,fold3,fold4 [--figures FIGURES.json]
 
-The figures, measured on clips that it was not trained on, go into the card.
+The folds of ESC-50 that it was trained on go into the card, so that who measures knows what it has heard; so
+do the figures, measured on clips that it was not trained on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from echoic.encoders.onnx import BUNDLED
 from echoic.nn.checkpoint import load_checkpoint, save_checkpoint
 from echoic.training.export import export
 
+TEACHERS = {
+    "aisfx-0.1.2": "A. B. Ma and A. Lerch, Representation learning for the automatic indexing of sound "
+    "effects libraries, ISMIR 2022; weights CC-BY-4.0"
+}
 DESCRIPTION = "sounds by what makes them: nature, animals, people, machines, music"
 
 
@@ -28,18 +33,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, help="the .echoic file of recipes/sound")
+    parser.add_argument("--folds", default="fold1,fold2,fold3", help="as given to manifest.py")
     parser.add_argument("--figures", type=Path, help="JSON")
     options = parser.parse_args()
     target = BUNDLED / "sound.onnx"
     exported = export([options.model], target, name="sound")
     training = exported.card["training"]
+    start, teacher = training["started_from"], training["teacher"]
     command = (
         f"echoic train {training['data']['name']}.tsv --recipe {training['recipe']} "
         f"--classify {training['classify']:g} --validation 0 --dim {training['config']['dim']} "
         f"--minutes {training['minutes']:.0f} --threads 1 --seed {training['seed']}"
+        + (" --start first.echoic" if start else "")
+        + (f" --teacher teacher.npz --distil {teacher['weight']:g}" if teacher else "")
     )
+    training["data"]["folds_of_esc50"] = options.folds.split(",")
     training |= {
         "licences": sorted(training["data"]["licences"]),
+        "taught_by": TEACHERS[teacher["name"]] if teacher else None,
         "command": command,
         "hardware": f"CPU ({platform.machine()}), torch {torch.__version__.split('+')[0]}",
     }

@@ -1,5 +1,6 @@
 """The benchmarks run; what they print is the machine's affair."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,18 @@ def test_retrieval_tasks_ask_with_what_was_held_out_and_leave_out_the_source():
     assert [len(free.queries), len(free.collection)] == [1, 3]
     assert [within.source(query) for query in within.queries] == ["11", "11", "12"]
     assert [notes.source(query) for query in notes.queries] == ["banjo A5"]
+
+
+def test_retrieval_does_not_measure_on_what_a_model_has_heard(tmp_path):
+    rows = [row(f"esc50/4-{i}-A-{i % 2}.ogg", "esc50", "fold4", "ab"[i % 2]) for i in range(8)]
+    tasks = {task.name: task for task in retrieval.make_tasks(rows)}
+    within = tasks["ESC-50: within fold 4, not in the clip's own recording"]
+    model = tmp_path / "m.onnx"
+    model.touch()
+    for folds, heard in ((["fold1"], False), (["fold1", "fold4"], True)):
+        model.with_suffix(".json").write_text(json.dumps({"training": {"data": {"folds_of_esc50": folds}}}))
+        assert within.heard_by(str(model)) is heard
+    assert not within.heard_by("spectral")
 
 
 def test_retrieval_measures_what_is_there():
