@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from echoic.audio.decode import read_audio
+from echoic.audio.spectrogram import mel_filters
 from echoic.types import Float32
 
 NAME = "aisfx-0.1.2"
@@ -83,14 +85,9 @@ def load_teacher(wheel: Path) -> Teacher:
 
 
 def mel_bank() -> Float32:
-    """Make triangles on the HTK scale from 0 Hz to half the sample rate, each summing to 1."""
-    highest = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, highest, N_MELS + 2) / 2595) - 1)
-    bins = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    bank = np.maximum(0, np.minimum(rising, falling))
-    return (bank / (bank.sum(0) + 1e-12)).astype(np.float32)
+    """Make triangles on the HTK scale from 0 Hz to half the sample rate, each summing to 1: (bins, 96)."""
+    filters = mel_filters(SAMPLE_RATE, N_FFT, N_MELS, 0, SAMPLE_RATE / 2, "htk")
+    return (filters / filters.sum(axis=1, keepdims=True)).T
 
 
 BANK, WINDOW = mel_bank(), np.hanning(N_FFT).astype(np.float32)
@@ -172,6 +169,7 @@ def main() -> None:
     parts = list(archived(folder))
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez(options.output, encoder=np.array(NAME), **arrays)
+    shutil.rmtree(folder)
     print(f"{len(arrays['vectors'])} vectors of {len(set(arrays['paths']))} files in {options.output}")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
-from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 __all__ = ["n_cores", "one_thread_for_algebra"]
+
+_lock = threading.Lock()
+_limit = ExitStack()
+_within = 0  # contexts that are open, in all threads
 
 
 def n_cores() -> int:
@@ -18,18 +19,25 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def one_thread_for_algebra() -> AbstractContextManager[object]:
-    """Have NumPy multiply matrices in one thread while the context lasts.
+@contextmanager
+def one_thread_for_algebra() -> Iterator[None]:
+    """Have NumPy multiply matrices in one thread while the context lasts, in the whole process.
 
     Between many small products its threads wait by spinning: on two cores an identification took 70 ms with
-    them and 55 without, at half of the processor's time.
+    them and 55 without, at half of the processor's time. Contexts of several threads may overlap: the last
+    that ends gives NumPy its threads back.
     """
-    limited: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
-    return limited
+    global _within
+    with _lock:
+        if _within == 0:
+            from threadpoolctl import threadpool_limits
 
-
-@cache
-def _controller() -> ThreadpoolController:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+            _limit.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        _within += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _within -= 1
+            if _within == 0:
+                _limit.close()

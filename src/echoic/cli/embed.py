@@ -31,11 +31,12 @@ def run(
     """Write the vectors of files to a NumPy archive.
 
     No library is needed. The archive holds the arrays 'paths' and 'vectors', and with --segments also
-    'starts' and 'ends', in seconds; 'encoder' is the name.
+    'starts' and 'ends', in seconds; 'encoder' says whose vectors they are, as NAME@REVISION.
     """
     import numpy as np
 
     from echoic.encoders.base import mean_vector
+    from echoic.encoders.registry import load_encoder
     from echoic.library import Library
 
     if not output.parent.is_dir():
@@ -58,7 +59,7 @@ def run(
                 "vectors": np.stack([mean_vector(s.vectors) for s in found.values()]),
             }
         with output.open("wb") as file:  # given a name, NumPy would add a suffix to it
-            np.savez(file, allow_pickle=False, encoder=np.array(encoder), **arrays)
+            np.savez(file, allow_pickle=False, encoder=np.array(load_encoder(encoder).spec.key), **arrays)
         n, dim = arrays["vectors"].shape
         say(f"{counted(n, 'vector')} of {dim} dimensions from {counted(len(found), 'file')} in {output}")
     if failed or not found:

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 # Seconds of audio below which a speed would only tell how long the workers took to start.
 _TELLING = 60.0
+_FINDINGS = {
+    "beyond chance": "beyond chance",
+    "few groups": "of too few groups to rule out chance",
+    "chance": "which may be chance",
+}
 
 
 def run(
@@ -249,12 +254,7 @@ def _print_table(measured: Sequence[Measured]) -> None:
     )
     for encoder in measured[1:]:
         difference = compare(encoder.figures, first.figures)
-        if difference.beyond_chance:
-            chance = "beyond chance"
-        elif difference.low <= 0 <= difference.high:
-            chance = "which may be chance"
-        else:
-            chance = "of too few groups to rule out chance"
+        chance = _FINDINGS[difference.finding]
         say(
             f"{encoder.name} against {first.name}: P@1 {difference.value:+.3f} "
             f"({difference.low:+.3f} to {difference.high:+.3f}), {chance}"

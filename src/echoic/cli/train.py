@@ -22,6 +22,7 @@ from echoic.cli.options import (
 )
 from echoic.cli.output import as_clock, complain, counted, progress_bar, say
 from echoic.errors import UsageError
+from echoic.machine import n_cores
 
 if TYPE_CHECKING:
     from echoic.training.loop import Step
@@ -144,7 +145,6 @@ def run(
         from echoic.training.loop import Settings
         from echoic.training.report import write_training_report
         from echoic.training.train import choose_device, train
-    from echoic.machine import n_cores
 
     settings = Settings(
         recipe=chosen,
@@ -152,7 +152,7 @@ def run(
         minutes=minutes,
         patience=patience,
         classify=classify,
-        distil=distil if teacher else 0.0,
+        distil=distil,
         window=window,
         dim=dim,
         seed=seed,

@@ -73,8 +73,10 @@ class OnnxEncoder:
     ----------
     path : Path
         The ``.onnx`` file; its card lies beside it. The weights are checked against the card's SHA-256.
+    Attributes
+    ----------
     n_threads : int
-        Threads of ONNX Runtime; may be set until it first encodes. One is fastest overall when several worker
+        Threads of ONNX Runtime, to be set before it first encodes. One is fastest overall when several worker
         processes run.
 
     Raises
@@ -84,7 +86,7 @@ class OnnxEncoder:
         cannot load the model.
     """
 
-    def __init__(self, path: Path, *, n_threads: int = 1) -> None:
+    def __init__(self, path: Path) -> None:
         card = read_card(path)
         try:
             weights = path.read_bytes()
@@ -119,7 +121,7 @@ class OnnxEncoder:
             ) from error
         self._path = path
         self._weights = weights
-        self.n_threads = n_threads
+        self.n_threads = 1
 
     @cached_property
     def _session(self) -> Any:

@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,10 @@ class Estimate:
     high: float
 
 
+#: What can be said of a difference: it may be chance, or is not, or is clear over too few groups to tell.
+Finding = Literal["chance", "few groups", "beyond chance"]
+
+
 @dataclass(frozen=True, slots=True)
 class Difference(Estimate):
     """How far one encoder lies above another, query by query, with the 95 % interval of that.
@@ -71,9 +76,11 @@ class Difference(Estimate):
     n_groups: int
 
     @property
-    def beyond_chance(self) -> bool:
-        """Whether the interval leaves out zero, and enough groups differ for it to mean something."""
-        return self.n_groups >= _LEAST_GROUPS and not self.low <= 0 <= self.high
+    def finding(self) -> Finding:
+        """Whether the interval leaves out zero, and enough groups differ for that to mean something."""
+        if self.low <= 0 <= self.high:
+            return "chance"
+        return "beyond chance" if self.n_groups >= _LEAST_GROUPS else "few groups"
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,12 +170,11 @@ def _verdict(encoder: Facts) -> str:
     interval = f"95 % interval {_signed(100 * difference['low'])} to {_signed(100 * difference['high'])}"
     other = text(difference["from"])
     finds = "finds better" if points > 0 else "finds worse"
-    if difference["beyond_chance"]:
-        words = f"{finds} than {other}, beyond chance"
-    elif not difference["low"] <= 0 <= difference["high"]:
-        words = f"{finds} than {other} here, but too few groups were asked to rule out chance"
-    else:
-        words = f"and {other} cannot be told apart on these clips"
+    words = {
+        "beyond chance": f"{finds} than {other}, beyond chance",
+        "few groups": f"{finds} than {other} here, but too few groups were asked to rule out chance",
+        "chance": f"and {other} cannot be told apart on these clips",
+    }[difference["finding"]]
     value = _data("difference", difference["value"], f"{_signed(points)}")
     return (
         f"<strong>{text(encoder['name'])}</strong> {words}: {value} points of P@1 "

@@ -181,7 +181,7 @@ def figures_of(encoder: Measured, first: Measured) -> dict[str, Any]:
     difference = None
     if encoder is not first:
         found = compare(figures, first.figures)
-        difference = {"from": first.name, **asdict(found), "beyond_chance": found.beyond_chance}
+        difference = {"from": first.name, **asdict(found), "finding": found.finding}
     return {
         "name": encoder.name,
         "dim": encoder.dim,

@@ -75,7 +75,7 @@ class Settings:
     classify : float
         Weight of a classifier trained beside the metric loss; with it, half of the windows are mixed.
     distil : float
-        Weight of telling a teacher's vectors, beside the metric loss, where there is a teacher.
+        Weight of telling a teacher's vectors beside the metric loss, if there is a teacher.
     window : float
         Seconds; the hop of searches is half of it.
     dim : int
@@ -92,7 +92,7 @@ class Settings:
     minutes: float | None = None
     patience: int = 10
     classify: float = 0.0
-    distil: float = 0.0
+    distil: float = 1.0
     window: float = 5.0
     dim: int = 192
     seed: int = 0
@@ -242,7 +242,7 @@ def fit(
             | {
                 "recipe": recipe.name,
                 "classify": settings.classify,
-                "teacher": {"name": teacher.name, "weight": settings.distil} if teacher else None,
+                "teacher": _described(teacher, settings) if teacher else None,
                 "seed": settings.seed,
                 "steps": state.step,
                 "minutes": round(state.spent / 60, 2),
@@ -293,6 +293,10 @@ def fit(
                 progress(Step(min(1.0, done), state.step, loss, last, ended))
     part.unlink()
     return load_checkpoint(output), state.history
+
+
+def _described(teacher: Targets, settings: Settings) -> dict[str, Any]:
+    return {"name": teacher.name, "clips": teacher.n_clips, "weight": settings.distil}
 
 
 class _Clock:

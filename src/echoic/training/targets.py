@@ -28,6 +28,8 @@ __all__ = ["Targets", "read_targets"]
 
 Float64 = npt.NDArray[np.float64]
 
+_COMMAND = "echoic embed DATA --segments --encoder NAME -o OUT.npz"
+
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
@@ -53,7 +55,7 @@ class Targets:
 
     Raises
     ------
-    DatasetError
+    ValueError
         If no clip has any.
     """
 
@@ -61,7 +63,7 @@ class Targets:
         self.name = name
         given = [part[2] for part in spans if part is not None]
         if not given:
-            raise DatasetError(f"{name} has no vectors of any of the {len(spans)} clips to learn from")
+            raise ValueError("there is no vector to learn from")
         self.n_clips = len(given)
         self.digest = hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in given)).hexdigest()
         centre = np.mean([vectors.mean(axis=0) for vectors in given], axis=0, dtype=np.float64)
@@ -124,8 +126,7 @@ def read_targets(archive: Path, paths: Sequence[Path]) -> Targets:
             error.strerror if isinstance(error, OSError) else "it is no .npz archive of arrays, or damaged"
         )
         raise DatasetError(
-            f"the teacher's vectors {quoted(archive)} cannot be read ({reason}); "
-            "write them with: echoic embed DATA --segments --encoder NAME -o OUT.npz"
+            f"the teacher's vectors {quoted(archive)} cannot be read ({reason}); write them with: {_COMMAND}"
         ) from error
     _check(read, archive)
     vectors = read["vectors"].astype(np.float32)
@@ -136,8 +137,13 @@ def read_targets(archive: Path, paths: Sequence[Path]) -> Targets:
     known, first = np.unique(absolute[order], return_index=True)
     rows = dict(zip(known.tolist(), np.split(order, first[1:]), strict=True))
     places = [rows.get(os.path.abspath(path)) for path in paths]
+    if all(at is None for at in places):
+        raise DatasetError(
+            f"{quoted(archive)} has no vectors of any of the {len(paths)} clips to learn from; "
+            f"write those of the same files with: {_COMMAND}"
+        )
     spans = [None if at is None else (starts[at], ends[at], vectors[at]) for at in places]
-    return Targets(str(read.get("encoder", quoted(archive))), spans)
+    return Targets(str(read.get("encoder", archive.name)), spans)
 
 
 def _check(arrays: Mapping[str, npt.NDArray[np.generic]], archive: Path) -> None:
@@ -146,8 +152,12 @@ def _check(arrays: Mapping[str, npt.NDArray[np.generic]], archive: Path) -> None
     missing = [name for name in ("paths", "vectors") if name not in arrays]
     if missing:
         wrong = f"it has no array {missing[0]!r}"
+    elif arrays["paths"].dtype.kind != "U":
+        wrong = "its paths are no text"
     elif arrays["vectors"].ndim != 2 or arrays["vectors"].dtype.kind != "f":
         wrong = "its vectors are no table of numbers"
+    elif any(arrays[name].dtype.kind not in "fiu" for name in ("starts", "ends") if name in arrays):
+        wrong = "its times are no numbers"
     elif any(
         len(arrays[name]) != len(arrays["vectors"]) for name in ("paths", "starts", "ends") if name in arrays
     ):
@@ -156,6 +166,5 @@ def _check(arrays: Mapping[str, npt.NDArray[np.generic]], archive: Path) -> None
         wrong = "some of its vectors are not finite"
     if wrong is not None:
         raise DatasetError(
-            f"{quoted(archive)} is not what 'echoic embed' writes: {wrong}; "
-            "write it with: echoic embed DATA --segments --encoder NAME -o OUT.npz"
+            f"{quoted(archive)} is not what 'echoic embed' writes: {wrong}; write it with: {_COMMAND}"
         )

@@ -286,17 +286,17 @@ def test_a_pairing_sees_what_overlapping_intervals_hide():
     worse, better = pairs_on_a_circle(range(0, 30, 2)), pairs_on_a_circle(range(0, 14, 2))
     assert better.precision_at_1.low < worse.precision_at_1.high
     difference = compare(better, worse)
-    assert difference.beyond_chance
+    assert difference.finding == "beyond chance"
     assert 0 < difference.low < difference.value < difference.high
     assert compare(worse, better).value == pytest.approx(-difference.value)
-    assert compare(worse, better).beyond_chance
+    assert compare(worse, better).finding == "beyond chance"
 
 
 def test_the_same_is_not_beyond_chance():
     figures = pairs_on_a_circle(range(9))
     difference = compare(figures, figures)
     assert (difference.value, difference.low, difference.high, difference.n_groups) == (0, 0, 0, 0)
-    assert not difference.beyond_chance
+    assert difference.finding == "chance"
 
 
 def test_a_handful_of_groups_is_never_beyond_chance():
@@ -305,7 +305,7 @@ def test_a_handful_of_groups_is_never_beyond_chance():
     wrong = measure(angles(0, 90, 1, 91), labels, groups, groups)
     difference = compare(right, wrong)
     assert (difference.value, difference.low, difference.high) == (1, 1, 1)
-    assert not difference.beyond_chance
+    assert difference.finding == "few groups"
 
 
 def test_only_the_same_queries_are_compared():

@@ -131,7 +131,7 @@ def test_difference_is_the_paired_one(written, encoders):
     assert facts["encoders"][0]["difference_of_precision_at_1"] is None
     told = facts["encoders"][1]["difference_of_precision_at_1"]
     assert (told["value"], told["low"], told["high"]) == (difference.value, difference.low, difference.high)
-    assert told["beyond_chance"] is difference.beyond_chance is True
+    assert told["finding"] == difference.finding == "beyond chance"
     [(value, shown)] = values(page, "difference")
     assert value == difference.value
     assert shown == f"−{-100 * value:.1f}"
@@ -152,7 +152,7 @@ def test_a_clear_difference_over_few_groups_is_called_so(tmp_path):
     both = [make_measured(name, noise, groups=groups) for name, noise in (("ours", 0.5), ("theirs", 1.5))]
     difference = compare(both[1].figures, both[0].figures)
     assert difference.high < 0
-    assert not difference.beyond_chance
+    assert difference.finding == "few groups"
     write_report(tmp_path / "r.html", Report("d", "today", "p", both))
     page = Page((tmp_path / "r.html").read_text("utf-8"))
     assert page.texts("li")[0].startswith("theirs finds worse than ours here, but too few groups")

@@ -361,12 +361,18 @@ def test_what_lies_behind_the_index_is_written_over(cache, make_clip):
 FILL = """
 import signal
 import sys
+import time
 from pathlib import Path
 from echoic.training import cache
 cache._COMMIT_AFTER = 0.0  # each file at once, so that there is something to see
 folder, *paths = map(Path, sys.argv[1:])
+
+def told(now):
+    print(now.done, flush=True)
+    time.sleep(0.02)  # so that a busy machine ends the run amidst of it, too
+
 try:
-    cache.AudioCache(folder).fill(paths, 16_000, progress=lambda now: print(now.done, flush=True))
+    cache.AudioCache(folder).fill(paths, 16_000, progress=told)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late
 except KeyboardInterrupt:
     pass

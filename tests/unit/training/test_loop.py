@@ -224,7 +224,7 @@ def test_a_pupil_learns_what_its_teacher_tells_apart(tmp_path):
     settings = settings_for("cnn-contrastive", epochs=12, patience=0, distil=20.0)
     checkpoint, _ = fit(blind, HELD_OUT, settings, tmp_path / "m.echoic", teacher=targets)
     assert checkpoint.figures["mean_average_precision"] > 0.95
-    assert checkpoint.training["teacher"] == {"name": "ears", "weight": 20.0}
+    assert checkpoint.training["teacher"] == {"name": "ears", "clips": 16, "weight": 20.0}
 
 
 def test_a_run_does_not_go_on_with_another_teacher(tmp_path, monkeypatch):

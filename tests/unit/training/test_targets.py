@@ -78,6 +78,7 @@ def test_one_vector_a_file_is_of_the_whole_file(tmp_path):
     clips = [tmp_path / "a.wav", tmp_path / "b.wav"]
     archive = save(tmp_path / "t.npz", paths=np.array([str(clip) for clip in clips]), vectors=vectors)
     targets = read_targets(archive, clips)
+    assert targets.name == "t.npz"  # not where it lay: the name goes into cards
     np.testing.assert_allclose(targets.of(0, 0, 1), targets.of(0, 500, 600), atol=1e-6)
     assert targets.of(0, 0, 1).any()
 
@@ -88,6 +89,11 @@ def test_one_vector_a_file_is_of_the_whole_file(tmp_path):
         ({"vectors": np.eye(2, dtype=np.float32)}, "no array 'paths'"),
         ({"paths": np.array(["a", "b"]), "vectors": np.zeros(2, np.float32)}, "no table of numbers"),
         ({"paths": np.array(["a"]), "vectors": np.eye(2, dtype=np.float32)}, "not of one length"),
+        ({"paths": np.array([1]), "vectors": np.eye(1, dtype=np.float32)}, "paths are no text"),
+        (
+            {"paths": np.array(["a"]), "vectors": np.eye(1, dtype=np.float32), "starts": np.array(["x"])},
+            "times are no numbers",
+        ),
         ({"paths": np.array(["a"]), "vectors": np.full((1, 2), np.nan)}, "not finite"),
         ({"paths": np.array(["a"]), "vectors": np.ones((1, 2))}, "no vectors of any of the 1 clips"),
     ],

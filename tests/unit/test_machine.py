@@ -1,0 +1,37 @@
+"""What of the machine is used, and given back."""
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from echoic.machine import n_cores, one_thread_for_algebra
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_there_is_a_core():
+    assert n_cores() >= 1
+
+
+def test_overlapping_contexts_give_numpy_its_threads_back():
+    with threadpool_limits(limits=3, user_api="blas"):
+        before = blas_threads()
+        assert before == {3}
+        first, second = one_thread_for_algebra(), one_thread_for_algebra()
+        first.__enter__()
+        assert blas_threads() == {1}
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before
+
+
+def test_an_error_gives_them_back_too():
+    with threadpool_limits(limits=3, user_api="blas"):
+        try:
+            with one_thread_for_algebra():
+                raise RuntimeError
+        except RuntimeError:
+            pass
+        assert blas_threads() == {3}
