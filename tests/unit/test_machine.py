@@ -5,8 +5,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from echoic.machine import n_cores, one_thread_for_algebra
 
 
-def blas_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+def blas_threads(of="numpy"):
+    """Threads of the library that multiplies matrices for a package."""
+    return {
+        pool["num_threads"]
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas" and of in pool["filepath"]
+    }
 
 
 def test_there_is_a_core():
@@ -35,3 +40,13 @@ def test_an_error_gives_them_back_too():
         except RuntimeError:
             pass
         assert blas_threads() == {3}
+
+
+def test_faiss_keeps_its_threads():
+    import faiss  # noqa: F401 - so that its library is loaded
+
+    with threadpool_limits(limits=3, user_api="blas"):
+        of_faiss = blas_threads("faiss")
+        with one_thread_for_algebra():
+            assert blas_threads("faiss") == of_faiss
+            assert blas_threads() == {1}
