@@ -81,10 +81,9 @@ def main(data: Path, names: Sequence[str], minutes: float, seed: int) -> None:
     nothing = Examples([], [], [], [])
     rows = []
     for name in names:
-        recipe, _, classifier = name.partition(" + ")
-        settings = Settings(
-            recipe=find_recipe(recipe), minutes=minutes, classify=2.0 if classifier else 0.0, seed=seed
-        )
+        named, _, classifier = name.partition(" + ")
+        recipe = find_recipe(named)
+        settings = Settings(recipe=recipe, minutes=minutes, classify=2.0 if classifier else 0.0, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder, "model.echoic")
             checkpoint, history = fit(searched, nothing, settings, model)
@@ -93,7 +92,7 @@ def main(data: Path, names: Sequence[str], minutes: float, seed: int) -> None:
         vectors = [embed_clips(network, part.audio, settings) for part in (asking, searched)]
         figures = score(*vectors, asking, searched)
         parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
-        windows = history[-1].steps * settings.recipe.batch_size
+        windows = history[-1].steps * recipe.n_classes_per_batch * recipe.n_per_class
         rows.append(
             [
                 name,

@@ -8,8 +8,10 @@ turn it into a unit vector of 128 numbers. The spectrogram is standardised windo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
@@ -43,6 +45,7 @@ class FingerprintNet(nn.Module):
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
+        self.widths = tuple(widths)
         # Filters of equal sum, not equal area: what lies on the bins differs where filters are narrow.
         filters = mel_filters(
             LOG_MEL.sample_rate,
@@ -83,3 +86,35 @@ class FingerprintNet(nn.Module):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         return self.embed(self.standardised(log_mel))
+
+    @classmethod
+    def from_graph(cls, path: Path, examples: Tensor) -> FingerprintNet:
+        """Take the weights of a graph that ``ship.py`` wrote; its normalisations are within the convolutions.
+
+        The normalisations get the statistics of ``examples``, shape (n, frames, n_mels) in dB, and whatever
+        gain and offset leaves the network's vectors as they are.
+        """
+        graph = onnx.load(path).graph
+        stored = {
+            one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in graph.initializer
+        }
+        convolutions = sorted(
+            (name for name in stored if name.startswith("body.") and name.endswith(".weight")),
+            key=lambda name: int(name.split(".")[1]),
+        )
+        network = cls([len(stored[name]) for name in convolutions])
+        with torch.no_grad():
+            network.head.weight.copy_(stored["head.weight"])
+            network.head.bias.copy_(stored["head.bias"])
+            through = network.standardised(examples).unsqueeze(1)
+            for name in convolutions:
+                at = int(name.split(".")[1])
+                convolution, norm, relu = network.body[at : at + 3]
+                convolution.weight.copy_(stored[name])
+                through = convolution(through)
+                norm.running_mean.copy_(through.mean(dim=(0, 2, 3)))
+                norm.running_var.copy_(through.var(dim=(0, 2, 3)))
+                norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+                norm.bias.copy_(norm.running_mean + stored[f"{name}_bias"])
+                through = relu(norm.eval()(through))
+        return network.train()

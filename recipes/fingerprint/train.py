@@ -5,19 +5,24 @@
     python recipes/fingerprint/train.py --data DIR -o fingerprint.pt --minutes 240 [--resume]
 
 NT-Xent over 256 pairs a batch, 64 tracks with four stretches each: a track's other stretches are among the
-strangers. The checkpoint is written every few hundred steps, and ``--resume`` goes on from it; ``--start``
-begins anew with the weights of another. One core trains, another makes the batches.
+strangers. ``--loss`` takes a triplet loss instead; ``--alike`` makes strangers harder: batches of groups of
+tracks that the network it starts from finds alike. The checkpoint is written every few hundred steps, and
+``--resume`` goes on from it; ``--start`` begins anew with the weights of another, a checkpoint or a graph.
+One core trains, another makes the batches.
 
 References
 ----------
 Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020 (NT-Xent).
 Chang et al., "Neural audio fingerprint for high-specific audio retrieval based on contrastive learning",
 ICASSP 2021.
+Hermans, Beyer and Leibe, "In defense of the triplet loss for person re-identification", 2017 (batch-hard);
+Schroff, Kalenichenko and Philbin, "FaceNet", CVPR 2015 (semi-hard).
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import sys
 import time
@@ -25,7 +30,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
@@ -39,8 +48,11 @@ from echoic.audio.decode import read_audio
 from echoic.training.augment.waveform import synthetic_room
 from echoic.types import Float32
 
-TRACKS, STRETCHES = 64, 4
+PAIRS, STRETCHES = 256, 4  # in a batch; of a track
+LOSSES = ("ntxent", "triplet", "triplet-semihard")
 TEMPERATURE = 0.05
+MARGIN = 0.2  # of the cosine
+PROFILE = 16  # windows of a track, by which it is found alike to others
 RATE, LEAST_RATE, WARM_UP = 1.5e-3, 3e-5, 200  # the first two of learning; the third in steps
 EMA = 0.998
 SAVED_EVERY = 300  # steps
@@ -62,10 +74,26 @@ def load(data: Path) -> dict[str, list[Float32]]:
 
 
 class Batches(torch.utils.data.IterableDataset):  # type: ignore[misc]
-    """Batches without end; each is a function of the seed and its number."""
+    """Batches without end; each is a function of the seed and its number.
 
-    def __init__(self, sounds: dict[str, list[Float32]], seed: int, first: int) -> None:
+    Parameters
+    ----------
+    groups : ndarray
+        Shape (n tracks, n alike): a track and those that are most like it. A batch is made of such groups.
+    """
+
+    def __init__(
+        self,
+        sounds: dict[str, list[Float32]],
+        groups: npt.NDArray[np.intp],
+        *,
+        stretches: int,
+        seed: int,
+        first: int,
+    ) -> None:
         self._sounds = sounds
+        self._groups = groups
+        self._stretches = stretches
         self._seed = seed
         self._first = first
 
@@ -78,9 +106,12 @@ class Batches(torch.utils.data.IterableDataset):  # type: ignore[misc]
         for number in range(self._first, 2**31):
             rng = np.random.default_rng([self._seed, number])
             first, second = [], []
-            for at in rng.choice(len(tracks), TRACKS, replace=False, p=shares / shares.sum()):
+            # Groups overlap: the first so many different tracks of them.
+            order = rng.choice(len(tracks), len(tracks), replace=False, p=shares / shares.sum())
+            chosen = list(dict.fromkeys(self._groups[order].ravel().tolist()))[: PAIRS // self._stretches]
+            for at in chosen:
                 speed = float(np.exp(rng.uniform(-0.3, 0.3))) if rng.random() < 0.6 else 1.0
-                for _ in range(STRETCHES):
+                for _ in range(self._stretches):
                     stretch = pairs.stretch_of(tracks[at], speed, rng)
                     first.append(pairs.clean(stretch))
                     what = pairs.draw(rng, len(rooms), noise_shares)
@@ -89,6 +120,22 @@ class Batches(torch.utils.data.IterableDataset):  # type: ignore[misc]
                 torch.from_numpy(pairs.log_mel(np.stack(first))),
                 torch.from_numpy(pairs.log_mel(np.stack(second))),
             )
+
+
+def groups_of(network: FingerprintNet, tracks: list[Float32], alike: int) -> npt.NDArray[np.intp]:
+    """Find the ``alike`` tracks nearest each, itself the first, by the mean of their vectors."""
+    rng = np.random.default_rng(0)
+    profiles = []
+    network.eval()
+    with torch.no_grad():
+        for track in tracks:
+            windows = [pairs.clean(pairs.stretch_of(track, 1.0, rng)) for _ in range(PROFILE)]
+            profiles.append(network(torch.from_numpy(pairs.log_mel(np.stack(windows)))).mean(dim=0))
+    network.train()
+    vectors = F.normalize(torch.stack(profiles), dim=1)
+    similarities = vectors @ vectors.T
+    similarities.fill_diagonal_(2.0)
+    return similarities.argsort(dim=1, descending=True)[:, :alike].numpy()
 
 
 def masked(standardised: Tensor) -> Tensor:
@@ -112,6 +159,20 @@ def nt_xent(first: Tensor, second: Tensor) -> Tensor:
     return loss / 2
 
 
+def loss_of(name: str, first: Tensor, second: Tensor) -> Tensor:
+    """Compute the loss called ``name`` of a batch of pairs, (n, dim) each."""
+    if name == "ntxent":
+        return nt_xent(first, second)
+    cosine = CosineSimilarity()
+    if name == "triplet":
+        miner = BatchHardMiner(distance=cosine)
+    else:
+        miner = TripletMarginMiner(margin=MARGIN, type_of_triplets="semihard", distance=cosine)
+    vectors, moments = torch.cat([first, second]), torch.arange(len(first)).repeat(2)
+    loss: Tensor = TripletMarginLoss(MARGIN, distance=cosine)(vectors, moments, miner(vectors, moments))
+    return loss
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -123,15 +184,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=RATE, help="highest rate of learning")
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--start", type=Path, help="a checkpoint whose weights to begin with")
+    parser.add_argument("--start", type=Path, help="a checkpoint or a graph (.onnx) to begin with")
+    parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0])
+    parser.add_argument("--stretches", type=int, default=STRETCHES, help=f"of a track; {PAIRS} pairs in all")
+    parser.add_argument("--alike", type=int, default=1, help="tracks in a group of those most alike")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
-    widths = tuple(map(int, options.widths.split(",")))
-    begin_with = torch.load(options.start, weights_only=True) if options.start else None
-    if begin_with is not None:
-        widths = tuple(begin_with["c"])
-    network, average = FingerprintNet(widths), FingerprintNet(widths)
+    sounds = load(options.data)
+    singly = np.arange(len(sounds["music"]))[:, None]
+    if options.start is None:
+        network = FingerprintNet(tuple(map(int, options.widths.split(","))))
+    elif options.start.suffix == ".onnx":
+        examples = Batches(sounds, singly, stretches=1, seed=0, first=0)
+        network = FingerprintNet.from_graph(options.start, torch.cat(next(iter(examples))))
+    else:
+        saved = torch.load(options.start, weights_only=True)
+        network = FingerprintNet(saved["c"])
+        network.load_state_dict(saved["ema"])
+    groups = singly if options.alike == 1 else groups_of(network, sounds["music"], options.alike)
+    average = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-4)
     step, spent = 0, 0.0
     if options.resume:
@@ -140,10 +212,6 @@ def main() -> None:
         average.load_state_dict(saved["ema"])
         optimizer.load_state_dict(saved["optimizer"])
         step, spent = saved["step"], saved["spent"]
-    else:
-        if begin_with is not None:
-            network.load_state_dict(begin_with["ema"])
-        average.load_state_dict(network.state_dict())
     network.to(memory_format=torch.channels_last)
 
     def save() -> None:
@@ -151,7 +219,7 @@ def main() -> None:
             "net": network.state_dict(),
             "ema": average.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "c": widths,
+            "c": network.widths,
             "step": step,
             "spent": spent,
         }
@@ -161,7 +229,10 @@ def main() -> None:
 
     batches = iter(
         torch.utils.data.DataLoader(
-            Batches(load(options.data), options.seed, step), batch_size=None, num_workers=1, prefetch_factor=4
+            Batches(sounds, groups, stretches=options.stretches, seed=options.seed, first=step),
+            batch_size=None,
+            num_workers=1,
+            prefetch_factor=4,
         )
     )
     begun, told = time.monotonic() - 60 * spent, time.monotonic()
@@ -174,7 +245,7 @@ def main() -> None:
         with torch.no_grad():
             both = masked(network.standardised(torch.cat([first, second])))
         vectors = network.embed(both)
-        loss = nt_xent(vectors[: len(first)], vectors[len(first) :])
+        loss = loss_of(options.loss, *vectors.chunk(2))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)

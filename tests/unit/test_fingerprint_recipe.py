@@ -1,23 +1,32 @@
 """What fingerprint learns from: pairs of windows of one moment."""
 
+import importlib
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
+
+
+def of_the_recipe(module):
+    folder = str(Path(__file__).parents[2] / "recipes" / "fingerprint")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    folder = str(Path(__file__).parents[2] / "recipes" / "fingerprint")
-    sys.path.insert(0, folder)
-    try:
-        import pairs
-    finally:
-        sys.path.remove(folder)
-    return pairs
+    return of_the_recipe("pairs")
+
+
+@pytest.fixture(scope="module")
+def train():
+    return of_the_recipe("train")
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +89,64 @@ def test_what_was_drawn_is_done_and_nothing_more_is_drawn(pairs, track):
         assert np.isfinite(pairs.log_mel(one)).all()
         assert 0.9 < what.speed < 1.1
         assert abs(what.shift) <= pairs.SHIFT
+
+
+def test_training_goes_on_from_the_graph_that_ships(train):
+    from echoic.encoders.onnx import BUNDLED
+    from echoic.encoders.registry import load_encoder
+
+    log_mel = np.random.default_rng(6).normal(-40, 12, (40, train.pairs.N_FRAMES, 128)).astype(np.float32)
+    network = train.FingerprintNet.from_graph(BUNDLED / "fingerprint.onnx", torch.from_numpy(log_mel[:30]))
+    assert network.training
+    with torch.no_grad():
+        there = network.eval()(torch.from_numpy(log_mel)).numpy()
+    np.testing.assert_allclose(there, load_encoder("fingerprint").encode_log_mel(log_mel), atol=1e-5)
+
+
+def vectors_of_pairs(n=6):
+    rng = np.random.default_rng(7)
+    first = rng.normal(size=(n, 8))
+    both = np.concatenate([first, first + rng.normal(0, 0.7, first.shape)])
+    return both / np.linalg.norm(both, axis=1, keepdims=True)
+
+
+def loss_of(train, name, vectors):
+    return float(train.loss_of(name, *torch.from_numpy(vectors).float().chunk(2)))
+
+
+def test_ntxent_is_that_of_a_loop(train):
+    vectors = vectors_of_pairs()
+    n, total = len(vectors) // 2, 0.0
+    for at in range(2 * n):
+        partner = (at + n) % (2 * n)
+        scores = [vectors[at] @ vectors[i] / train.TEMPERATURE for i in range(2 * n) if i != at]
+        total += np.logaddexp.reduce(scores) - vectors[at] @ vectors[partner] / train.TEMPERATURE
+    assert loss_of(train, "ntxent", vectors) == pytest.approx(total / (2 * n), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["triplet", "triplet-semihard"])
+def test_triplets_are_those_of_a_loop(train, name):
+    vectors = vectors_of_pairs()
+    n, violations = len(vectors) // 2, []
+    for at in range(2 * n):
+        near = vectors[at] @ vectors[(at + n) % (2 * n)]
+        others = [vectors[at] @ vectors[i] for i in range(2 * n) if i % n != at % n]
+        if name == "triplet":
+            violations.append(max(others) - near + train.MARGIN)
+        else:  # farther than the partner, but by less than the margin
+            violations += [far - near + train.MARGIN for far in others if near - train.MARGIN < far < near]
+    expected = np.mean([value for value in violations if value > 0])
+    assert loss_of(train, name, vectors) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_batch_is_made_of_tracks_that_are_alike(train, track):
+    """Four glides and four hums: whatever comes first in a batch, its like comes next."""
+    rng = np.random.default_rng(8)
+    hum = np.sin(2 * np.pi * 200 * np.arange(len(track)) / 8_000).astype(np.float32)
+    tracks = [
+        (base + rng.normal(0, 1e-3, len(track))).astype(np.float32) for _ in range(4) for base in (track, hum)
+    ]
+    torch.manual_seed(0)
+    groups = train.groups_of(train.FingerprintNet(), tracks, 4)
+    assert (groups[:, 0] == np.arange(8)).all()
+    assert (groups % 2 == np.arange(8)[:, None] % 2).all()
