@@ -37,7 +37,7 @@ Copy = Callable[[Float32, Float32, np.random.Generator], Float32]
 
 
 def part(samples: Float32, rng: np.random.Generator) -> Float32:
-    first = int(rng.integers(0, max(1, len(samples) - PART * RATE)))
+    first = int(rng.integers(0, max(1, len(samples) - round(PART * RATE))))
     return samples[first : first + round(PART * RATE)]
 
 

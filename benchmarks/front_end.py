@@ -111,8 +111,8 @@ def main() -> None:
         f"{verdict(difference, MOST_DIFFERENCE, at_most=True)}.",
     )
     if options.readme:
-        rows = [["log-mel spectrogram", f"{ours:,.0f} × realtime", f"{ours / theirs:.1f} × librosa"]]
-        write_table("front end", ["the front end, one core", "", ""], rows)
+        figures = ["log-mel spectrogram", f"{ours:,.0f} × realtime", f"{ours / theirs:.1f} × librosa"]
+        write_table("front end", ["the front end, one core", "", ""], [figures])
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def fill(folder: Path, hours: float) -> int:
         store = spaces.store(spec)
         real = np.concatenate([store.vectors(i) for i in store.file_ids().tolist()])
         n = int((60 * MINUTES - spec.window) / spec.hop) + 1
-        starts = spec.hop * np.arange(n)
+        starts = spec.hop * np.arange(n, dtype=np.float64)
         info = AudioInfo(duration=60 * MINUTES, sample_rate=44_100, channels=2, codec="mp3float")
         missing = round((3600 * hours - catalog.total_duration()) / (60 * MINUTES))
         for first in range(0, missing, 100):

@@ -145,7 +145,7 @@ def main(folder: Path, data: Path, hours: float, seed: int, readme: bool) -> Non
     right = [(match, piece) for match, piece in told if piece is not None]
     known = [piece for piece in pieces if piece.kind == "known"]
     found = {piece.start for _, piece in right}
-    first = {}
+    first: dict[float, tuple[Match, Piece]] = {}
     for match, piece in right:
         first.setdefault(piece.start, (match, piece))
     begins = np.array([abs(match.query_start - piece.start) for match, piece in first.values()])
@@ -179,13 +179,13 @@ def main(folder: Path, data: Path, hours: float, seed: int, readme: bool) -> Non
         f"{memory.before:.0f} MB before, {memory.most:.0f} MB at most while listening; "
         f"{3600 * hours / spent:.0f}x realtime on one core; {load()}.",
     )
-    for match, piece in told:
-        if piece is None:
+    for match, heard in told:
+        if heard is None:
             there = [p for p in pieces if p.start < match.query_end and p.end > match.query_start]
-            heard = "; ".join(f"{p.kind} {p.name} {p.start:.0f}–{p.end:.0f} s" for p in there)
+            instead = "; ".join(f"{p.kind} {p.name} {p.start:.0f}–{p.end:.0f} s" for p in there)
             print(
                 f"wrong: {Path(match.path).stem} at {match.query_start:.0f}–{match.query_end:.0f} s, "
-                f"{match.score:.2f}; there: {heard}"
+                f"{match.score:.2f}; there: {instead}"
             )
     for piece in known:
         if piece.start not in found:

@@ -97,8 +97,10 @@ def main(data: Path | None) -> None:
         in_time = verdict(seconds, GOAL_SECONDS, at_most=True)
         tell(f"{len(KINDS)} kinds × {PER_KIND}", seconds, figures, f"time {in_time}, better {better}")
         if data is not None:
-            lists = [write_manifest(folder / f"{split}.tsv", data, split) for split in ("train", "test")]
-            seconds, figures = measured(folder, *lists, "--minutes", "1.5")
+            train, test = (
+                write_manifest(folder / f"{split}.tsv", data, split) for split in ("train", "test")
+            )
+            seconds, figures = measured(folder, train, test, "--minutes", "1.5")
             enough = verdict(figures["m"] / figures["spectral"], GOAL_RATIO)
             tell(f"{N_WORDS} words, other speakers", seconds, figures, f"{GOAL_RATIO} × {enough}")
     header = ["clips", "training", "mAP of spectral", "mAP of the model", "ratio", "goal"]

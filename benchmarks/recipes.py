@@ -63,11 +63,11 @@ def milliseconds(encoder: OnnxEncoder) -> float:
 
 def score(queries: Float32, collection: Float32, asking: Examples, searched: Examples) -> list[float]:
     similarities = queries @ collection.T
-    labels = np.array(asking.labels), np.array(searched.labels)
+    labels, searched_labels = np.array(asking.labels), np.array(searched.labels)
     return [
-        float(np.nanmean(retrieval.precision_at_k(similarities, *labels, 1))),
-        retrieval.mean_average_precision(similarities, *labels, 10),
-        retrieval.knn_accuracy(similarities, *labels, 5),
+        float(np.nanmean(retrieval.precision_at_k(similarities, labels, searched_labels, 1))),
+        retrieval.mean_average_precision(similarities, labels, searched_labels, 10),
+        retrieval.knn_accuracy(similarities, labels, searched_labels, 5),
     ]
 
 
@@ -89,8 +89,8 @@ def main(data: Path, names: Sequence[str], minutes: float, seed: int) -> None:
             checkpoint, history = fit(searched, nothing, settings, model)
             encoder = OnnxEncoder(export([model], model.with_suffix(".onnx")).path)
         network = checkpoint.embedder()
-        vectors = [embed_clips(network, part.audio, settings) for part in (asking, searched)]
-        figures = score(*vectors, asking, searched)
+        queries, collection = (embed_clips(network, part.audio, settings) for part in (asking, searched))
+        figures = score(queries, collection, asking, searched)
         parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
         windows = history[-1].steps * recipe.n_classes_per_batch * recipe.n_per_class
         rows.append(

@@ -143,16 +143,18 @@ def measure(task: Task, vectors: dict[str, Float32]) -> list[str]:
         return np.array([of(row) for row in rows])
 
     similarities = stack(task.queries) @ stack(task.collection).T
-    labels = [column(lambda row: row["label"], rows) for rows in (task.queries, task.collection)]
-    sources = [column(task.source, rows) for rows in (task.queries, task.collection)]
-    excluded = sources[0][:, None] == sources[1][None, :]
+    labels, searched_labels = (
+        column(lambda row: row["label"], rows) for rows in (task.queries, task.collection)
+    )
+    sources, searched_sources = (column(task.source, rows) for rows in (task.queries, task.collection))
+    excluded = sources[:, None] == searched_sources[None, :]
     values = (
-        retrieval.knn_correct(similarities, *labels, K_VOTES, excluded=excluded),
-        retrieval.average_precision(similarities, *labels, K_PRECISION, excluded=excluded),
-        retrieval.precision_at_k(similarities, *labels, 1, excluded=excluded),
+        retrieval.knn_correct(similarities, labels, searched_labels, K_VOTES, excluded=excluded),
+        retrieval.average_precision(similarities, labels, searched_labels, K_PRECISION, excluded=excluded),
+        retrieval.precision_at_k(similarities, labels, searched_labels, 1, excluded=excluded),
     )
     n_queries = np.count_nonzero(~np.isnan(values[0]))
-    return [str(n_queries), *(spell(of_queries, sources[0]) for of_queries in values)]
+    return [str(n_queries), *(spell(of_queries, sources) for of_queries in values)]
 
 
 def spell(values: np.ndarray, groups: np.ndarray) -> str:

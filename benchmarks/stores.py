@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import faiss
@@ -25,6 +26,7 @@ import numpy as np
 import psutil
 
 from benchmarks.tables import load, verdict, write_table
+from echoic.encoders.base import normalize
 from echoic.stores.ann import nearest
 from echoic.stores.embedded import EmbeddedStore
 from echoic.types import Float32, Neighbor
@@ -66,7 +68,7 @@ class Clouds:
     def draw(self, n: int) -> Float32:
         vectors = self._centres[self._rng.integers(0, len(self._centres), n)]
         vectors += np.float32(self._noise) * self._rng.standard_normal(vectors.shape, dtype=np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return normalize(vectors)
 
 
 def milliseconds(search: Callable[[Float32], object], queries: Float32) -> tuple[float, float]:
@@ -91,7 +93,7 @@ def megabytes(paths: Iterable[Path]) -> float:
 def resident() -> float:
     """Memory of this process that is not a mapped file, in MB."""
     memory = psutil.Process().memory_info()
-    return (memory.rss - getattr(memory, "shared", 0)) / 1e6
+    return float(memory.rss - getattr(memory, "shared", 0)) / 1e6
 
 
 def measure(folder: Path, setting: Setting) -> list[str]:
@@ -148,7 +150,7 @@ def measure(folder: Path, setting: Setting) -> list[str]:
     n_files = n // SEGMENTS_PER_FILE
     for share in (0.01, 0.3):
         within = set(rng.choice(n_files, int(share * n_files), replace=False).tolist())
-        times, _ = milliseconds(lambda q, w=within: store.search(q, K, within=w), queries[:30])
+        times, _ = milliseconds(partial(store.search, k=K, within=within), queries[:30])
         row(f"within {share:.0%} of the files, p50", times, "ms")
     row("memory beside mapped files", max(0.0, resident() - before), "MB")
     store.replace(0, queries[:SEGMENTS_PER_FILE])
