@@ -15,8 +15,7 @@ References
 Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020 (NT-Xent).
 Chang et al., "Neural audio fingerprint for high-specific audio retrieval based on contrastive learning",
 ICASSP 2021.
-Hermans, Beyer and Leibe, "In defense of the triplet loss for person re-identification", 2017 (batch-hard);
-Schroff, Kalenichenko and Philbin, "FaceNet", CVPR 2015 (semi-hard).
+The triplet losses are those of ``echoic train``, see :mod:`echoic.training.objectives`.
 """
 
 from __future__ import annotations
@@ -32,9 +31,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from pytorch_metric_learning.distances import CosineSimilarity
-from pytorch_metric_learning.losses import TripletMarginLoss
-from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
@@ -46,12 +42,12 @@ from sources import rows
 
 from echoic.audio.decode import read_audio
 from echoic.training.augment.waveform import synthetic_room
+from echoic.training.objectives import make_objective
 from echoic.types import Float32
 
 PAIRS, STRETCHES = 256, 4  # in a batch; of a track
 LOSSES = ("ntxent", "triplet", "triplet-semihard")
 TEMPERATURE = 0.05
-MARGIN = 0.2  # of the cosine
 PROFILE = 16  # windows of a track, by which it is found alike to others
 RATE, LEAST_RATE, WARM_UP = 1.5e-3, 3e-5, 200  # the first two of learning; the third in steps
 EMA = 0.998
@@ -149,7 +145,10 @@ def masked(standardised: Tensor) -> Tensor:
 
 
 def nt_xent(first: Tensor, second: Tensor) -> Tensor:
-    """Tell each window's partner from all others of both sides, (n, dim) each, in both directions."""
+    """Tell each window's partner from all others of both sides, (n, dim) each, in both directions.
+
+    That of pytorch-metric-learning lays each of the 512 pairs beside all 261,000 negatives: half a gigabyte.
+    """
     n = len(first)
     itself = 9 * torch.eye(n)
     targets = torch.arange(n)
@@ -163,13 +162,9 @@ def loss_of(name: str, first: Tensor, second: Tensor) -> Tensor:
     """Compute the loss called ``name`` of a batch of pairs, (n, dim) each."""
     if name == "ntxent":
         return nt_xent(first, second)
-    cosine = CosineSimilarity()
-    if name == "triplet":
-        miner = BatchHardMiner(distance=cosine)
-    else:
-        miner = TripletMarginMiner(margin=MARGIN, type_of_triplets="semihard", distance=cosine)
     vectors, moments = torch.cat([first, second]), torch.arange(len(first)).repeat(2)
-    loss: Tensor = TripletMarginLoss(MARGIN, distance=cosine)(vectors, moments, miner(vectors, moments))
+    objective = make_objective(name, dim=vectors.shape[1], n_classes=len(first))
+    loss: Tensor = objective(vectors, moments, moments, torch.ones(len(vectors)))
     return loss
 
 
@@ -180,7 +175,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--widths", default=",".join(map(str, WIDTHS)))
+    parser.add_argument("--widths", default=",".join(map(str, WIDTHS)), help="unless --start is given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=RATE, help="highest rate of learning")
     parser.add_argument("--resume", action="store_true")
@@ -189,6 +184,8 @@ def main() -> None:
     parser.add_argument("--stretches", type=int, default=STRETCHES, help=f"of a track; {PAIRS} pairs in all")
     parser.add_argument("--alike", type=int, default=1, help="tracks in a group of those most alike")
     options = parser.parse_args()
+    if options.alike > 1 and options.start is None:
+        parser.error("--alike needs a trained network to tell what is alike: name it with --start")
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
     sounds = load(options.data)

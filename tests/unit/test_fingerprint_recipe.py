@@ -126,15 +126,17 @@ def test_ntxent_is_that_of_a_loop(train):
 
 @pytest.mark.parametrize("name", ["triplet", "triplet-semihard"])
 def test_triplets_are_those_of_a_loop(train, name):
+    from echoic.training.objectives import TRIPLET_MARGIN as MARGIN
+
     vectors = vectors_of_pairs()
     n, violations = len(vectors) // 2, []
     for at in range(2 * n):
         near = vectors[at] @ vectors[(at + n) % (2 * n)]
         others = [vectors[at] @ vectors[i] for i in range(2 * n) if i % n != at % n]
         if name == "triplet":
-            violations.append(max(others) - near + train.MARGIN)
+            violations.append(max(others) - near + MARGIN)
         else:  # farther than the partner, but by less than the margin
-            violations += [far - near + train.MARGIN for far in others if near - train.MARGIN < far < near]
+            violations += [far - near + MARGIN for far in others if near - MARGIN < far < near]
     expected = np.mean([value for value in violations if value > 0])
     assert loss_of(train, name, vectors) == pytest.approx(expected, rel=1e-4)
 

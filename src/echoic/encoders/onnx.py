@@ -73,6 +73,7 @@ class OnnxEncoder:
     ----------
     path : Path
         The ``.onnx`` file; its card lies beside it. The weights are checked against the card's SHA-256.
+
     Attributes
     ----------
     n_threads : int
