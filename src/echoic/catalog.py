@@ -13,7 +13,9 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import random
 import sqlite3
+import time
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
@@ -32,6 +34,7 @@ __all__ = ["Catalog", "unusable"]
 
 SCHEMA_VERSION = 3
 _FILE_NAME = "library.sqlite"
+_PATIENCE = 30.0  # s that another process may keep the database to itself
 _MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
 
 _SCHEMA = """
@@ -100,7 +103,7 @@ class Catalog:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # Autocommit: transactions begin and end where transaction() says, nowhere else.
-            self.connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            self.connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
         except (OSError, sqlite3.Error) as error:
             raise unusable(folder, error) from error
         try:
@@ -116,7 +119,7 @@ class Catalog:
         execute("PRAGMA foreign_keys = ON")
         version = execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            execute("PRAGMA journal_mode = WAL")
+            self._log_ahead()
             with self.transaction():  # another process may be creating it too
                 if execute("PRAGMA user_version").fetchone()[0] == 0:
                     for statement in _SCHEMA.split(";\n"):
@@ -133,6 +136,22 @@ class Catalog:
         execute("PRAGMA synchronous = NORMAL")
         # Vectors are read here and there out of gigabytes: mapped, in half the time.
         execute(f"PRAGMA mmap_size = {_MAPPED}")
+
+    def _log_ahead(self) -> None:
+        """Let readers read while one writes.
+
+        SQLite does not wait for others to let it switch, as it does for all else: they may wait for each
+        other.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.001, 0.02))
 
     @staticmethod
     def exists(folder: Path) -> bool:

@@ -6,6 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +86,7 @@ names = st.text(
 ).filter(lambda name: name not in {".", ".."})
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.lists(names, min_size=1, max_size=3).map(tuple), max_size=12), st.lists(names, max_size=2))
 def test_under_a_folder_is_what_python_says_is_under_it(catalog, paths, folder):
     with catalog.transaction():
@@ -208,3 +210,21 @@ def test_the_revision_used_last_is_the_one_in_use(catalog):
     with catalog.transaction():
         catalog.delete_encoder(second.key)
     assert catalog.superseded() == {}
+
+
+def test_a_library_is_made_while_another_process_makes_it(tmp_path):
+    """SQLite does not wait by itself to switch to a log ahead while another writes, or switches."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    with (
+        closing(sqlite3.connect(folder / "library.sqlite", isolation_level=None)) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        made = pool.submit(lambda: Catalog(folder).close())
+        with pytest.raises(TimeoutError):
+            made.result(timeout=0.2)
+        other.execute("COMMIT")
+        made.result(timeout=30)
+    with closing(Catalog(folder)) as catalog:
+        assert catalog.setting("identity") is not None
