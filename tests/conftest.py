@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from echoic.audio.encode import write_audio
 from tests.hostile import make_hostile
@@ -16,6 +17,10 @@ from tests.milvus_server import running
 # These tests fork to start commands while this process may be connected to Milvus. gRPC would wake its
 # threads in the child and abort it (https://github.com/grpc/grpc/pull/43157); read when it is first imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+# No test fails because the machine is busy.
+settings.register_profile("echoic", deadline=None)
+settings.load_profile("echoic")
 
 CLIP_SECONDS = 3.0
 CLIP_RATE = 44_100

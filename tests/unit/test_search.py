@@ -55,7 +55,7 @@ def brute_force(store, queries, k, within, without):
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:k]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**31),
     n_files=st.integers(0, 30),

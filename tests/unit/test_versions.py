@@ -24,7 +24,7 @@ def sequence(n: int, seed: int) -> Float32:
 seeds = st.integers(0, 2**16)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, first=st.integers(0, 60), length=st.integers(20, 60), semitones=st.integers(-5, 6))
 def test_a_passage_is_found_in_any_key(seed: int, first: int, length: int, semitones: int) -> None:
     piece = sequence(120, seed)
@@ -33,7 +33,7 @@ def test_a_passage_is_found_in_any_key(seed: int, first: int, length: int, semit
     assert (passage.start, passage.end, passage.semitones) == (first, first + length - 1, semitones)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds, factor=st.floats(0.8, 1.25))
 def test_another_tempo_is_nearer_than_another_piece(seed: int, factor: float) -> None:
     piece, stranger = sequence(150, seed), sequence(150, seed + 1)
@@ -41,7 +41,7 @@ def test_another_tempo_is_nearer_than_another_piece(seed: int, factor: float) ->
     assert compare(piece, piece[there]).score > compare(piece, stranger).score + 0.1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=seeds, n=st.integers(1, 40), other=st.integers(1, 40))
 def test_scores_lie_between_0_and_1_and_spans_within_the_other(seed: int, n: int, other: int) -> None:
     passage = compare(sequence(n, seed), sequence(other, seed + 1))

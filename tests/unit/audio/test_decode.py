@@ -81,7 +81,7 @@ def test_the_channels_can_be_had(clips: dict[str, Path], suffix: str) -> None:
         assert all(likeness(heard[:, i], played[:, i]) > 0.9 for i in range(2))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(["u8", "s16", "s32", "flt", "dbl"]), st.booleans(), st.integers(2, 5))
 def test_the_mean_of_a_frames_channels_is_its_mixture(kind: str, planar: bool, channels: int) -> None:
     dtype = np.dtype({"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}[kind])
@@ -368,7 +368,7 @@ def test_info_is_known_at_the_end_and_blocks_are_read_once(make_clip: Callable[.
             list(stream)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 5_000), max_size=12), st.sampled_from([8_000, 16_000, 44_100, 48_000]))
 def test_resampling_does_not_depend_on_the_blocks(cuts: list[int], rate_in: int) -> None:
     samples = sound(1.0, rate_in)[:, 0]
@@ -611,7 +611,7 @@ def mutate(seeds: list[bytes], which: int, steps: list[tuple[str, float, float, 
     return bytes(data)
 
 
-@settings(max_examples=800, deadline=None, derandomize=True)
+@settings(max_examples=800, derandomize=True)
 @given(
     which=st.integers(0, len(_FUZZED) + 3), steps=mutations(), suffix=st.sampled_from((*_FUZZED, ".mp4", ""))
 )

@@ -73,7 +73,7 @@ def test_filters_equal_librosa(log_mel: LogMel) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1_024, 90_000))
 def test_the_number_of_frames_is_known_beforehand(n: int) -> None:
     mel = SETTINGS[0](np.zeros((1, n), np.float32))
@@ -107,7 +107,7 @@ def test_too_short_a_window() -> None:
     steps=st.lists(st.sampled_from([0, 1, 256, 512, 700, 1024, 4096, 20_000]), max_size=8),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_windows_that_overlap_share_their_frames(steps: list[int], seed: int) -> None:
     log_mel, window = SETTINGS[-1], 8_192
     starts = np.cumsum([3, *steps])

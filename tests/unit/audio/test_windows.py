@@ -49,7 +49,7 @@ def noise(n: int, seed: int = 0) -> Float32:
 LOUDNESS = st.sampled_from([0.0, 1e-6, 0.9e-4, 1.1e-4, 0.5])  # amplitudes around the floor of 1e-4
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     stretches=st.lists(st.tuples(st.integers(0, 900), LOUDNESS), max_size=6),
     cuts=st.lists(st.integers(0, 4_000), max_size=10),

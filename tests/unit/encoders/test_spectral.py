@@ -20,7 +20,7 @@ def statistics_of(*sounds):
     return spectral_statistics(LOG_MEL(np.stack([sound[:RATE].astype(np.float32) for sound in sounds])))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.05, 8), st.integers(0, 1_000))
 def test_gain_does_not_matter(gain, seed):
     sound = noise(1.0, RATE, seed)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from echoic.fingerprint.synchronisation import delay_between, fit_line
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-500, 500), st.sampled_from([1.0, 0.96, 1.07]), st.integers(6, 40), st.integers(0, 2**16))
 def test_the_line_is_found_among_stretches_that_went_wrong(
     offset: float, speed: float, n: int, seed: int
@@ -37,7 +37,7 @@ def test_clocks_that_differ_little_are_left_to_the_waveforms() -> None:
 
 
 @given(st.integers(0, 4_000), st.integers(0, 2**16))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_delay_is_found_to_the_sample(delay: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     there = rng.normal(0, 0.1, 20_000).astype(np.float32)

@@ -625,7 +625,6 @@ for case, n_examples in ((TestHistory, 40), (TestHistoryOf8Bits, 15)):
     case.settings = settings(
         max_examples=n_examples,
         stateful_step_count=25,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
 

@@ -71,7 +71,7 @@ WAVEFORM = {
 }
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     hnp.arrays(np.float32, st.integers(0, 2000), elements=st.floats(-2, 2, width=32)), st.integers(0, 2**32)
 )
@@ -307,7 +307,7 @@ SPECTROGRAM = {
 }
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     hnp.arrays(
         np.float32,
@@ -537,7 +537,7 @@ def test_each_change_of_spectrograms_is_made_when_drawn(windows, name):
 ALL = replace(only(*OF_SAMPLES, *OF_SPECTROGRAMS, *OF_MASKS), codec=Augmentation.none().codec)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 3000), st.booleans(), st.integers(0, 2**32))
 def test_all_changes_of_samples_at_once(n, silent, seed):
     samples = np.zeros(n, np.float32) if silent else white(n, seed=seed)
@@ -549,7 +549,7 @@ def test_all_changes_of_samples_at_once(n, silent, seed):
     np.testing.assert_array_equal(out, augmenter.waveform(samples, np.random.default_rng(seed)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 4), st.integers(1, 30), st.booleans(), st.integers(0, 2**32))
 def test_all_changes_of_spectrograms_at_once(n, n_frames, silent, seed):
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
@@ -26,7 +26,6 @@ def batches(sampler, n_steps=N_STEPS, start=0):
     return [sampler.draw(step) for step in range(start, start + n_steps)]
 
 
-@settings(deadline=None)
 @given(setups())
 def test_a_batch_is_some_clips_each_of_some_classes(setup):
     labels, n_classes_per_batch, n_per_class, seed = setup
@@ -44,7 +43,6 @@ def test_a_batch_is_some_clips_each_of_some_classes(setup):
         assert set(by_class.values()) <= {size // n_chosen, -(-size // n_chosen)}
 
 
-@settings(deadline=None)
 @given(setups())
 def test_clips_of_a_class_are_used_up_before_any_comes_again(setup):
     labels, n_classes_per_batch, n_per_class, seed = setup
@@ -58,7 +56,6 @@ def test_clips_of_a_class_are_used_up_before_any_comes_again(setup):
         assert len(set(clips[whole:])) == len(clips[whole:])
 
 
-@settings(deadline=None)
 @given(setups())
 def test_a_clip_comes_twice_in_a_batch_only_if_there_are_too_few(setup):
     labels, n_classes_per_batch, n_per_class, seed = setup
@@ -79,7 +76,6 @@ def test_rounds_are_in_ever_another_order():
     assert len({tuple(one) for one in drawn.reshape(-1, 6)}) > 30
 
 
-@settings(deadline=None)
 @given(setups(), st.lists(st.integers(0, N_STEPS), min_size=1, max_size=5))
 def test_a_batch_depends_on_nothing_but_seed_and_step(setup, steps):
     labels, n_classes_per_batch, n_per_class, seed = setup
