@@ -70,11 +70,18 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
 
 
 def embed_part(
-    path: Path, encoder: Encoder, start: float | None, end: float | None, *, hop: float | None = None
+    path: Path,
+    encoder: Encoder,
+    start: float | None,
+    end: float | None,
+    *,
+    hop: float | None = None,
+    speed: float = 1.0,
 ) -> Segments:
     """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
 
-    Its windows are ``hop`` seconds apart, by default as far as those of a whole file.
+    Its windows are ``hop`` seconds apart, by default as far as those of a whole file. What plays at another
+    ``speed`` than 1 is encoded as it sounds at its own, pitch and all; the spans stay those of the file.
 
     Raises
     ------
@@ -83,12 +90,12 @@ def embed_part(
     """
     spec = encoder.spec
     offset = start or 0.0
-    samples, _ = read_audio(path, spec.sample_rate, start=offset, end=end)
+    samples, _ = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
     hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
     windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
     known = {} if hop is None else _overlapping(encoder, windows)
     vectors = _encoded(encoder, windows.samples, known)
-    return Segments(windows.starts + offset, windows.ends + offset, vectors)
+    return Segments(windows.starts / speed + offset, windows.ends / speed + offset, vectors)
 
 
 def embed_densely(path: Path, encoder: Encoder, hop: float) -> Iterator[Segments]:

@@ -57,12 +57,17 @@ class Recognition:
 
     def identify(self, query: Path, start: float | None, end: float | None) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time."""
+
+        def at_speed(speed: float) -> Segments:
+            # Half the windows tell the speed as well.
+            return embed_part(query, self._encoder, start, end, hop=2 * QUERY_HOP, speed=speed)
+
         if start is None and end is None:
             segments = embed_densely(query, self._encoder, QUERY_HOP)
         else:
             segments = iter([embed_part(query, self._encoder, start, end, hop=QUERY_HOP)])
         with one_thread_for_algebra():
-            matches = list(self._matches(os.fspath(query), segments))
+            matches = list(self._matches(os.fspath(query), segments, at_speed))
         return sorted(matches, key=lambda match: (match.query_start, -match.score))
 
     def monitor(self, source: str | LiveSound) -> Iterator[Match]:
@@ -84,9 +89,20 @@ class Recognition:
                 query_end=match.query_end + connection.begun,
             )
 
-    def _matches(self, query: str, segments: Iterable[Segments]) -> Iterator[Match]:
+    def _matches(
+        self,
+        query: str,
+        segments: Iterable[Segments],
+        at_speed: Callable[[float], Segments] | None = None,
+    ) -> Iterator[Match]:
         for heard in identify(
-            segments, self._store, self._spec, self._starts_of, self._decision, least=self._least
+            segments,
+            self._store,
+            self._spec,
+            self._starts_of,
+            self._decision,
+            at_speed=at_speed,
+            least=self._least,
         ):
             path = self._catalog.paths([heard.file_id]).get(heard.file_id)
             if path is not None:  # gone since its vectors were read

@@ -71,12 +71,22 @@ def test_a_noisy_excerpt(library, heard, pieces, name):
     assert 0.5 < match.score <= 1
 
 
-def test_played_too_fast(library, heard, pieces):
-    fast = soxr.resample(excerpt(pieces[KNOWN[1]], 2, 10.4), 1.04 * RATE, RATE)
-    match = only(library.identify(heard(fast)))
+@pytest.mark.parametrize(("speed", "seconds"), [(1.04, 10), (0.96, 10), (1.07, 5), (0.97, 5)])
+def test_played_too_fast_or_slow(library, heard, pieces, speed, seconds):
+    other = soxr.resample(excerpt(pieces[KNOWN[1]], 2, seconds * speed), speed * RATE, RATE)
+    match = only(library.identify(heard(other)))
     assert match.path.endswith(f"{KNOWN[1]}.mp3")
-    assert match.tempo == pytest.approx(1.04, abs=0.01)
-    assert match.start == pytest.approx(2, abs=0.25)
+    assert match.tempo == pytest.approx(speed, rel=0.005)
+    assert match.start - match.tempo * match.query_start == pytest.approx(2, abs=0.1)
+
+
+def test_a_part_that_is_played_too_fast(library, heard, pieces):
+    fast = soxr.resample(excerpt(pieces[KNOWN[1]], 2, 9), 1.05 * RATE, RATE)
+    query = heard(np.concatenate([excerpt(pieces[KNOWN[0]], 1, 10), fast]))
+    match = only(library.identify(query, start=10.5, end=17.5))
+    assert match.path.endswith(f"{KNOWN[1]}.mp3")
+    assert match.tempo == pytest.approx(1.05, rel=0.005)
+    assert match.start - match.tempo * (match.query_start - 10) == pytest.approx(2, abs=0.1)
 
 
 def test_several_in_one_file(library, heard, pieces):

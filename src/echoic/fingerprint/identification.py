@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from echoic.fingerprint.alignment import Alignment, align
+from echoic.fingerprint.alignment import Alignment, align, realign
 from echoic.fingerprint.decision import Decision
 from echoic.stores.base import VectorStore
 from echoic.types import EncoderSpec, Segments
@@ -68,6 +68,7 @@ def identify(
     starts_of: Callable[[int], npt.NDArray[np.float64]],
     decision: Decision,
     *,
+    at_speed: Callable[[float], Segments] | None = None,
     least: float | None = None,
     without: int | None = None,
 ) -> Iterator[Heard]:
@@ -84,6 +85,9 @@ def identify(
     starts_of : callable
         Gives the start of each stored window of a file, in seconds.
     decision : Decision
+    at_speed : callable, optional
+        Encodes the query as :func:`~echoic.fingerprint.alignment.realign` asks, for one of a single stretch;
+        the speed of a longer one is told by its ends.
     least : float, optional
         Probability from which on a match is told; by default the decision's own threshold.
     without : int, optional
@@ -101,6 +105,16 @@ def identify(
         for alignment in found:
             probability = decision.probability(alignment.evidence)
             if probability >= least:
+                if at_speed is not None and not several:
+                    alignment = realign(
+                        alignment,
+                        stretch,
+                        at_speed,
+                        store.vectors(alignment.file_id),
+                        starts_of(alignment.file_id),
+                        window=spec.window,
+                        hop=spec.hop,
+                    )
                 middle = time, alignment.start + alignment.speed * time
                 new = _Detection(_heard(alignment, stretch, probability), 1, middle, middle)
                 current = _joined(current, new)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.fingerprint.alignment import FEATURES, align
+from echoic.fingerprint.alignment import FEATURES, align, realign
 from echoic.types import Float32, Neighbor, Segments
 
 WINDOW, HOP, QUERY_HOP = 1.024, 0.512, 0.128
@@ -66,7 +66,7 @@ def aligned(query: Segments, shelf: Shelf = SHELF):
     return align(query, shelf, shelf.starts.__getitem__, COHORT, window=WINDOW, hop=HOP)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     number=st.integers(0, 5),
     start=st.floats(1, 35),
@@ -185,3 +185,50 @@ def test_a_recording_of_one_window_and_one_that_went_away() -> None:
     assert best.start == pytest.approx(shelf.starts[0][0], abs=0.4)
     shelf.vectors = lambda file_id: np.empty((0, DIM), np.float32)
     assert aligned(query, shelf) == []
+
+
+def heard_by_pitch(
+    number: int, start: float, speed: float, seconds: float, played: float, *, pitch: bool = True
+) -> Segments:
+    """Hear an excerpt that plays at some speed, brought back to its own by ``played``.
+
+    The farther the pitch is off, the more a vector turns away.
+    """
+    starts = np.arange(0, seconds * played - WINDOW + 1e-9, QUERY_HOP) / played
+    places = start + speed * (starts + WINDOW / 2 / played)
+    off = np.log((speed if pitch else 1.0) / played)
+    vectors = RECORDINGS[number].at(places) + 10 * off * Recording(200).at(places)
+    vectors = vectors + 0.3 * np.random.default_rng(3).standard_normal(vectors.shape) / np.sqrt(DIM)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Segments(starts, starts + WINDOW / played, vectors.astype(np.float32))
+
+
+def realigned(number: int, start: float, speed: float, seconds: float, *, pitch: bool = True):
+    def at_speed(played: float) -> Segments:
+        return heard_by_pitch(number, start, speed, seconds, played, pitch=pitch)
+
+    query = at_speed(1.0)
+    [found, *_] = aligned(query)
+    vectors, starts = SHELF.vectors(number), SHELF.starts[number]
+    return found, realign(found, query, at_speed, vectors, starts, window=WINDOW, hop=HOP)
+
+
+@settings(max_examples=25)
+@given(
+    number=st.integers(0, 5),
+    start=st.floats(1, 35),
+    speed=st.one_of(st.floats(0.92, 0.98), st.floats(1.02, 1.08)),
+    seconds=st.sampled_from([5.0, 10.0, 14.0]),
+)
+def test_the_pitch_tells_the_speed(number: int, start: float, speed: float, seconds: float) -> None:
+    _, again = realigned(number, start, speed, seconds)
+    assert again.speed == pytest.approx(speed, rel=0.004)
+    middle = seconds / 2
+    assert again.start + again.speed * middle == pytest.approx(start + speed * middle, abs=0.04)
+
+
+@pytest.mark.parametrize(("speed", "pitch"), [(1.0, True), (1.05, False), (0.96, False)])
+def test_a_pitch_that_is_as_it_was_tells_nothing(speed: float, pitch: bool) -> None:
+    found, again = realigned(4, 15.2, speed, 10, pitch=pitch)
+    assert again is found
+    assert again.speed == pytest.approx(speed, rel=0.01)
