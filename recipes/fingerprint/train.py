@@ -46,6 +46,7 @@ from echoic.training.objectives import make_objective
 from echoic.types import Float32
 
 PAIRS, STRETCHES = 256, 4  # in a batch; of a track
+ASKED = ("widths", "seed", "rate", "start", "loss", "stretches", "alike")  # what a run goes on with
 LOSSES = ("ntxent", "triplet", "triplet-semihard")
 TEMPERATURE = 0.05
 PROFILE = 16  # windows of a track, by which it is found alike to others
@@ -186,6 +187,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.alike > 1 and options.start is None:
         parser.error("--alike needs a trained network to tell what is alike: name it with --start")
+    asked = {name: str(getattr(options, name)) for name in ASKED}
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
     sounds = load(options.data)
@@ -205,6 +207,9 @@ def main() -> None:
     step, spent = 0, 0.0
     if options.resume:
         saved = torch.load(options.output, weights_only=True)
+        if saved["asked"] != asked:
+            was = " ".join(f"--{name} {value}" for name, value in saved["asked"].items())
+            parser.error(f"{options.output} was begun with {was}; go on with the same, or begin anew")
         network.load_state_dict(saved["net"])
         average.load_state_dict(saved["ema"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -219,6 +224,7 @@ def main() -> None:
             "c": network.widths,
             "step": step,
             "spent": spent,
+            "asked": asked,
         }
         temporary = options.output.with_suffix(".part")
         torch.save(state, temporary)

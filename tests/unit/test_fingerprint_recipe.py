@@ -152,3 +152,26 @@ def test_a_batch_is_made_of_tracks_that_are_alike(train, track):
     groups = train.groups_of(train.FingerprintNet(), tracks, 4)
     assert (groups[:, 0] == np.arange(8)).all()
     assert (groups % 2 == np.arange(8)[:, None] % 2).all()
+
+
+def test_a_run_goes_on_only_as_it_was_begun(train, track, tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    sounds = {
+        "music": [track + 0.01 * rng.standard_normal(len(track)).astype(np.float32) for _ in range(64)],
+        "noise": [rng.standard_normal(80_000).astype(np.float32)],
+        "room": [np.eye(1, 4_000, dtype=np.float32)[0]],
+    }
+    monkeypatch.setattr(train, "load", lambda _: sounds)
+    output = tmp_path / "f.pt"
+    words = ["train.py", "--data", "D", "-o", str(output), "--minutes", "0.001", "--widths", "8,8,8,8,8"]
+    monkeypatch.setattr(sys, "argv", words)
+    train.main()
+    first = torch.load(output, weights_only=True)
+    assert first["step"] == 1
+    monkeypatch.setattr(sys, "argv", [*words, "--resume", "--loss", "triplet"])
+    with pytest.raises(SystemExit):
+        train.main()
+    assert "was begun with" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*words, "--resume", "--minutes", str(first["spent"] + 0.001)])
+    train.main()
+    assert torch.load(output, weights_only=True)["step"] == 2
