@@ -133,8 +133,8 @@ def test_triplets_are_those_of_a_loop(train, name):
     for at in range(2 * n):
         near = vectors[at] @ vectors[(at + n) % (2 * n)]
         others = [vectors[at] @ vectors[i] for i in range(2 * n) if i % n != at % n]
-        if name == "triplet":
-            violations.append(max(others) - near + MARGIN)
+        if name == "triplet":  # of Euclidean distance
+            violations.append(np.sqrt(2 - 2 * near) - np.sqrt(2 - 2 * max(others)) + MARGIN)
         else:  # farther than the partner, but by less than the margin
             violations += [far - near + MARGIN for far in others if near - MARGIN < far < near]
     expected = np.mean([value for value in violations if value > 0])

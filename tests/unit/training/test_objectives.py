@@ -17,7 +17,7 @@ N_CLASSES = 5
 PAIRS = ("contrastive", "triplet", "triplet-semihard", "ntxent", "supcon")
 WITH_CLASSES = ("proxy", "arcface")
 
-# As the papers have them; in cosine distance where they are margins of pairs.
+# As the papers have them; that of pairs in cosine distance, that of the hardest triplets in Euclidean.
 CONTRASTIVE_MARGIN, TRIPLET_MARGIN = 0.5, 0.2
 TEMPERATURE = 0.1
 PROXY_MARGIN, PROXY_SCALE = 0.1, 32
@@ -67,7 +67,7 @@ def naive_contrastive(vectors, labels):
 
 
 def naive_batch_hard(vectors, labels):
-    distance = 1 - cosines(vectors)
+    distance = np.sqrt(np.maximum(0, 2 - 2 * cosines(vectors)))
     losses = []
     for anchor in range(len(labels)):
         positives = [distance[pair] for pair in pairs(labels, alike=True) if pair[0] == anchor]
@@ -184,6 +184,15 @@ def test_the_miner_finds_the_semihard_triplets_and_no_others(seed):
     expected = naive_semihard_triplets(vectors, labels)
     assert sorted(zip(*(indices.tolist() for indices in mined), strict=True)) == sorted(expected)
     assert len(expected) > 5
+
+
+def test_vectors_that_have_come_close_are_still_driven_apart_by_the_hardest_triplets():
+    rng = np.random.default_rng(0)
+    labels = torch.arange(4).repeat_interleave(4)
+    close = unit(np.eye(DIM)[0] + 1e-3 * rng.normal(size=(16, DIM)))
+    vectors = torch.from_numpy(close).requires_grad_()
+    make_objective("triplet", dim=DIM, n_classes=4)(vectors, labels, labels, torch.ones(16)).backward()
+    assert vectors.grad.norm(dim=1).mean() > 0.5 / 16  # of cosine distance it would be some thousandth of it
 
 
 @pytest.mark.parametrize("seed", range(6))
