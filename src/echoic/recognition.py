@@ -58,9 +58,9 @@ class Recognition:
     def identify(self, query: Path, start: float | None, end: float | None) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time."""
 
-        def at_speed(speed: float) -> Segments:
+        def at_speed(begin: float, finish: float, speed: float) -> Segments:
             # Half the windows tell the speed as well.
-            return embed_part(query, self._encoder, start, end, hop=2 * QUERY_HOP, speed=speed)
+            return embed_part(query, self._encoder, begin, finish, hop=2 * QUERY_HOP, speed=speed)
 
         if start is None and end is None:
             segments = embed_densely(query, self._encoder, QUERY_HOP)
@@ -93,7 +93,7 @@ class Recognition:
         self,
         query: str,
         segments: Iterable[Segments],
-        at_speed: Callable[[float], Segments] | None = None,
+        at_speed: Callable[[float, float, float], Segments] | None = None,
     ) -> Iterator[Match]:
         for heard in identify(
             segments,

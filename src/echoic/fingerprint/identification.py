@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ def identify(
     starts_of: Callable[[int], npt.NDArray[np.float64]],
     decision: Decision,
     *,
-    at_speed: Callable[[float], Segments] | None = None,
+    at_speed: Callable[[float, float, float], Segments] | None = None,
     least: float | None = None,
     without: int | None = None,
 ) -> Iterator[Heard]:
@@ -86,8 +87,8 @@ def identify(
         Gives the start of each stored window of a file, in seconds.
     decision : Decision
     at_speed : callable, optional
-        Encodes the query as :func:`~echoic.fingerprint.alignment.realign` asks, for one of a single stretch;
-        the speed of a longer one is told by its ends.
+        Encodes the query between two times as :func:`~echoic.fingerprint.alignment.realign` asks for it at a
+        speed, the third argument. What can be heard once only has none.
     least : float, optional
         Probability from which on a match is told; by default the decision's own threshold.
     without : int, optional
@@ -105,16 +106,9 @@ def identify(
         for alignment in found:
             probability = decision.probability(alignment.evidence)
             if probability >= least:
-                if at_speed is not None and not several:
-                    alignment = realign(
-                        alignment,
-                        stretch,
-                        at_speed,
-                        store.vectors(alignment.file_id),
-                        starts_of(alignment.file_id),
-                        window=spec.window,
-                        hop=spec.hop,
-                    )
+                if at_speed is not None:
+                    begin, end = float(stretch.starts[0]), float(stretch.ends[-1])
+                    alignment = realign(alignment, partial(at_speed, begin, end), spec.window)
                 middle = time, alignment.start + alignment.speed * time
                 new = _Detection(_heard(alignment, stretch, probability), 1, middle, middle)
                 current = _joined(current, new)
