@@ -21,10 +21,12 @@ from echoic.encoders.onnx import BUNDLED
 from echoic.nn.checkpoint import load_checkpoint, save_checkpoint
 from echoic.training.export import export
 
-TEACHERS = {
-    "aisfx-0.1.2": "A. B. Ma and A. Lerch, Representation learning for the automatic indexing of sound "
-    "effects libraries, ISMIR 2022; weights CC-BY-4.0"
-}
+TAUGHT_BY = [
+    "A. B. Ma and A. Lerch, Representation learning for the automatic indexing of sound effects libraries, "
+    "ISMIR 2022; weights CC-BY-4.0",
+    "Y. Aytar, C. Vondrick and A. Torralba, SoundNet: Learning sound representations from unlabeled video, "
+    "NIPS 2016; MIT",
+]
 DESCRIPTION = "sounds by what makes them: nature, animals, people, machines, music"
 
 
@@ -44,13 +46,13 @@ def main() -> None:
         f"echoic train {training['data']['name']}.tsv --recipe {training['recipe']} "
         f"--classify {training['classify']:g} --validation 0 --dim {training['config']['dim']} "
         f"--minutes {training['minutes']:.0f} --threads 1 --seed {training['seed']}"
-        + (" --start first.echoic" if start else "")
+        + (" --start earlier.echoic" if start else "")
         + (f" --teacher teacher.npz --distil {teacher['weight']:g}" if teacher else "")
     )
     training["data"]["folds_of_esc50"] = options.folds.split(",")
     training |= {
         "licences": sorted(training["data"]["licences"]),
-        "taught_by": TEACHERS[teacher["name"]] if teacher else None,
+        "taught_by": TAUGHT_BY if teacher else None,
         "command": command,
         "hardware": f"CPU ({platform.machine()}), torch {torch.__version__.split('+')[0]}",
     }

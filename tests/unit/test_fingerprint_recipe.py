@@ -1,32 +1,23 @@
 """What fingerprint learns from: pairs of windows of one moment."""
 
-import importlib
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.recipes import of_the_recipe
+
 torch = pytest.importorskip("torch")
-
-
-def of_the_recipe(module):
-    folder = str(Path(__file__).parents[2] / "recipes" / "fingerprint")
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(module)
-    finally:
-        sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    return of_the_recipe("pairs")
+    return of_the_recipe("fingerprint", "pairs")
 
 
 @pytest.fixture(scope="module")
 def train():
-    return of_the_recipe("train")
+    return of_the_recipe("fingerprint", "train")
 
 
 @pytest.fixture(scope="module")
