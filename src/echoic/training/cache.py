@@ -424,9 +424,9 @@ def _is_full(error: OSError | sqlite3.Error) -> bool:
 
 def _full(folder: Path, error: OSError | sqlite3.Error, needed: float | None) -> DatasetError:
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    room = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free"
+    room = f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB are free"
     if needed is not None:
-        room = f"about {needed / 1e6:,.0f} MB more are needed and {room}"
+        room = f"about {needed / 1e6:,.1f} MB more are needed and {room}"
     return DatasetError(
         f"the audio cache {quoted(folder)} cannot grow ({reason}; {room}): make room, empty it with: "
         "echoic cache --clear, or name another folder in $ECHOIC_CACHE; what was decoded is kept"

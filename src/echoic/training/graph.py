@@ -18,11 +18,14 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +67,7 @@ def to_onnx(network: nn.Module, examples: Float32, members: Sequence[Checkpoint]
     import torch
 
     try:
-        with _quiet():
+        with _interruptible(), _quiet():
             program = torch.onnx.export(
                 network,
                 (torch.from_numpy(examples),),
@@ -95,7 +98,7 @@ def quantize(model: Path, log_mel: Float32) -> onnx.ModelProto:
 
     prepared, quantized = model.with_name("prepared.onnx"), model.with_name("quantized.onnx")
     try:
-        with _quiet():
+        with _interruptible(), _quiet():
             quant_pre_process(model, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
@@ -128,6 +131,33 @@ class _Batches:
     def get_next(self) -> dict[str, Float32] | None:
         batch = next(self._batches, None)
         return None if batch is None else {"log_mel": batch}
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Stop at Ctrl-C even where a tool takes it for an error of its own, as torch.export does."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # the signal is not ours to handle, or is ignored
+        return
+    handle, interrupted = before, False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        handle(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if interrupted:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 @contextmanager

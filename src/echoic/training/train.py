@@ -124,8 +124,16 @@ def prepare(
             f"none of the {len(dataset.clips)} clips of {dataset.name} can be read; the first: "
             f"{next(iter(failed.values()))}"
         )
-    learn, held = divide(readable, validation=validation, seed=seed)
-    check_trainable(learn, held)
+    try:
+        learn, held = divide(readable, validation=validation, seed=seed)
+        check_trainable(learn, held)
+    except DatasetError as error:
+        if not failed:
+            raise
+        raise DatasetError(  # what is too little may be so because of them
+            f"{error}; {len(failed)} of its {len(dataset.clips)} clips cannot be read, the first: "
+            f"{next(iter(failed.values()))}"
+        ) from error
     if readable.labelled:
         train, held_out = (_labelled(part.clips, cached) for part in (learn, held))
         paths = [clip.path for clip in held.clips]

@@ -463,3 +463,23 @@ def test_a_kill_at_any_move_never_leaves_a_model_that_gives_wrong_vectors(
         with pytest.raises(EncoderError, match=r"export" if moves else "no model") as caught:
             OnnxEncoder(earlier)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tool", ["takes it for an error", "swallows it"])
+def test_ctrl_c_stops_an_export_whatever_torch_makes_of_it(tool, tmp_path, monkeypatch):
+    def trace(*_args, **_options):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            if tool == "takes it for an error":
+                raise RuntimeError("failed to export the model") from interrupt
+        return true(*_args, **_options)
+
+    true = torch.onnx.export
+    monkeypatch.setattr(torch.onnx, "export", trace)
+    before = signal.getsignal(signal.SIGINT)
+    model = write_checkpoint(tmp_path / "m.echoic")
+    with pytest.raises(KeyboardInterrupt):
+        export([model], tmp_path / "m.onnx")
+    assert signal.getsignal(signal.SIGINT) is before
+    assert [path.name for path in tmp_path.iterdir()] == ["m.echoic"]
