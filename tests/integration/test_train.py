@@ -242,14 +242,24 @@ def test_clips_that_cannot_be_read_are_refused_when_none_is_left(echoic, tmp_pat
     assert "none of the 4 clips of data can be read" in said
 
 
-def test_a_refusal_names_the_clips_that_could_not_be_read(echoic, tmp_path):
-    write_sound(tmp_path / "low.wav", "low", 0)
-    write_sound(tmp_path / "high.wav", "high", 0)
-    (tmp_path / "m.csv").write_text("path,label\nlow.wav,low\nhigh.wav,high\ngone.wav,low\nlost.wav,high\n")
+@pytest.mark.parametrize(
+    ("splits", "sentence"),
+    [
+        (["train"], "each class has one clip"),
+        (["train", "train", "validation"], "no class has two clips or groups held out"),
+    ],
+)
+def test_a_refusal_names_the_clips_that_could_not_be_read(splits, sentence, echoic, tmp_path):
+    lines = ["path,label,split", "gone.wav,low,train", "lost.wav,high,train"]
+    for label in ("low", "high"):
+        for seed, split in enumerate(splits):
+            write_sound(tmp_path / f"{label}{seed}.wav", label, seed)
+            lines.append(f"{label}{seed}.wav,{label},{split}")
+    (tmp_path / "m.csv").write_text("\n".join(lines))
     said = echoic("train", tmp_path / "m.csv", "-o", tmp_path / "m.echoic", *QUICK, code=1).stderr
     assert len(said.strip().splitlines()) == 1
-    assert "each class has one clip" in said
-    assert "2 of its 4 clips cannot be read, the first: " in said
+    assert sentence in said
+    assert f"2 of the {len(lines) - 1} clips of m cannot be read, the first: " in said
     assert "gone.wav" in said
 
 

@@ -144,8 +144,11 @@ def _interruptible() -> Iterator[None]:
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
-        interrupted = True
-        handle(number, frame)
+        try:
+            handle(number, frame)
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
 
     signal.signal(signal.SIGINT, note)
     try:

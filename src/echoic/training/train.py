@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,30 +125,23 @@ def prepare(
             f"none of the {len(dataset.clips)} clips of {dataset.name} can be read; the first: "
             f"{next(iter(failed.values()))}"
         )
-    try:
+    with _naming_unreadable(dataset, failed):
         learn, held = divide(readable, validation=validation, seed=seed)
         check_trainable(learn, held)
-    except DatasetError as error:
-        if not failed:
-            raise
-        raise DatasetError(  # what is too little may be so because of them
-            f"{error}; {len(failed)} of its {len(dataset.clips)} clips cannot be read, the first: "
-            f"{next(iter(failed.values()))}"
-        ) from error
-    if readable.labelled:
-        train, held_out = (_labelled(part.clips, cached) for part in (learn, held))
-        paths = [clip.path for clip in held.clips]
-    else:
-        train, held_out = _recordings(learn.clips, cached), _halves(held.clips, cached)
-        paths = [clip.path for clip in held.clips for _ in range(2)]
-    if len(held_out):
-        try:
-            check_measurable(held_out.labels, held_out.groups)
-        except DatasetError as error:
-            raise DatasetError(
-                f"the {len(held_out)} clips held out to measure on are too few or too much alike ({error}); "
-                "change --validation, where 0 holds out none"
-            ) from error
+        if readable.labelled:
+            train, held_out = (_labelled(part.clips, cached) for part in (learn, held))
+            paths = [clip.path for clip in held.clips]
+        else:
+            train, held_out = _recordings(learn.clips, cached), _halves(held.clips, cached)
+            paths = [clip.path for clip in held.clips for _ in range(2)]
+        if len(held_out):
+            try:
+                check_measurable(held_out.labels, held_out.groups)
+            except DatasetError as error:
+                raise DatasetError(
+                    f"the {len(held_out)} clips held out to measure on are too few or too much alike "
+                    f"({error}); change --validation, where 0 holds out none"
+                ) from error
     return Prepared(
         train,
         tuple(clip.path for clip in learn.clips),
@@ -156,6 +150,20 @@ def prepare(
         failed,
         _describe(dataset, learn.clips),
     )
+
+
+@contextmanager
+def _naming_unreadable(dataset: Dataset, failed: Mapping[Path, str]) -> Iterator[None]:
+    """Add to a refusal which clips could not be read: what is too little may be so because of them."""
+    try:
+        yield
+    except DatasetError as error:
+        if not failed:
+            raise
+        raise DatasetError(
+            f"{error}; {len(failed)} of the {len(dataset.clips)} clips of {dataset.name} cannot be read, "
+            f"the first: {next(iter(failed.values()))}"
+        ) from error
 
 
 def _labelled(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:

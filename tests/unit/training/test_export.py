@@ -483,3 +483,20 @@ def test_ctrl_c_stops_an_export_whatever_torch_makes_of_it(tool, tmp_path, monke
         export([model], tmp_path / "m.onnx")
     assert signal.getsignal(signal.SIGINT) is before
     assert [path.name for path in tmp_path.iterdir()] == ["m.echoic"]
+
+
+def test_a_program_that_answers_ctrl_c_in_its_own_way_keeps_its_export(tmp_path, monkeypatch):
+    def trace(*_args, **_options):
+        signal.raise_signal(signal.SIGINT)
+        return true(*_args, **_options)
+
+    true, answered = torch.onnx.export, []
+    monkeypatch.setattr(torch.onnx, "export", trace)
+    model = write_checkpoint(tmp_path / "m.echoic")
+    before = signal.signal(signal.SIGINT, lambda number, _frame: answered.append(number))
+    try:
+        export([model], tmp_path / "m.onnx")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert answered == [signal.SIGINT]
+    assert (tmp_path / "m.onnx").exists()
