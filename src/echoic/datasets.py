@@ -179,7 +179,7 @@ def divide(dataset: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple
         sides[_side(clip)].append(clip)
     _check_groups(dataset)
     if not sides["training"]:
-        splits = _some({clip.split for clip in dataset.clips})
+        splits = name_some({clip.split for clip in dataset.clips})
         raise DatasetError(
             f"{dataset.name} has no clips to learn from: its splits are {splits}; call one of them 'train'"
         )
@@ -249,7 +249,7 @@ def _side(clip: Clip) -> str:
     return _SPLITS.get(clip.split.lower(), "")
 
 
-def _some(names: Iterable[str]) -> str:
+def name_some(names: Iterable[str]) -> str:
     """Spell names for a message, the first of them."""
     ordered = sorted(names)
     return ", ".join(map(repr, ordered[:_NAMED])) + ", …" * (len(ordered) > _NAMED)
@@ -271,7 +271,7 @@ def _clips_in(folder: Path) -> Iterator[Clip]:
     tops = {parts[0] for _, parts in found}
     if labelled and len(tops) > 1 and all(_SPLITS.get(top.lower()) for top in tops):
         raise DatasetError(
-            f"the sub-folders of {quoted(folder)} are splits, not classes ({_some(tops)}); "
+            f"the sub-folders of {quoted(folder)} are splits, not classes ({name_some(tops)}); "
             "write a manifest with the columns path, label and split"
         )
     for path, parts in found:
@@ -406,7 +406,7 @@ def _check_labels(name: str, train: Sequence[Clip], validation: Sequence[Clip]) 
         strange = measured - learnt
         noun, verb = ("label", "is") if len(strange) == 1 else ("labels", "are")
         raise DatasetError(
-            f"{noun} {_some(strange)} {verb} only in the validation split of {name}: "
+            f"{noun} {name_some(strange)} {verb} only in the validation split of {name}: "
             "learn from some of their clips too, or validate on classes that are all new"
         )
 

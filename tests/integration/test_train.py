@@ -280,6 +280,21 @@ def test_a_label_in_the_held_out_split_alone_is_refused(echoic, tmp_path):
     assert "'middle'" in said
 
 
+def test_a_label_that_no_held_out_clip_has_is_learnt_and_said_to_be_unmeasured(echoic, tmp_path):
+    lines = ["path,label,split"]
+    for label, splits in (("low", "tv"), ("high", "tv"), ("middle", "t")):
+        for split in splits:
+            for seed in range(2):
+                name = f"{label}-{split}-{seed}.wav"
+                write_sound(tmp_path / name, label, seed)
+                lines.append(f"{name},{label},{'train' if split == 't' else 'validation'}")
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    ran = echoic("train", tmp_path / "m.csv", "-o", tmp_path / "m.echoic", *QUICK)
+    notes = [line for line in ran.stderr.splitlines() if line.startswith("note: ")]
+    assert notes == ["note: no clip of 'middle' is held out: learnt from, not measured"]
+    assert load_checkpoint(tmp_path / "m.echoic").training["data"]["labels"] == 3
+
+
 def test_a_killed_training_goes_on(trained, tmp_path):
     home, _, _ = trained
     data = tmp_path / "sounds"

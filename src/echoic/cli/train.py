@@ -142,6 +142,7 @@ def run(
         raise UsageError("say what to train on: echoic train DATA (a folder or a manifest)")
     chosen = find_recipe(recipe)
     with training_modules():
+        from echoic.datasets import name_some
         from echoic.training.loop import Settings
         from echoic.training.report import write_training_report
         from echoic.training.train import choose_device, train
@@ -174,6 +175,8 @@ def run(
     failed = outcome.prepared.failed
     for message in failed.values():
         complain(f"warning: {message}")
+    if unmeasured := outcome.prepared.unmeasured:
+        complain(f"note: no clip of {name_some(unmeasured)} is held out: learnt from, not measured")
     report = write_training_report(outcome, settings, output)
     best = outcome.checkpoint
     n = sum(weight.numel() for weight in best.weights.values())

@@ -75,6 +75,12 @@ class Prepared:
     failed: dict[Path, str]
     data: dict[str, Any]
 
+    @property
+    def unmeasured(self) -> frozenset[str]:
+        """Labels that are learnt and have no clip held out, where others have: no figure is of them."""
+        learnt, measured = set(self.train.labels), set(self.validation.labels)
+        return frozenset(learnt - measured if learnt & measured else ())
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
