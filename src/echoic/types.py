@@ -105,7 +105,10 @@ class AudioInfo:
     lost : str
         Empty if all went well, else one sentence saying what could not be decoded.
     tags : dict of str to str
-        Metadata of the container (title, artist, genre …), keys in lower case.
+        Metadata of the container (title, artist, genre …), keys in lower case; several values of a key in one
+        text, as the file parts them, or by ``;``.
+    notes : tuple of str
+        What else a person should know of it, one sentence each.
     """
 
     duration: float
@@ -114,6 +117,7 @@ class AudioInfo:
     codec: str
     lost: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -295,6 +299,12 @@ class FileRecord:
         read; vectors of an earlier, sound version of the file stay searchable.
     message : str
         What was lost or why it failed, one sentence; empty for ``indexed``.
+    encoders : tuple of str
+        The collections that it has vectors in, ``encoder@revision``.
+    tags : dict of str to str
+        The values of each name, in order and parted by commas; ``tag`` are those that were given without one.
+    notes : tuple of str
+        What else a person should know of it, one sentence each.
     """
 
     id: int
@@ -310,6 +320,7 @@ class FileRecord:
     message: str
     encoders: tuple[str, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
