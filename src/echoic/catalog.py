@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.errors import LibraryBusyError, LibraryError
+from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
 
 __all__ = ["Catalog", "unusable"]
@@ -249,8 +250,14 @@ class Catalog:
     def _revisions(self) -> list[tuple[str, EncoderSpec]]:
         found = []
         for source, text in self.connection.execute("SELECT source, spec FROM encoders ORDER BY turn"):
-            fields = json.loads(text)
-            found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+            try:
+                fields = json.loads(text)
+                found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+                raise LibraryError(
+                    f"what the library {self.folder} says of the encoder {shown(source)} cannot be used "
+                    f"({error}); index into another with --library"
+                ) from error
         return found
 
     def delete_encoder(self, key: str) -> None:
