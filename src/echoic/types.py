@@ -177,7 +177,10 @@ class AudioInfo:
     lost : str
         Empty if all went well, else one sentence saying what could not be decoded.
     tags : dict of str to str
-        Metadata of the container (title, artist, genre …), keys in lower case.
+        Metadata of the container (title, artist, genre …), keys in lower case; several values of a key in one
+        text, as the file parts them, or by ``;``.
+    notes : tuple of str
+        What else a person should know of it, one sentence each.
     """
 
     duration: float
@@ -186,6 +189,7 @@ class AudioInfo:
     codec: str
     lost: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,7 +234,8 @@ class Hit:
     start, end : float
         Seconds.
     score : float
-        Cosine similarity in -1 … 1, higher is closer.
+        Higher is closer. By example: cosine similarity in -1 … 1. Of versions: what the passage that both have
+        adds up to over the shorter one's length, 0 … 1; about .6 and more are likely the same music.
     encoder : str
         Name of the encoder in whose space the match was made.
     """
@@ -366,6 +371,12 @@ class FileRecord:
         read; vectors of an earlier, sound version of the file stay searchable.
     message : str
         What was lost or why it failed, one sentence; empty for ``indexed``.
+    encoders : tuple of str
+        The collections that it has vectors in, ``encoder@revision``.
+    tags : dict of str to str
+        The values of each name, in order and parted by commas; ``tag`` are those that were given without one.
+    notes : tuple of str
+        What else a person should know of it, one sentence each.
     """
 
     id: int
@@ -381,6 +392,7 @@ class FileRecord:
     message: str
     encoders: tuple[str, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
