@@ -28,6 +28,7 @@ from echoic.catalog.conditions import under as at_or_under
 from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
 from echoic.catalog.times import pack_times, unpack_times
 from echoic.errors import LibraryBusyError, LibraryError
+from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
 
 __all__ = ["Catalog"]
@@ -223,8 +224,14 @@ class Catalog:
     def _revisions(self) -> list[tuple[str, EncoderSpec]]:
         found = []
         for source, text in self.connection.execute("SELECT source, spec FROM encoders ORDER BY turn"):
-            fields = json.loads(text)
-            found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+            try:
+                fields = json.loads(text)
+                found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+                raise LibraryError(
+                    f"what the library {self.folder} says of the encoder {shown(source)} cannot be used "
+                    f"({error}); index into another with --library"
+                ) from error
         return found
 
     def delete_encoder(self, key: str) -> None:

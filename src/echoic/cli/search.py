@@ -74,7 +74,7 @@ def run(
     """Find the files that sound most like FILE, and where in them.
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
-    --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same music.
+    --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
     """
     from echoic.library import Library
 
