@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from echoic.catalog import Catalog, parse_tag, unusable
 from echoic.encoders.base import mean_vector
 from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
-from echoic.errors import LibraryError, UsageError, quoted
+from echoic.errors import LibraryError, NotAudioError, UsageError, quoted
 from echoic.machine import n_cores
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
@@ -79,6 +79,9 @@ class Library:
     folder : path, optional
         Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
         the platform's folder for a user's data.
+    noted : callable, optional
+        Called with the path of a query, and with a note of what a person should know of it; see
+        :class:`~echoic.types.AudioInfo`.
 
     Examples
     --------
@@ -89,8 +92,11 @@ class Library:
     ...         print(hit.rank, hit.path, hit.start, hit.end, hit.score)
     """
 
-    def __init__(self, folder: StrPath | None = None) -> None:
+    def __init__(
+        self, folder: StrPath | None = None, *, noted: Callable[[str, str], None] | None = None
+    ) -> None:
         self.folder = default_folder() if folder is None else Path(folder)
+        self._noted = noted
         self._stack = ExitStack()
         self._opened: tuple[Catalog, Spaces] | None = None
         self._pool: tuple[int, WorkerPool] | None = None
@@ -350,7 +356,7 @@ class Library:
         LibraryError
             If there is no library.
         AudioError
-            If an example cannot be read.
+            If an example cannot be read, or nothing can be heard in it.
         UsageError
             If there is nothing to search by, or a number makes no sense.
         """
@@ -431,7 +437,7 @@ class Library:
         UnknownEncoderError
             If the library was made without ``harmony``.
         AudioError
-            If the query cannot be read.
+            If the query cannot be read, or nothing can be heard in it.
         UsageError
             If a number makes no sense.
         """
@@ -707,7 +713,12 @@ class Library:
             raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
         from echoic.recognition import Recognition
 
-        return Recognition(*self._open(), min_score)
+        return Recognition(*self._open(), min_score, noted=self._note)
+
+    def _note(self, query: Path, note: str) -> None:
+        """Pass on what a person should know of a query."""
+        if self._noted is not None:
+            self._noted(os.fspath(query), note)
 
     def _workers(self, jobs: int | None) -> WorkerPool:
         from echoic.workers import WorkerPool
@@ -724,17 +735,34 @@ class Library:
     def _vectors_of(
         self, path: Path, source: str, spec: EncoderSpec, start: float | None = None, end: float | None = None
     ) -> Segments:
-        """Encode an example, or look it up if it is indexed as it is now."""
-        if start is None and end is None:
+        """Encode an example, or look it up if it is indexed as it is now.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read, or nothing can be heard in it.
+        """
+        is_whole = start is None and end is None
+        if is_whole:
             stored = self._stored_vectors(path, spec)
             if stored is not None:
                 return stored
-        from echoic.embedding import embed_file, embed_part
+        from echoic.embedding import embed_file, embed_part, why_nothing
 
         encoder = self._open()[1].encoder(source, spec)
-        if start is None and end is None:
-            return embed_file(path, {source: encoder})[1][source]
-        return embed_part(path, encoder, start, end)
+        if is_whole:
+            info, found = embed_file(path, {source: encoder})
+            segments, why = found[source], why_nothing(info)
+            notes: list[str] = [*info.notes] if len(segments) else []
+        else:
+            notes = []
+            segments = embed_part(path, encoder, start, end, noted=notes.append)
+            why = "no sound in this part of it"
+        if not len(segments):
+            raise NotAudioError(f"{quoted(path)} is nothing to search by: {why}; choose another example")
+        for note in notes:
+            self._note(path, note)
+        return segments
 
     def _within(
         self,

@@ -26,7 +26,7 @@ from echoic.audio.tags import folded, tag_values
 from echoic.catalog.conditions import encoded, fits_glob, parse_tag, readings
 from echoic.catalog.conditions import under as at_or_under
 from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
-from echoic.catalog.times import pack_times, unpack_times
+from echoic.catalog.times import SIZE_OF_NONE, pack_times, unpack_times
 from echoic.errors import LibraryBusyError, LibraryError
 from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
@@ -464,8 +464,16 @@ class Catalog:
 
     def file_ids(self, key: str) -> set[int]:
         """Return the ids of the files that have segments in a collection."""
+        return self._file_ids(key, f"length(starts) <> {SIZE_OF_NONE}")
+
+    def silent_ids(self, key: str) -> set[int]:
+        """Return the ids of the files that are in a collection and have no sound, hence no segment."""
+        return self._file_ids(key, f"length(starts) = {SIZE_OF_NONE}")
+
+    def _file_ids(self, key: str, condition: str) -> set[int]:
         rows = self.connection.execute(
-            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id WHERE key = ?",
+            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id"
+            f" WHERE key = ? AND {condition}",
             (key,),
         )
         return {file_id for (file_id,) in rows}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path, seconds
-from echoic.cli.output import complain, hit_line, print_json, progress_bar, say, shorten
+from echoic.cli.output import complain, hit_line, note_teller, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
 from echoic.types import Hit
 
@@ -91,7 +91,7 @@ def run(
         "tags": tag or (),
         "include_query": include_query,
     }
-    with Library(library) as lib:
+    with Library(library, noted=note_teller()) as lib:
         if versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, k, progress=progress, **common)
