@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from echoic.catalog import Catalog, unusable
+from echoic.catalog import Catalog, parse_tag, unusable
 from echoic.encoders.base import mean_vector
 from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
 from echoic.errors import LibraryError, UsageError, quoted
@@ -154,7 +154,7 @@ class Library:
         Raises
         ------
         UsageError
-            If there are no paths, or the library's store is another.
+            If there are no paths, a tag is empty, or the library's store is another.
         UnknownEncoderError, EncoderError
             If an encoder is not there or cannot be loaded.
         LibraryBusyError
@@ -164,6 +164,8 @@ class Library:
 
         if not paths:
             raise UsageError("name at least one file or folder to index")
+        for tag in tags:
+            parse_tag(tag)
         places = [Path(path) for path in paths]
         if not self.exists():  # nothing is made for a request that cannot be met
             if not any(os.path.lexists(path) for path in places):
@@ -189,8 +191,8 @@ class Library:
             for spec in superseded:
                 spaces.drop(spec)
             with catalog.transaction():
-                for path in paths:
-                    catalog.tag_files(Path(path), tags)
+                for place in places:
+                    catalog.tag_files(catalog.ids_at(place), tags)
         return report
 
     def watch(
@@ -253,7 +255,7 @@ class Library:
         Parameters
         ----------
         paths : sequence of path
-            Files and folders.
+            Files and folders, or globs as of :meth:`search`.
         add, remove : sequence of str
             ``VALUE`` or ``NAME=VALUE``; removed is what is there under any name if none is said. A tag read
             from the file itself comes back when the file changes.
@@ -261,7 +263,7 @@ class Library:
         Returns
         -------
         int
-            How many files are at or under ``paths``.
+            How many files that are.
 
         Raises
         ------
@@ -272,14 +274,13 @@ class Library:
         """
         if not (add or remove):
             raise UsageError("say which tags to add or to remove")
-        if not all(tag.rpartition("=")[2].strip() for tag in (*add, *remove)):
-            raise UsageError("a tag is VALUE or NAME=VALUE, and neither is empty")
         catalog, _ = self._open()
         with catalog.writing(), catalog.transaction():
-            for path in paths:
-                catalog.untag_files(Path(path), remove)
-                catalog.tag_files(Path(path), add)
-            return len({record.id for path in paths for record in catalog.files(Path(path))})
+            found = [catalog.ids_at(Path(p)) or catalog.matching(path=os.fspath(p)) for p in paths]
+            ids = sorted({file_id for ids in found for file_id in ids})
+            catalog.untag_files(ids, remove)
+            catalog.tag_files(ids, add)
+        return len(ids)
 
     @_explained
     def remove_encoder(self, encoder: str) -> None:

@@ -240,10 +240,14 @@ def test_search_filters_and_examples(made, home):
     assert len(rows(made("search", audio / "0.flac", "--json", "--tag", "genre=drone", "--tag", "mine"))) == 3
     assert len(rows(made("search", audio / "0.flac", "--json", "--min-duration", "5"))) == 3
     assert rows(made("search", audio / "0.flac", "--json", "--max-duration", "5")) == []
+    assert rows(made("search", audio / "0.flac", "--json", "--max-duration", "0:05.9")) == []
+    assert len(rows(made("search", audio / "0.flac", "--json", "--max-duration", "0:00:06"))) == 3
     found = rows(made("search", "--json", "--like", audio / "0.flac", "--unlike", audio / "1.flac"))
     assert len(found) == 2
     found = rows(made("search", audio / "0.flac", "--json", "--start", "1", "--end", "4", "--include-query"))
     assert found[0]["path"] == str(audio / "0.flac")
+    clocked = ["--start", "0:01", "--end", "0:04.0", "--include-query"]
+    assert rows(made("search", audio / "0.flac", "--json", *clocked)) == found
     result = made("search", audio / "0.flac", "--path", "none/*")
     assert result.stdout == ""
     assert result.stderr == "nothing found: no other file of the library fits the filters\n"
@@ -495,6 +499,7 @@ def test_doctor_finds_vectors_that_are_not_those_of_the_file(within, damaged, fo
         (["search", "--unlike", "audio/0.flac"], "give a file to search by"),
         (["search", "audio/0.flac", "-k", "0"], "must be at least 1"),
         (["search", "audio/0.flac", "--start", "3", "--end", "2"], "end must come after start"),
+        (["search", "audio/0.flac", "--start", "3;20"], "'3;20' is no time"),
         (["search", "audio/0.flac", "--encoder", "nonesuch"], "no encoder 'nonesuch'"),
         (["search", "audio/0.flac", "--json", "--csv"], "choose one of"),
         (["embed", "audio"], "output"),

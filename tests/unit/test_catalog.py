@@ -42,7 +42,7 @@ def test_a_file_comes_back_as_it_was_put(catalog):
     file_id = put(catalog, "/a/b.flac", tags={"artist": "Bach", "genre": "organ"})
     with catalog.transaction():
         catalog.put_segments(file_id, SPEC.key, np.array([0.0, 2.5]), np.array([5.0, 7.5]))
-        catalog.tag_files(Path("/a"), ["mine", "quiet", "Mood=dark"])
+        catalog.tag_files(catalog.ids_at(Path("/a")), ["mine", "quiet", "Mood=dark"])
     (record,) = catalog.files()
     assert record.path == "/a/b.flac"
     assert (record.size, record.mtime_ns, record.digest, record.state) == (10, 20, "digest", "indexed")
@@ -54,10 +54,18 @@ def test_a_file_comes_back_as_it_was_put(catalog):
     assert catalog.encoders() == {"spectral": SPEC}
 
 
+def test_notes_come_back_and_go_with_what_they_were_about(catalog):
+    notes = ("2 of 3 tracks are left out", "straße → \n")
+    put(catalog, "/a.wav", notes=notes)
+    assert catalog.files()[0].notes == notes
+    put(catalog, "/a.wav")
+    assert catalog.files()[0].notes == ()
+
+
 def test_a_changed_file_keeps_its_id_and_a_persons_tags(catalog):
     first = put(catalog, "/a.wav", tags={"title": "old"})
     with catalog.transaction():
-        catalog.tag_files(Path("/a.wav"), ["mine"])
+        catalog.tag_files(catalog.ids_at(Path("/a.wav")), ["mine"])
     assert put(catalog, "/a.wav", tags={"title": "new"}) == first
     assert catalog.files()[0].tags == {"title": "new", "tag": "mine"}
 
@@ -110,7 +118,7 @@ def test_filters(catalog):
     long = put(catalog, "/fx/deep/rain.flac", duration=60, tags={"genre": "ambience"})
     song = put(catalog, "/music/door.mp3", duration=200, tags={"artist": "Foley"})
     with catalog.transaction():
-        catalog.tag_files(Path("/fx/deep"), ["Wet", "mood=dark"])
+        catalog.tag_files(catalog.ids_at(Path("/fx/deep")), ["Wet", "mood=dark"])
     assert catalog.matching() == {short, long, song}
     assert catalog.matching(path="*.wav") == {short}
     assert catalog.matching(path="fx/*") == {short, long}

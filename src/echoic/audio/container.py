@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream as Track
     from av.container import InputContainer
 
-__all__ = ["Source", "breaks_off", "claimed_duration", "open_container", "text_tags"]
+__all__ = ["Source", "breaks_off", "claimed_duration", "open_container"]
 
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -247,17 +247,3 @@ def breaks_off(source: Source) -> bool:
         return True
     table = tail[page + _OGG_PAGE_HEADER : page + _OGG_PAGE_HEADER + header[26]]
     return page + _OGG_PAGE_HEADER + header[26] + sum(table) > len(tail)
-
-
-_MAX_TAGS = 64
-_MAX_TAG_LENGTH = 1000
-
-
-def text_tags(container: InputContainer, track: Track) -> dict[str, str]:
-    """Return the metadata of the container and of its track (where Ogg keeps it), keys in lower case."""
-    tags: dict[str, str] = {}
-    for key, value in [*track.metadata.items(), *container.metadata.items()]:
-        text = value.replace("\0", " ").strip()[:_MAX_TAG_LENGTH]
-        if text and len(key) <= _MAX_TAG_LENGTH and (len(tags) < _MAX_TAGS or key.lower() in tags):
-            tags[key.lower()] = text
-    return tags

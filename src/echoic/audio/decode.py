@@ -20,7 +20,8 @@ import av.error
 import numpy as np
 import soxr
 
-from echoic.audio.container import StrPath, breaks_off, claimed_duration, open_container, text_tags
+from echoic.audio.container import StrPath, breaks_off, claimed_duration, open_container
+from echoic.audio.metadata import text_tags
 from echoic.errors import AudioError, NotAudioError, UnreadableError, UsageError, quoted
 from echoic.types import AudioInfo, Float32
 
@@ -236,7 +237,7 @@ class AudioStream:
             channels=self._file_channels,
             codec=self._track.codec_context.name,
             lost="; ".join(lost),
-            tags=text_tags(self._container, self._track),
+            tags=text_tags(self._container, self._track, self._source),
         )
 
     def _seek(self, seconds: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand_path
+from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand_path, seconds
 from echoic.cli.output import as_clock, complain, print_json, say, shorten
 from echoic.errors import AudioError, UsageError
 from echoic.types import Match
@@ -35,12 +35,19 @@ def run(
     ] = None,
     mic: Microphone = False,
     start: Annotated[
-        float | None, typer.Option(metavar="S", help="Listen from this second on.", show_default=False)
+        float | None,
+        typer.Option(
+            metavar="S",
+            parser=seconds,
+            help="Listen from this second on; or as in 1:15:29.",
+            show_default=False,
+        ),
     ] = None,
     end: Annotated[
         float | None,
         typer.Option(
             metavar="S",
+            parser=seconds,
             help=f"Listen up to this second [default: the end; {_LISTENS:g} of the microphone].",
             show_default=False,
         ),

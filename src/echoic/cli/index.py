@@ -36,7 +36,7 @@ def run(
             metavar="URI",
             parser=expand,
             help="Keep a new library's vectors in Milvus: ./file.db, http://host:19530, or a Zilliz Cloud "
-            "endpoint with its token in $ECHOIC_MILVUS_TOKEN [default: beside the catalog].",
+            "endpoint; the token in $ECHOIC_MILVUS_TOKEN goes to no other [default: beside the catalog].",
             show_default=False,
         ),
     ] = None,

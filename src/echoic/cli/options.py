@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +31,7 @@ __all__ = [
     "columns",
     "expand",
     "expand_path",
+    "seconds",
     "training_modules",
 ]
 
@@ -42,6 +45,24 @@ def expand(text: str) -> str:
 def expand_path(text: str) -> Path:
     """Make a path of what was given, with the home folder for a leading ``~``."""
     return Path(expand(text))
+
+
+_TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
+
+
+def seconds(text: str) -> float:
+    """Read a time: seconds, or as results print it, ``1:15:29``, ``3:09`` or ``0:15.5``."""
+    clock = _TIME.fullmatch(text.strip())
+    if clock is not None:
+        hours, minutes, rest = int(clock[1] or 0), int(clock[2]), float(clock[3])
+        if rest < 60 and (minutes < 60 or clock[1] is None):
+            return 3600.0 * hours + 60 * minutes + rest
+    else:
+        with suppress(ValueError):
+            number = float(text)
+            if not math.isnan(number):
+                return number
+    raise typer.BadParameter(f"{text!r} is no time; give seconds, as in 75.5, or as in 1:15.5 or 2:03:09")
 
 
 LibraryFolder = Annotated[

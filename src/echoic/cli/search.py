@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path
+from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path, seconds
 from echoic.cli.output import complain, hit_line, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
 from echoic.types import Hit
@@ -24,8 +24,13 @@ def run(
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
     encoder: EncoderName = None,
-    start: Annotated[float | None, typer.Option(metavar="S", help="Use FILE from this second …")] = None,
-    end: Annotated[float | None, typer.Option(metavar="S", help="… to this one.")] = None,
+    start: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", parser=seconds, help="Use FILE from this second, or a time as in 1:15:29, …"
+        ),
+    ] = None,
+    end: Annotated[float | None, typer.Option(metavar="S", parser=seconds, help="… to this one.")] = None,
     like: Annotated[
         list[Path] | None,
         typer.Option(metavar="F", parser=expand_path, help="A further example; may be repeated."),
@@ -41,10 +46,10 @@ def run(
         typer.Option(metavar="GLOB", parser=expand, help="Only files at such a path, e.g. 'drums/*.wav'."),
     ] = None,
     min_duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Only files this long or longer.")
+        float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or longer.")
     ] = None,
     max_duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Only files this long or shorter.")
+        float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or shorter.")
     ] = None,
     tag: Annotated[
         list[str] | None,
@@ -68,7 +73,8 @@ def run(
 ) -> None:
     """Find the files that sound most like FILE, and where in them.
 
-    Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated.
+    Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
+    --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
     """
     from echoic.library import Library
 

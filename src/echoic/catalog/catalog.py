@@ -1,8 +1,4 @@
-"""The catalog: what a library knows about its files, in one SQLite database.
-
-It is the truth from which every index can be rebuilt. Vectors of the embedded store lie in the same
-database and are written in the same transaction as the file's row, so a kill at any instant leaves either
-the whole file or none of it. The database is in WAL mode: readers never block, and are never blocked.
+"""The catalog's verbs: what is asked of a library's database, and what is written into it.
 
 Paths are absolute and kept as bytes, since a file name need not be valid Unicode. Methods that write must
 run inside :meth:`Catalog.transaction`; only one process at a time may hold :meth:`Catalog.writing`.
@@ -10,7 +6,6 @@ run inside :meth:`Catalog.transaction`; only one process at a time may hold :met
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import random
@@ -27,60 +22,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echoic.audio.tags import folded, tag_values
+from echoic.catalog.conditions import encoded, fits_glob, parse_tag, readings
+from echoic.catalog.conditions import under as at_or_under
+from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
+from echoic.catalog.times import pack_times, unpack_times
 from echoic.errors import LibraryBusyError, LibraryError
+from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
 
-__all__ = ["Catalog", "unusable"]
+__all__ = ["Catalog"]
 
-SCHEMA_VERSION = 3
 _FILE_NAME = "library.sqlite"
 _PATIENCE = 30.0  # s that another process may keep the database to itself
 _MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
 
-_SCHEMA = """
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE files (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused, so a stale vector finds no file
-    path        BLOB NOT NULL UNIQUE,
-    size        INTEGER NOT NULL,
-    mtime_ns    INTEGER NOT NULL,
-    digest      TEXT NOT NULL,                      -- of the content; empty if it was never read
-    duration    REAL NOT NULL,
-    sample_rate INTEGER NOT NULL,
-    channels    INTEGER NOT NULL,
-    codec       TEXT NOT NULL,
-    state       TEXT NOT NULL CHECK (state IN ('indexed', 'partial', 'failed')),
-    message     TEXT NOT NULL
-);
-CREATE TABLE encoders (
-    id   INTEGER PRIMARY KEY,
-    key  TEXT NOT NULL UNIQUE,                      -- name@revision
-    spec TEXT NOT NULL,
-    source TEXT NOT NULL,                           -- what --encoder was: a name or the path of a model
-    turn INTEGER NOT NULL                           -- of several revisions of a source, the highest is in use
-);
-CREATE TABLE segments (
-    file_id       INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
-    encoder_id INTEGER NOT NULL REFERENCES encoders ON DELETE CASCADE,
-    starts        BLOB NOT NULL,                    -- see _pack_times
-    ends          BLOB NOT NULL,
-    checksum      INTEGER NOT NULL,                 -- CRC-32: SQLite notices no flipped bit in a blob
-    PRIMARY KEY (file_id, encoder_id)
-);
-CREATE INDEX segments_of_encoder ON segments (encoder_id, file_id);
-CREATE TABLE tags (
-    file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
-    name    TEXT NOT NULL,
-    value   TEXT NOT NULL,
-    given   INTEGER NOT NULL,                       -- by a person, not read from the file
-    PRIMARY KEY (file_id, name, value)
-) WITHOUT ROWID;
-"""
-
-# In a second. A multiple of all usual sample rates, so that times of samples are kept exactly; "flicks".
-_TICKS = 705_600_000
-
-_FILE_COLUMNS = "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message"
+_FILE_COLUMNS = (
+    "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message, notes"
+)
 
 
 class Catalog:
@@ -117,25 +76,36 @@ class Catalog:
     def _open(self) -> None:
         execute = self.connection.execute
         execute("PRAGMA foreign_keys = ON")
-        version = execute("PRAGMA user_version").fetchone()[0]
+        version = version_of(self.connection)
         if version == 0:
             self._log_ahead()
             with self.transaction():  # another process may be creating it too
-                if execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _SCHEMA.split(";\n"):
-                        execute(statement)
+                if version_of(self.connection) == 0:
+                    create(self.connection)
                     # Names this library's collections on a server that holds several libraries'.
                     self.set_setting("identity", uuid.uuid4().hex)
-                    execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
-            raise LibraryError(
-                f"the library {self.folder} has format {version}, this Echoic reads {SCHEMA_VERSION}: "
-                + ("install the newer Echoic that made it" if version > SCHEMA_VERSION else "index anew")
-            )
+        elif OLDEST <= version < VERSION:
+            self._migrate(version)
+        elif version != VERSION:
+            raise mismatch(self.folder, version)
         # A power cut may lose the last files, which are then indexed again; it never harms the database.
         execute("PRAGMA synchronous = NORMAL")
         # Vectors are read here and there out of gigabytes: mapped, in half the time.
         execute(f"PRAGMA mmap_size = {_MAPPED}")
+
+    def _migrate(self, version: int) -> None:
+        """Bring an older library up to date, in one transaction: a kill leaves the old or the new one."""
+        try:
+            # Where another process is at it, this one waits and finds it done.
+            with self.writing(patience=_PATIENCE), self.transaction():
+                migrate(self.connection)
+        except LibraryBusyError:
+            raise
+        except (LibraryError, sqlite3.OperationalError) as error:
+            raise LibraryError(
+                f"the library {self.folder} has format {version} and must be brought up to date once, which "
+                f"needs the right to write there, and some room ({error}); then any command does it"
+            ) from error
 
     def _log_ahead(self) -> None:
         """Let readers read while one writes.
@@ -183,22 +153,27 @@ class Catalog:
             raise
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, patience: float = 0.0) -> Iterator[None]:
         """Be the one process that changes the library.
 
         A lock on a second database file serves on every platform and ends with its process, even a killed
         one.
 
+        Parameters
+        ----------
+        patience : float
+            Seconds to wait for another process that is.
+
         Raises
         ------
         LibraryBusyError
-            If another process is.
+            If another process still is.
         LibraryError
             If the folder may not be written.
         """
         with ExitStack() as stack:
             try:
-                lock = sqlite3.connect(self.folder / "writer.lock", isolation_level=None, timeout=0)
+                lock = sqlite3.connect(self.folder / "writer.lock", isolation_level=None, timeout=patience)
                 stack.callback(lock.close)
                 lock.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
@@ -249,8 +224,14 @@ class Catalog:
     def _revisions(self) -> list[tuple[str, EncoderSpec]]:
         found = []
         for source, text in self.connection.execute("SELECT source, spec FROM encoders ORDER BY turn"):
-            fields = json.loads(text)
-            found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+            try:
+                fields = json.loads(text)
+                found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+                raise LibraryError(
+                    f"what the library {self.folder} says of the encoder {shown(source)} cannot be used "
+                    f"({error}); index into another with --library"
+                ) from error
         return found
 
     def delete_encoder(self, key: str) -> None:
@@ -261,7 +242,7 @@ class Catalog:
 
     def files(self, under: Path | None = None) -> list[FileRecord]:
         """Return all files, or those at or under a path, in order of path."""
-        condition, values = _under(under)
+        condition, values = at_or_under(under)
         encoders: dict[int, list[str]] = {}
         chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
         for file_id, key in self.connection.execute(
@@ -283,8 +264,8 @@ class Catalog:
 
     def file_at(self, path: Path) -> FileRecord | None:
         """Return the file at a path, or None."""
-        at_or_under = self.files(path)
-        return at_or_under[0] if at_or_under and at_or_under[0].path == os.path.abspath(path) else None
+        found = self.files(path)
+        return found[0] if found and found[0].path == os.path.abspath(path) else None
 
     def paths(self, file_ids: Sequence[int]) -> dict[int, str]:
         """Return the paths of files by id; ids without a file are left out."""
@@ -314,6 +295,11 @@ class Catalog:
             Seconds, inclusive.
         tags : sequence of str
             Each must be among the file's tags, in any case: ``VALUE`` of any name, or ``NAME=VALUE``.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty.
         """
         rows = self.connection.execute(
             "SELECT id, path FROM files WHERE duration >= ? AND duration <= ?",
@@ -321,23 +307,23 @@ class Catalog:
         )
         found = {file_id: os.fsdecode(encoded) for file_id, encoded in rows}
         if path is not None:
-            tail = os.path.normpath(path)
-            pattern = tail if os.path.isabs(tail) else os.path.join("*", tail)
-            inside = os.path.join(pattern, "*")  # the glob names a folder
-            found = {
-                i: p
-                for i, p in found.items()
-                if fnmatch.fnmatchcase(p, pattern) or fnmatch.fnmatchcase(p, inside)
-            }
+            found = {i: p for i, p in found.items() if fits_glob(p, path)}
         for tag in tags:
-            name, value = _split_tag(tag)
-            rows = self.connection.execute(
-                "SELECT file_id FROM tags WHERE (name = ? OR ? = '') AND value = ? COLLATE NOCASE",
-                (name, name, value),
-            )
-            tagged = {file_id for (file_id,) in rows}
+            tagged = self._tagged(tag)
             found = {i: p for i, p in found.items() if i in tagged}
         return set(found)
+
+    def _tagged(self, tag: str) -> set[int]:
+        """Return the ids of all files that have a tag."""
+        query = "SELECT file_id FROM tags WHERE folded = ? AND (name = ? OR ? = '')"
+        return set().union(
+            *(
+                set.intersection(
+                    *({i for (i,) in self.connection.execute(query, (value, name, name))} for value in values)
+                )
+                for name, values in readings(tag)
+            )
+        )
 
     def count(self) -> dict[FileState, int]:
         """Count the files in each state."""
@@ -354,13 +340,13 @@ class Catalog:
         """Write a file's row, new or changed, and return its id."""
         file_id = self.connection.execute(
             "INSERT INTO files (path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state,"
-            " message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " message, notes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
             " digest = excluded.digest, duration = excluded.duration, sample_rate = excluded.sample_rate,"
             " channels = excluded.channels, codec = excluded.codec, state = excluded.state,"
-            " message = excluded.message RETURNING id",
+            " message = excluded.message, notes = excluded.notes RETURNING id",
             (
-                _encoded(path),
+                encoded(path),
                 size,
                 mtime_ns,
                 digest,
@@ -370,13 +356,16 @@ class Catalog:
                 info.codec,
                 state,
                 info.lost,
+                json.dumps(info.notes) if info.notes else "",
             ),
         ).fetchone()[0]
         self.connection.execute("DELETE FROM tags WHERE file_id = ? AND NOT given", (file_id,))
-        self.connection.executemany(
-            "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, 0)",
-            [(file_id, name, value) for name, value in info.tags.items()],
-        )
+        for spelt, text in info.tags.items():
+            name = folded(spelt)
+            self.connection.executemany(
+                "INSERT OR IGNORE INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, 0)",
+                [(file_id, name, folded(value), value) for value in tag_values(name, text)],
+            )
         return int(file_id)
 
     def put_failure(self, path: Path, size: int, mtime_ns: int, message: str) -> None:
@@ -386,7 +375,7 @@ class Catalog:
             " message) VALUES (?, ?, ?, '', 0, 0, 0, '', 'failed', ?)"
             " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
             " digest = '', state = 'failed', message = excluded.message",
-            (_encoded(path), size, mtime_ns, message),
+            (encoded(path), size, mtime_ns, message),
         )
 
     def touch_file(self, file_id: int, size: int, mtime_ns: int) -> None:
@@ -398,33 +387,46 @@ class Catalog:
     def move_file(self, file_id: int, path: Path, mtime_ns: int) -> None:
         """Give a renamed file its new path; its vectors stay."""
         self.connection.execute(
-            "UPDATE files SET path = ?, mtime_ns = ? WHERE id = ?", (_encoded(path), mtime_ns, file_id)
+            "UPDATE files SET path = ?, mtime_ns = ? WHERE id = ?", (encoded(path), mtime_ns, file_id)
         )
 
     def delete_files(self, file_ids: Sequence[int]) -> None:
         """Forget files with their segments and tags."""
         self.connection.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
 
-    def tag_files(self, under: Path, tags: Sequence[str]) -> None:
-        """Add tags that a person gave, ``VALUE`` or ``NAME=VALUE``, to the files at or under a path."""
-        condition, values = _under(under)
-        for tag in tags:
-            name, value = _split_tag(tag)
-            self.connection.execute(
-                f"INSERT OR REPLACE INTO tags SELECT id, ?, ?, 1 FROM files WHERE {condition}",
-                (name or "tag", value, *values),
+    def ids_at(self, path: Path) -> list[int]:
+        """Return the ids of the files at or under a path, in order of path."""
+        condition, values = at_or_under(path)
+        rows = self.connection.execute(f"SELECT id FROM files WHERE {condition} ORDER BY path", values)
+        return [file_id for (file_id,) in rows]
+
+    def tag_files(self, file_ids: Sequence[int], tags: Sequence[str]) -> None:
+        """Add tags that a person gave, ``VALUE`` or ``NAME=VALUE``.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty.
+        """
+        for name, values in map(parse_tag, tags):
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, 1)",
+                [(file_id, name, folded(value), value) for file_id in file_ids for value in values],
             )
 
-    def untag_files(self, under: Path, tags: Sequence[str]) -> None:
-        """Take tags away from the files at or under a path: ``VALUE`` under any name, or ``NAME=VALUE``."""
-        condition, values = _under(under)
-        for tag in tags:
-            name, value = _split_tag(tag)
-            self.connection.execute(
-                "DELETE FROM tags WHERE (name = ? OR ? = '') AND value = ? COLLATE NOCASE"
-                f" AND file_id IN (SELECT id FROM files WHERE {condition})",
-                (name, name, value, *values),
-            )
+    def untag_files(self, file_ids: Sequence[int], tags: Sequence[str]) -> None:
+        """Take tags away: ``VALUE`` under any name, or ``NAME=VALUE``.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty.
+        """
+        wanted = {(name, value) for tag in tags for name, values in readings(tag) for value in values}
+        self.connection.executemany(
+            "DELETE FROM tags WHERE file_id = ? AND folded = ? AND (name = ? OR ? = '')",
+            [(file_id, value, name, name) for file_id in file_ids for name, value in wanted],
+        )
 
     # Segments
 
@@ -432,7 +434,7 @@ class Catalog:
         self, file_id: int, key: str, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
     ) -> None:
         """Write the spans of a file's segments in a collection."""
-        blobs = _pack_times(starts), _pack_times(ends)
+        blobs = pack_times(starts), pack_times(ends)
         self.connection.execute(
             "INSERT OR REPLACE INTO segments SELECT ?, id, ?, ?, ? FROM encoders WHERE key = ?",
             (file_id, *blobs, zlib.crc32(b"".join(blobs)), key),
@@ -458,7 +460,7 @@ class Catalog:
             raise LibraryError(
                 f"the times of file {file_id} in {key} are damaged; echoic doctor says which file that is"
             )
-        return np.stack([_unpack_times(blob) for blob in blobs], axis=1)
+        return np.stack([unpack_times(blob) for blob in blobs], axis=1)
 
     def file_ids(self, key: str) -> set[int]:
         """Return the ids of the files that have segments in a collection."""
@@ -469,51 +471,7 @@ class Catalog:
         return {file_id for (file_id,) in rows}
 
 
-def _pack_times(seconds: npt.NDArray[np.float64]) -> bytes:
-    """Write times by their distances, which hardly differ and take next to no room."""
-    ticks = np.rint(seconds * _TICKS).astype("<i8")
-    return zlib.compress(np.diff(ticks, prepend=np.int64(0)).astype("<i8").tobytes())
-
-
-def _unpack_times(blob: bytes) -> npt.NDArray[np.float64]:
-    ticks = np.cumsum(np.frombuffer(zlib.decompress(blob), "<i8"))
-    seconds: npt.NDArray[np.float64] = ticks / _TICKS
-    return seconds
-
-
-def _encoded(path: Path) -> bytes:
-    return os.fsencode(os.path.abspath(path))
-
-
-def unusable(folder: Path, error: OSError | sqlite3.Error) -> LibraryError:
-    """Make the error that tells a person what the system or SQLite said about a library."""
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-        return LibraryError(
-            f"the disk of the library {folder} is full; nothing is lost: make room, and run the command again"
-        )
-    reason = error.strerror if isinstance(error, OSError) else error
-    return LibraryError(
-        f"the library {folder} cannot be used ({reason}); "
-        "look at it with: echoic doctor, or choose another with --library"
-    )
-
-
-def _split_tag(tag: str) -> tuple[str, str]:
-    """Take ``NAME=VALUE`` apart; the name is empty if there is none."""
-    name, separator, value = tag.partition("=")
-    return (name.lower(), value) if separator else ("", tag)
-
-
-def _under(path: Path | None) -> tuple[str, tuple[bytes, ...]]:
-    """Make the SQL condition for files at or under a path; bytes compare as prefixes by a range."""
-    if path is None:
-        return "1", ()
-    encoded = _encoded(path)
-    prefix = encoded if encoded.endswith(os.fsencode(os.sep)) else encoded + os.fsencode(os.sep)
-    past = prefix[:-1] + bytes([prefix[-1] + 1])
-    return "(path = ? OR (path >= ? AND path < ?))", (encoded, prefix, past)
-
-
 def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, str]) -> FileRecord:
-    fields = (row[0], os.fsdecode(row[1]), *row[2:], encoders, tags)
+    notes = tuple(json.loads(row[-1])) if row[-1] else ()
+    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, notes)
     return FileRecord(*fields)
