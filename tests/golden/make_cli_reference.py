@@ -20,8 +20,8 @@ HEAD = """# The command line
 <!-- Written by tests/golden/make_cli_reference.py; change the help texts in src/echoic/cli instead. -->
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 some of the work failed, 2 wrong
-usage, 130 stopped by Ctrl-C. Paths in JSON are absolute, times are seconds. Where S is asked for, seconds are
-given, or a time as results print it: 75.5, 1:15.5, 1:15:29.
+usage, 130 stopped by Ctrl-C, 143 by SIGTERM. Paths in JSON are absolute, times are seconds. Where S is
+asked for, seconds are given, or a time as results print it: 75.5, 1:15.5, 1:15:29.
 """
 
 
