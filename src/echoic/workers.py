@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from echoic.audio.container import Source
+from echoic.audio.source import Source
 from echoic.errors import AudioError, EchoicError, EncoderError, UnreadableError, quoted
 from echoic.types import AudioInfo, Segments
 
