@@ -435,6 +435,8 @@ class IndexReport:
         Files that failed in an earlier run and have not been touched since.
     audio, elapsed : float
         Seconds of sound encoded, and seconds that took.
+    tagged : int
+        Files that the run's tags were given to, unchanged ones included.
     """
 
     added: int = 0
@@ -447,6 +449,7 @@ class IndexReport:
     failed: tuple[tuple[str, str], ...] = ()
     audio: float = 0.0
     elapsed: float = 0.0
+    tagged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
