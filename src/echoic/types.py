@@ -440,6 +440,8 @@ class IndexReport:
         How many files were not taken for audio, by suffix.
     audio, elapsed : float
         Seconds of sound encoded, and seconds that took.
+    tagged : int
+        Files that the run's tags were given to, unchanged ones included.
     """
 
     added: int = 0
@@ -454,6 +456,7 @@ class IndexReport:
     passed_over: dict[str, int] = field(default_factory=dict)
     audio: float = 0.0
     elapsed: float = 0.0
+    tagged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def print_report(report: IndexReport) -> None:
         "partly read": len(report.partial),
         "failed": len(report.failed),
         "skipped (failed before)": report.skipped,
+        "tagged": report.tagged,
     }
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no audio files found"
     if report.audio:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path, seconds
+from echoic.cli.options import EncoderName, Json, LibraryFolder, PathGlobs, Tags, expand_path, seconds
 from echoic.cli.output import complain, hit_line, note_teller, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
 from echoic.types import Hit
@@ -41,22 +41,14 @@ def run(
             metavar="F", parser=expand_path, help="An example of what is not wanted; may be repeated."
         ),
     ] = None,
-    path: Annotated[
-        str | None,
-        typer.Option(metavar="GLOB", parser=expand, help="Only files at such a path, e.g. 'drums/*.wav'."),
-    ] = None,
+    path: PathGlobs = None,
     min_duration: Annotated[
         float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or longer.")
     ] = None,
     max_duration: Annotated[
         float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or shorter.")
     ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="T", help="Only files so tagged: VALUE, or NAME=VALUE as in genre=jazz; may be repeated."
-        ),
-    ] = None,
+    tag: Tags = None,
     versions: Annotated[
         bool,
         typer.Option(
@@ -85,7 +77,7 @@ def run(
     common: dict[str, Any] = {
         "start": start,
         "end": end,
-        "path": path,
+        "path": path or None,
         "min_duration": min_duration,
         "max_duration": max_duration,
         "tags": tag or (),
@@ -109,7 +101,7 @@ def run(
     elif hits:
         for hit in hits:
             say(hit_line(hit))
-    elif tag or any(limit is not None for limit in (path, min_duration, max_duration)):
+    elif tag or path or (min_duration, max_duration) != (None, None):
         complain("nothing found: no other file of the library fits the filters")
     else:
         complain("nothing found")
