@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
 
+from echoic.audio.choice import Choice, choose
 from echoic.audio.container import claimed_duration
-from echoic.audio.frames import Frames
+from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import links_of
 from echoic.audio.metadata import text_tags
 from echoic.audio.source import Source, StrPath
@@ -32,6 +34,9 @@ _SEEKS_EXACTLY = frozenset(
     {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "ogg", "w64", "wav"}
 )
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
+_REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
+
+_choices: dict[tuple[object, ...], Choice] = {}
 
 
 class AudioStream:
@@ -45,8 +50,10 @@ class AudioStream:
         Of the blocks: 1, unless they were asked for.
     """
 
-    def __init__(self, path: StrPath, *, mono: bool = True) -> None:
+    def __init__(self, path: StrPath, *, mono: bool = True, track: int | None = None) -> None:
+        self._path = path
         self._mono = mono
+        self._choice: Choice | None = None
         self._name = quoted(path)
         self._info: AudioInfo | None = None
         self._lost: list[str] = []  # what the container, rather than the timeline, tells
@@ -56,16 +63,19 @@ class AudioStream:
             if self._source.size == 0:
                 raise NotAudioError(f"{self._name} holds no sound: it is empty; get a new copy or remove it")
             self._links = links_of(self._source)
-            first = self._open_first()
+            first = self._open_chosen(track)
         except BaseException as error:
             self.close()
             if isinstance(error, NotAudioError) and self._source.error is not None:
                 reason = self._source.error.strerror
                 raise UnreadableError(f"{self._name} cannot be read ({reason}); check the disk") from None
+            if isinstance(error, TrackError):
+                raise NotAudioError(str(error)) from None
             raise
         # A chain may begin with a jingle of poor quality: no link loses what it holds.
         rates = [rate for link in self._links for rate in link.rates] if len(self._links) > 1 else []
         self.sample_rate = max([first.sample_rate, *rates])
+        self._n_tracks = first.n_tracks
         self._file_channels = first.first.channels
         self.channels = 1 if mono else self._file_channels
         self._codec = first.track.codec_context.name
@@ -75,6 +85,36 @@ class AudioStream:
         self._expected = first.origin  # the time stamp of what comes first
         self._timeline = Timeline(self.sample_rate, self.channels)
         self._started = False
+
+    def _open_chosen(self, track: int | None) -> Frames:
+        """Open the track that is heard, and find out whether its channels can be mixed."""
+        try:
+            first = self._open_first()
+        except TrackError as error:
+            if error.n_tracks == 1:
+                raise
+        else:
+            if first.n_tracks == 1:
+                track = None
+                if first.first.channels == 1 or not self._mono:
+                    return first
+        self._choice = self._chosen(track)
+        return self._open(self._number)
+
+    def _chosen(self, track: int | None) -> Choice:
+        key = (*self._source.stamp, track, self._mono)
+        if key not in _choices:
+            while len(_choices) >= _REMEMBERED:
+                del _choices[next(iter(_choices))]
+            link = self._links[self._number]
+            with closing(Source(self._path)) as source:
+
+                def opened(track: int) -> Frames:
+                    source.show(link.begin, link.end)
+                    return Frames(source, self._name, ogg=link.ogg, mono=False, track=track)
+
+                _choices[key] = choose(opened, mono=self._mono, track=track)
+        return _choices[key]
 
     def _open_first(self) -> Frames:
         for number in range(len(self._links) - 1):
@@ -92,7 +132,15 @@ class AudioStream:
         link = self._links[number]
         self._number = number
         self._source.show(link.begin, link.end)
-        frames = self._frames = Frames(self._source, self._name, ogg=link.ogg, mono=self._mono)
+        choice = self._choice or Choice()
+        frames = self._frames = Frames(
+            self._source,
+            self._name,
+            ogg=link.ogg,
+            mono=self._mono,
+            track=choice.track,
+            channel=choice.channel,
+        )
         if frames.ogg is not None and frames.ogg.regular:
             link.length = _claimed_length(frames, self._source)
         return frames
@@ -200,7 +248,21 @@ class AudioStream:
             codec=self._codec,
             lost="; ".join(losses),
             tags=self._tags,
+            notes=tuple(self._notes()),
         )
+
+    def _notes(self) -> Iterator[str]:
+        choice = self._choice or Choice()
+        if self._n_tracks > 1:
+            yield (
+                f"tracks: it has {self._n_tracks} tracks of sound, of which track {choice.track} is heard "
+                "(--track chooses)"
+            )
+        if choice.channel is not None:
+            yield (
+                "phase: its channels cancel each other, so that channel "
+                f"{choice.channel + 1} of {self._file_channels} is heard alone"
+            )
 
     def _seek(self, seconds: int) -> int:
         """Let the blocks start shortly before a time, or further before it where no exact way leads there.
@@ -269,13 +331,15 @@ def _seeks_exactly(frames: Frames) -> bool:
     return name in _SEEKS_EXACTLY and not (name == "ogg" and frames.track.codec_context.name == "flac")
 
 
-def open_audio(path: StrPath, *, mono: bool = True) -> AudioStream:
+def open_audio(path: StrPath, *, mono: bool = True, track: int | None = None) -> AudioStream:
     """Open the sound of a file.
 
     Parameters
     ----------
     mono : bool
-        Mix the channels down to their mean.
+        Mix the channels down to their mean; where they cancel each other, take the loudest.
+    track : int, optional
+        Which of several tracks of sound, from 1; by default the first in which something is heard.
 
     Raises
     ------
@@ -284,7 +348,7 @@ def open_audio(path: StrPath, *, mono: bool = True) -> AudioStream:
     NotAudioError
         If it holds no sound that can be decoded.
     """
-    return AudioStream(path, mono=mono)
+    return AudioStream(path, mono=mono, track=track)
 
 
 def read_audio(
