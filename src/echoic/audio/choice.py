@@ -20,8 +20,8 @@ from echoic.types import Float32
 
 __all__ = ["Balance", "Choice", "choose"]
 
-# What is left of channels by their mean, compared with channels that have nothing in common: half as much power
-# is plain stereo, hardly any is opposite phase. In between, more is listened to.
+# What is left of channels by their mean, compared with channels that have nothing in common: half as much
+# power is plain stereo, hardly any is opposite phase. In between, more is listened to.
 _CANCELS, _MIXES = 1 / 16, 1 / 4
 _ENOUGH = 3.0  # s of sound, after which channels that mix are believed to go on so
 
