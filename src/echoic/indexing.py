@@ -18,13 +18,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from echoic.audio.choice import is_heard
 from echoic.catalog import Catalog
 from echoic.embedding import why_nothing
 from echoic.encoders.registry import load_encoder
 from echoic.errors import AudioError, LibraryBusyError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan
 from echoic.stores.base import VectorStore
-from echoic.types import FileRecord, FileState, IndexReport, Progress, Segments
+from echoic.types import FileRecord, FileState, IndexReport, Progress, Segments, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
 __all__ = ["bring_up_to_date", "embed_paths", "watch"]
@@ -56,6 +57,7 @@ def bring_up_to_date(
     pool: WorkerPool,
     *,
     replaced: Mapping[str, str],
+    track: TrackChoice | None = None,
     leave: Collection[Path] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
@@ -76,12 +78,14 @@ def bring_up_to_date(
     replaced : mapping of str to str
         Collections of superseded revisions, and those that take their places: each file in the one, wherever
         it lies, must be in the other after the run.
+    track : int, "all" or "mix", optional
+        Which of several tracks of sound is heard; files heard otherwise before are read anew.
     leave : collection of Path
         Files to leave as they are known, whatever has become of them.
     """
     begun = time.perf_counter()
     stored = _reconcile(catalog, stores)
-    plan = _plan(paths, catalog, stores, sources, stored, required, replaced, frozenset(leave))
+    plan = _plan(paths, catalog, stores, sources, stored, required, replaced, track, frozenset(leave))
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
@@ -89,7 +93,7 @@ def bring_up_to_date(
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
     pending = {found.path: found for found, _ in plan.work}
-    tasks = (Task(found.path, tuple((sources[key], key) for key in keys)) for found, keys in plan.work)
+    tasks = (Task(found.path, tuple((sources[key], key) for key in keys), track) for found, keys in plan.work)
     for done, (task, result) in enumerate(pool.run(tasks), start=1):
         found = pending[task.path]
         if isinstance(result, AudioError):
@@ -152,6 +156,7 @@ def _plan(
     stored: Mapping[str, set[int]],
     required: Sequence[str],
     replaced: Mapping[str, str],
+    track: TrackChoice | None,
     leave: Set[Path],
 ) -> _Plan:
     plan = _Plan()
@@ -189,7 +194,8 @@ def _plan(
                 catalog.move_file(record.id, item.path, item.mtime_ns)
             moved_away.add(record.id)
         due = dict.fromkeys([*asked, *(replaced[key] for key in record.encoders if key in replaced)])
-        if record.id not in moved_away and not _is_same(catalog, record, item):
+        is_other_track = bool(asked) and track is not None and not is_heard(record.notes, track)
+        if is_other_track or (record.id not in moved_away and not _is_same(catalog, record, item)):
             # New content: every vector of the old is out of date, also those not asked for now.
             keys = due | dict.fromkeys(key for key in record.encoders if key in sources)
             plan.work.append((item, tuple(keys)))
@@ -309,7 +315,11 @@ def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:
 
 
 def embed_paths(
-    paths: Sequence[Path], encoder: str, pool: WorkerPool, progress: Callable[[Progress], None] | None = None
+    paths: Sequence[Path],
+    encoder: str,
+    pool: WorkerPool,
+    track: TrackChoice | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> tuple[dict[str, Segments], dict[str, str]]:
     """Encode files without a catalog; see :meth:`echoic.library.Library.embed`."""
     begun = time.perf_counter()
@@ -329,7 +339,8 @@ def embed_paths(
     results: dict[Path, Segments] = {}
     audio = 0.0
     done_bytes = 0
-    for done, (task, result) in enumerate(pool.run(Task(p, ((encoder, key),)) for p in spelt), start=1):
+    tasks = (Task(path, ((encoder, key),), track) for path in spelt)
+    for done, (task, result) in enumerate(pool.run(tasks), start=1):
         done_bytes += sizes[task.path]
         if isinstance(result, AudioError):
             failed[spelt[task.path]] = str(result)

@@ -36,6 +36,7 @@ from echoic.types import (
     Segments,
     Status,
     TimeAlignment,
+    TrackChoice,
 )
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Library:
         store: str | None = None,
         jobs: int | None = None,
         tags: Sequence[str] = (),
+        track: TrackChoice | None = None,
         leave: Collection[Path] = (),
         progress: Callable[[Progress], None] | None = None,
     ) -> IndexReport:
@@ -149,6 +151,10 @@ class Library:
             Worker processes; by default one for each core.
         tags : sequence of str
             Given to all files under ``paths``.
+        track : int, "all" or "mix", optional
+            Which of a file's tracks of sound is heard, where it has several: one of them, from 1, each by
+            itself, or their mix. By default the first in which something is heard. Known files that were
+            heard otherwise are read anew.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
         progress : callable, optional
@@ -171,6 +177,7 @@ class Library:
 
         if not paths:
             raise UsageError("name at least one file or folder to index")
+        _check_track(track)
         for tag in tags:
             parse_tag(tag)
         places = [Path(path) for path in paths]
@@ -193,6 +200,7 @@ class Library:
                 required,
                 self._workers(jobs),
                 replaced={old.key: new.key for old, new in superseded.items()},
+                track=track,
                 leave=leave,
                 progress=progress,
             )
@@ -630,6 +638,7 @@ class Library:
         *,
         encoder: str = DEFAULT_ENCODERS[0],
         jobs: int | None = None,
+        track: TrackChoice | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[dict[str, Segments], dict[str, str]]:
         """Encode files without indexing them; the library need not exist.
@@ -640,6 +649,8 @@ class Library:
             Files and folders.
         encoder : str
             A name, or the path of an ``.onnx`` model.
+        track : int, "all" or "mix", optional
+            As in :meth:`index`.
 
         Returns
         -------
@@ -650,7 +661,8 @@ class Library:
         """
         from echoic.indexing import embed_paths
 
-        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), progress)
+        _check_track(track)
+        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), track, progress)
 
     # Looking at it
 
@@ -811,6 +823,11 @@ def _check_part(start: float | None, end: float | None) -> None:
         raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
     if end is not None and end <= (start or 0):
         raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
+
+
+def _check_track(track: TrackChoice | None) -> None:
+    if isinstance(track, int) and track < 1:
+        raise UsageError(f"tracks are counted from 1, and track is {track}")
 
 
 def _size_on_disk(folder: Path) -> int:

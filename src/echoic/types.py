@@ -31,12 +31,15 @@ __all__ = [
     "Segments",
     "Status",
     "TimeAlignment",
+    "TrackChoice",
     "check_windows",
     "is_plain_name",
 ]
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "int8"]
+#: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
+TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 
 # What an encoder may be at most: beyond, a few windows would fill the memory of a laptop.

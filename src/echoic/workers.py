@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 from echoic.audio.source import Source
 from echoic.errors import AudioError, EchoicError, EncoderError, UnreadableError, quoted
-from echoic.types import AudioInfo, Segments
+from echoic.types import AudioInfo, Segments, TrackChoice
 
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
@@ -45,11 +45,13 @@ _LAST_WORDS = 1.0  # s for a worker that closed its pipe to end by itself, and s
 class Task:
     """A file and the encoders due on it, each by what it is loaded by and the ``name@revision`` it must be.
 
-    A worker may still have an encoder loaded that has changed on disk since.
+    A worker may still have an encoder loaded that has changed on disk since. ``track`` is as in
+    :func:`~echoic.embedding.embed_file`.
     """
 
     path: Path
     encoders: tuple[tuple[str, str], ...]
+    track: TrackChoice | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,7 +226,7 @@ def _analyse(task: Task, encoders: dict[tuple[str, str], Encoder]) -> Analysis |
                 encoders[source, key] = encoder
             due[key] = encoders[source, key]
         digest = digest_of(task.path)
-        info, segments = embed_file(task.path, due)
+        info, segments = embed_file(task.path, due, track=task.track)
         return Analysis(info, digest, segments)
     except EchoicError as error:
         return error

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
-from echoic.audio.choice import Choice, choose
+from echoic.audio.choice import Choice, choose, tracks_note
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import links_of
@@ -48,6 +48,8 @@ class AudioStream:
         Hz, of the blocks.
     channels : int
         Of the blocks: 1, unless they were asked for.
+    n_tracks : int
+        Tracks of sound that the file has; one of them is read.
     """
 
     def __init__(self, path: StrPath, *, mono: bool = True, track: int | None = None) -> None:
@@ -75,7 +77,7 @@ class AudioStream:
         # A chain may begin with a jingle of poor quality: no link loses what it holds.
         rates = [rate for link in self._links for rate in link.rates] if len(self._links) > 1 else []
         self.sample_rate = max([first.sample_rate, *rates])
-        self._n_tracks = first.n_tracks
+        self.n_tracks = first.n_tracks
         self._file_channels = first.first.channels
         self.channels = 1 if mono else self._file_channels
         self._codec = first.track.codec_context.name
@@ -253,11 +255,8 @@ class AudioStream:
 
     def _notes(self) -> Iterator[str]:
         choice = self._choice or Choice()
-        if self._n_tracks > 1:
-            yield (
-                f"tracks: it has {self._n_tracks} tracks of sound, of which track {choice.track} is heard "
-                "(--track chooses)"
-            )
+        if self.n_tracks > 1:
+            yield tracks_note(self.n_tracks, choice.track)
         if choice.channel is not None:
             yield (
                 "phase: its channels cancel each other, so that channel "
