@@ -21,7 +21,7 @@ from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import links_of
 from echoic.audio.metadata import text_tags
 from echoic.audio.source import Source, StrPath
-from echoic.audio.timeline import Resampler, Timeline
+from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
 from echoic.errors import NotAudioError, UnreadableError, UsageError, quoted
 from echoic.types import AudioInfo, Float32
 
@@ -31,8 +31,9 @@ _MAX_MISSING = 0.25  # seconds that sound files end early, by the padding of cod
 _MIN_LOST = 0.05  # seconds within a file whose loss is worth telling: more than one packet
 _PREROLL = 1.0  # seconds decoded before a late start: bit reservoirs and overlaps have settled by then
 _SEEKS_EXACTLY = frozenset(
-    {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "ogg", "w64", "wav"}
+    {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
 )
+_CHANGES_RATE = frozenset({"aac", "ac3", "eac3", "loas", "mp3"})  # frames without a header over them all
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
 _REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
 
@@ -74,9 +75,11 @@ class AudioStream:
             if isinstance(error, TrackError):
                 raise NotAudioError(str(error)) from None
             raise
-        # A chain may begin with a jingle of poor quality: no link loses what it holds.
+        # What comes first may be a jingle of poor quality, for which nothing of the rest should be lost.
         rates = [rate for link in self._links for rate in link.rates] if len(self._links) > 1 else []
-        self.sample_rate = max([first.sample_rate, *rates])
+        self._file_rate = max([first.sample_rate, *rates])
+        may_change = first.container.format.name in _CHANGES_RATE
+        self.sample_rate = max(self._file_rate, LEAST_RATE) if may_change else self._file_rate
         self.n_tracks = first.n_tracks
         self._file_channels = first.first.channels
         self.channels = 1 if mono else self._file_channels
@@ -207,7 +210,7 @@ class AudioStream:
             if link is not self._links[-1]:
                 if link.length is not None:
                     yield from timeline.fill(begin + self._samples(link.length))
-                if link.ogg is not None and not link.ogg.complete:
+                if self._missing(claimed) > _MAX_MISSING or (link.ogg is not None and not link.ogg.complete):
                     self._lost.append(f"what ends at {timeline.end / self.sample_rate:.1f} s is cut off")
             begin = timeline.end
             frames = self._open_next(begin)
@@ -227,12 +230,16 @@ class AudioStream:
     def _end_losses(self, claimed: int | None) -> None:
         """Take note of what is missing at the end of a file that was read up to there."""
         end = self._timeline.end / self.sample_rate
-        missing = 0.0 if claimed is None else claimed / self.sample_rate - end
+        missing = self._missing(claimed)
         ogg = self._links[-1].ogg
         if missing > _MAX_MISSING:
             self._lost.append(f"the last {missing:.1f} s of {end + missing:.1f} s could not be decoded")
         elif ogg is not None and not ogg.complete:
             self._lost.append(f"the file breaks off after {end:.1f} s")
+
+    def _missing(self, claimed: int | None) -> float:
+        """Return how many seconds the sound ends before a place, in samples."""
+        return 0.0 if claimed is None else (claimed - self._timeline.end) / self.sample_rate
 
     def _describe(self, duration: float) -> AudioInfo:
         losses = list(self._lost)
@@ -245,7 +252,7 @@ class AudioStream:
             losses.append(f"{self._timeline.n_not_finite} samples were not finite and became 0")
         return AudioInfo(
             duration=duration,
-            sample_rate=self.sample_rate,
+            sample_rate=self._file_rate,
             channels=self._file_channels,
             codec=self._codec,
             lost="; ".join(losses),
@@ -272,12 +279,15 @@ class AudioStream:
             Where in the file the next block starts, in samples; at most ``seconds * sample_rate``.
         """
         self._skip_links(seconds)
+        within = seconds - self._begin / self.sample_rate  # the link
+        is_exact = within > _PREROLL and self._seeks_exactly()
         frames = self._frames
         assert frames is not None
         origin = frames.origin
-        within = seconds - self._begin / self.sample_rate  # the link
-        if within > _PREROLL and origin is not None and _seeks_exactly(frames):
-            piece = frames.seek(origin + within - _PREROLL)
+        if is_exact and origin is not None:
+            # To where samples of both rates coincide, as the resampler counts from there.
+            grid = frames.sample_rate // math.gcd(frames.sample_rate, self.sample_rate)
+            piece = frames.seek(origin, within - _PREROLL, grid)
             if piece is not None and piece.time is not None and 0 <= piece.time - origin <= within:
                 self._expected = piece.time
                 self._at = self._begin + self._samples(piece.time - origin)
@@ -285,6 +295,21 @@ class AudioStream:
                 self._expected = self._open(self._number).origin
         self._timeline.at = self._at
         return self._at
+
+    def _seeks_exactly(self) -> bool:
+        """Tell whether a seek in the open link leads where it says."""
+        frames = self._frames
+        assert frames is not None
+        name = frames.container.format.name
+        if name == "ogg":
+            return frames.track.codec_context.name != "flac"  # leads up to a second elsewhere
+        if name == "mp3":
+            link = self._links[self._number]
+            if link.is_steady is None:
+                link.is_steady = frames.is_steady()
+                self._expected = self._open(self._number).origin
+            return link.is_steady
+        return name in _SEEKS_EXACTLY
 
     def _skip_links(self, seconds: int) -> None:
         """Open the link in which a time lies, as far as the lengths of those before it are certain."""
@@ -322,12 +347,6 @@ def _claimed_length(frames: Frames, source: Source) -> float | None:
     if ogg is not None and ogg.end is not None and frames.origin is not None:
         return ogg.end - frames.origin
     return claimed_duration(frames.container, frames.track, source)
-
-
-def _seeks_exactly(frames: Frames) -> bool:
-    """Tell whether a seek leads where it says. In FLAC in Ogg, it leads up to a second elsewhere."""
-    name = frames.container.format.name
-    return name in _SEEKS_EXACTLY and not (name == "ogg" and frames.track.codec_context.name == "flac")
 
 
 def open_audio(path: StrPath, *, mono: bool = True, track: int | None = None) -> AudioStream:

@@ -196,17 +196,45 @@ class Frames:
             for piece in pieces
         )
 
-    def seek(self, seconds: float) -> Piece | None:
-        """Go on near a time of the container; return what comes then, if that works."""
+    def is_steady(self) -> bool:
+        """Tell whether all MPEG frames have one sample rate: then times can be told without decoding.
+
+        All packets are gone through; afterwards one has to seek.
+        """
+        kinds = set()
         try:
-            self.container.seek(int(seconds / self._time_base), stream=self.track)
+            for packet in self.container.demux(self.track):
+                header = bytes(memoryview(packet)[:3])
+                if header:
+                    kinds.add((header[1] & 0xFE, header[2] & 0x0C))  # version and layer, sample rate
+        except _DAMAGE:
+            return False
+        return len(kinds) == 1
+
+    def seek(self, origin: float, seconds: float, grid: int) -> Piece | None:
+        """Go on near a time behind the origin, a whole number of times ``grid`` samples.
+
+        Returns
+        -------
+        Piece or None
+            What comes then, if that works; zeros may stand in front.
+        """
+        try:
+            self.container.seek(int((origin + seconds) / self._time_base), stream=self.track)
             self._pieces = self._decode()
             piece = next(self._pieces, None)
         except _DAMAGE:
             return None
-        if piece is not None:
-            self.first = piece
-            self.n_errors = 0  # a decoder may stumble over its first packet where the one before is missing
+        if piece is None or piece.time is None:
+            return None
+        self.n_errors = 0  # a decoder may stumble over its first packet where the one before is missing
+        rate = piece.sample_rate
+        ahead = round((piece.time - origin) * rate) % grid
+        if ahead:
+            zeros = np.zeros((ahead, *piece.samples.shape[1:]), np.float32)
+            samples = np.concatenate([zeros, piece.samples])
+            piece = piece._replace(time=piece.time - ahead / rate, samples=samples)
+        self.first = piece
         return piece
 
     def close(self) -> None:

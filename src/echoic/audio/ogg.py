@@ -157,7 +157,9 @@ def find_links(source: Source) -> list[OggLink]:
     while header := source.look(at, HEADER_SIZE):
         size = page_size(header)
         # A page that was cut off runs into the next link.
-        whole = 0 < size <= source.size - at and CAPTURE.startswith(source.look(at + size, len(CAPTURE)))
+        whole = 0 < size <= source.size - at and (
+            CAPTURE.startswith(source.look(at + size, len(CAPTURE))) or is_sound(source.look(at, size))
+        )
         if size:
             chain.page(at, header, partial(source.look, at, size), whole=whole)
         elif CAPTURE.startswith(header[: len(CAPTURE)]):  # a part of a header, at the end
