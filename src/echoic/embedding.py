@@ -6,7 +6,7 @@ its spectrogram computed once for each front end, however many encoders share th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,15 @@ from echoic.encoders.base import Encoder, MelEncoder, check_vectors
 from echoic.errors import EchoicError, EncoderError
 from echoic.types import AudioInfo, Float32, Segments
 
-__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part"]
+__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder"]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
 
 
-def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, dict[str, Segments]]:
+def embed_file(
+    path: Path, encoders: Mapping[str, Encoder], progress: Callable[[float], None] = lambda _: None
+) -> tuple[AudioInfo, dict[str, Segments]]:
     """Encode a whole file.
 
     Parameters
@@ -34,6 +36,8 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
     path : Path
     encoders : mapping of str to Encoder
         By any name; the results come under the same.
+    progress : callable, optional
+        Called with the seconds of sound of each block, once it has been dealt with.
 
     Returns
     -------
@@ -57,6 +61,7 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
                 resampled = resampler.push(block)
                 for lane in lanes[rate]:
                     lane.push(resampled)
+            progress(len(block) / stream.sample_rate)
         for rate, resampler in resamplers.items():
             tail = resampler.finish()
             for lane in lanes[rate]:
@@ -126,6 +131,17 @@ def embed_blocks(
         yield encoded(windower.push(resampler.push(block)))
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
+
+
+def try_encoder(encoder: Encoder) -> None:
+    """Make sure that an encoder works, on a window of silence, before a file could be blamed for it.
+
+    Raises
+    ------
+    EncoderError
+        If it fails, or breaks its contract.
+    """
+    _encoded(encoder, np.zeros((1, encoder.spec.window_samples), np.float32), {})
 
 
 def _overlapping(encoder: Encoder, windows: Windows) -> dict[LogMel, Float32]:

@@ -28,8 +28,8 @@ from echoic.catalog.conditions import under as at_or_under
 from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
 from echoic.catalog.times import pack_times, unpack_times
 from echoic.errors import LibraryBusyError, LibraryError
-from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
+from echoic.untrusted import shown
 
 __all__ = ["Catalog"]
 
