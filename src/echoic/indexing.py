@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echoic.catalog import Catalog
+from echoic.embedding import why_nothing
 from echoic.encoders.registry import load_encoder
 from echoic.errors import AudioError, LibraryBusyError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan
@@ -43,6 +44,7 @@ class _Plan:
     removed: int = 0
     unchanged: int = 0
     skipped: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 def bring_up_to_date(
@@ -83,6 +85,7 @@ def bring_up_to_date(
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
     pending = {found.path: found for found, _ in plan.work}
@@ -95,6 +98,7 @@ def bring_up_to_date(
         else:
             _commit(catalog, stores, found, result)
             audio += result.info.duration
+            notes += [(str(found.path), note) for note in result.info.notes]
             if result.info.lost:
                 partial.append((str(found.path), f"{quoted(found.path)}: {result.info.lost}"))
             elif found.path in plan.known:
@@ -117,16 +121,18 @@ def bring_up_to_date(
         skipped=plan.skipped,
         partial=tuple(partial),
         failed=tuple(plan.failed),
+        notes=tuple(notes),
+        passed_over=dict(plan.passed_over),
         audio=audio,
         elapsed=time.perf_counter() - begun,
     )
 
 
 def _reconcile(catalog: Catalog, stores: Mapping[str, VectorStore]) -> dict[str, set[int]]:
-    """Drop vectors whose file the catalog does not know, and say which files each store holds.
+    """Drop vectors whose file the catalog does not know, and say which files each store has all vectors of.
 
-    The embedded store has no such vectors. One elsewhere may, after a kill between its write and the
-    catalog's.
+    A file without sound has none. The embedded store has no vectors of unknown files; one elsewhere may,
+    after a kill between its write and the catalog's.
     """
     stored = {}
     for key, store in stores.items():
@@ -134,6 +140,7 @@ def _reconcile(catalog: Catalog, stores: Mapping[str, VectorStore]) -> dict[str,
         strangers = stored[key] - catalog.file_ids(key)
         if strangers:
             store.delete(sorted(strangers))
+        stored[key] |= catalog.silent_ids(key)
     return stored
 
 
@@ -161,7 +168,7 @@ def _plan(
     outdated = [
         path for path, r in records.items() if replaced.keys() & set(r.encoders) and os.path.lexists(path)
     ]
-    for item in scan([*paths, *outdated]):
+    for item in scan([*paths, *outdated], passed_over=plan.passed_over):
         if item.path in leave:
             continue
         present.add(item.path)
@@ -326,6 +333,8 @@ def embed_paths(
         done_bytes += sizes[task.path]
         if isinstance(result, AudioError):
             failed[spelt[task.path]] = str(result)
+        elif not len(result.segments[key]):
+            failed[spelt[task.path]] = f"{quoted(task.path)} has no vector: {why_nothing(result.info)}"
         else:
             results[task.path] = result.segments[key]
             audio += result.info.duration

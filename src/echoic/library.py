@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from echoic.catalog import Catalog, parse_tag, unusable
 from echoic.encoders.base import mean_vector
 from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
-from echoic.errors import LibraryError, UsageError, quoted
+from echoic.errors import LibraryError, NotAudioError, UnreadableError, UsageError, quoted
 from echoic.machine import n_cores
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
@@ -79,6 +80,9 @@ class Library:
     folder : path, optional
         Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
         the platform's folder for a user's data.
+    noted : callable, optional
+        Called with the path of a query, and with a note of what a person should know of it; see
+        :class:`~echoic.types.AudioInfo`.
 
     Examples
     --------
@@ -89,8 +93,11 @@ class Library:
     ...         print(hit.rank, hit.path, hit.start, hit.end, hit.score)
     """
 
-    def __init__(self, folder: StrPath | None = None) -> None:
+    def __init__(
+        self, folder: StrPath | None = None, *, noted: Callable[[str, str], None] | None = None
+    ) -> None:
         self.folder = default_folder() if folder is None else Path(folder)
+        self._noted = noted
         self._stack = ExitStack()
         self._opened: tuple[Catalog, Spaces] | None = None
         self._pool: tuple[int, WorkerPool] | None = None
@@ -167,13 +174,14 @@ class Library:
         for tag in tags:
             parse_tag(tag)
         places = [Path(path) for path in paths]
-        if not self.exists():  # nothing is made for a request that cannot be met
+        is_new = not self.exists()
+        if is_new:  # nothing is made for a request that cannot be met
             if not any(os.path.lexists(path) for path in places):
-                raise UsageError(f"{quoted(places[0])} does not exist; name a file or folder to index")
+                raise UnreadableError(f"{quoted(places[0])} does not exist; name a file or folder to index")
             for name in encoders:
                 load_encoder(name)
         catalog, spaces = self._open(create=True)
-        with catalog.writing():
+        with catalog.writing(is_new=is_new):
             spaces.settle_store(store)
             required = spaces.settle_encoders(encoders)
             superseded = catalog.superseded()
@@ -190,10 +198,10 @@ class Library:
             )
             for spec in superseded:
                 spaces.drop(spec)
+            tagged = {i for place in places for i in catalog.ids_at(place)} if tags else set()
             with catalog.transaction():
-                for place in places:
-                    catalog.tag_files(catalog.ids_at(place), tags)
-        return report
+                catalog.tag_files(sorted(tagged), tags)
+        return replace(report, tagged=len(tagged))
 
     def watch(
         self,
@@ -224,7 +232,7 @@ class Library:
 
     @_explained
     def remove(self, paths: Sequence[StrPath]) -> int:
-        """Forget files, or all files under folders; the files themselves are not touched.
+        """Forget files, all files under folders or in globs; the audio itself is not touched.
 
         Returns
         -------
@@ -238,7 +246,7 @@ class Library:
         """
         catalog, spaces = self._open()
         with catalog.writing():
-            ids = sorted({r.id for path in paths for r in catalog.files(Path(path))})
+            ids = sorted({i for path in paths for i in catalog.ids_named(Path(path))})
             stores = spaces.stores().values()
             with catalog.transaction():
                 for store in stores:
@@ -276,8 +284,7 @@ class Library:
             raise UsageError("say which tags to add or to remove")
         catalog, _ = self._open()
         with catalog.writing(), catalog.transaction():
-            found = [catalog.ids_at(Path(p)) or catalog.matching(path=os.fspath(p)) for p in paths]
-            ids = sorted({file_id for ids in found for file_id in ids})
+            ids = sorted({i for path in paths for i in catalog.ids_named(Path(path))})
             catalog.untag_files(ids, remove)
             catalog.tag_files(ids, add)
         return len(ids)
@@ -311,7 +318,7 @@ class Library:
         end: float | None = None,
         like: Sequence[StrPath] = (),
         unlike: Sequence[StrPath] = (),
-        path: str | None = None,
+        path: str | Sequence[str] | None = None,
         min_duration: float | None = None,
         max_duration: float | None = None,
         tags: Sequence[str] = (),
@@ -331,8 +338,8 @@ class Library:
             Seconds: use this part of the query only.
         like, unlike : sequence of path
             Further examples of what is wanted, and of what is not.
-        path : str, optional
-            Only files whose path fits this glob.
+        path : str or sequence of str, optional
+            Only files whose path fits this glob, or one of several.
         min_duration, max_duration : float, optional
             Only files of that length, in seconds.
         tags : sequence of str
@@ -350,7 +357,7 @@ class Library:
         LibraryError
             If there is no library.
         AudioError
-            If an example cannot be read.
+            If an example cannot be read, or nothing can be heard in it.
         UsageError
             If there is nothing to search by, or a number makes no sense.
         """
@@ -393,7 +400,7 @@ class Library:
         *,
         start: float | None = None,
         end: float | None = None,
-        path: str | None = None,
+        path: str | Sequence[str] | None = None,
         min_duration: float | None = None,
         max_duration: float | None = None,
         tags: Sequence[str] = (),
@@ -431,7 +438,7 @@ class Library:
         UnknownEncoderError
             If the library was made without ``harmony``.
         AudioError
-            If the query cannot be read.
+            If the query cannot be read, or nothing can be heard in it.
         UsageError
             If a number makes no sense.
         """
@@ -652,9 +659,23 @@ class Library:
         return Catalog.exists(self.folder)
 
     @_explained
-    def files(self, under: StrPath | None = None) -> list[FileRecord]:
-        """Return what is known of all files, or of those at or under a path, in order of path."""
-        return self._open()[0].files(None if under is None else Path(under))
+    def files(self, under: StrPath | None = None, *, tags: Sequence[str] = ()) -> list[FileRecord]:
+        """Return what is known of all files, in order of path.
+
+        Parameters
+        ----------
+        under : path, optional
+            Only files at or under it, or that fit it as a glob of :meth:`search`.
+        tags : sequence of str
+            Only files with all of these tags, ``VALUE`` or ``NAME=VALUE``.
+        """
+        catalog = self._open()[0]
+        if under is None and not tags:
+            return catalog.files()
+        ids = catalog.matching(tags=tags)
+        return catalog.files(
+            file_ids=ids if under is None else ids.intersection(catalog.ids_named(Path(under)))
+        )
 
     @_explained
     def encoders(self) -> dict[str, EncoderSpec]:
@@ -690,6 +711,8 @@ class Library:
     # Wiring
 
     def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
+        if self._opened is not None and not self._opened[0].is_there():  # removed, or made anew
+            self.close()
         if self._opened is None:
             if not create and not self.exists():
                 raise LibraryError(
@@ -707,7 +730,12 @@ class Library:
             raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
         from echoic.recognition import Recognition
 
-        return Recognition(*self._open(), min_score)
+        return Recognition(*self._open(), min_score, noted=self._note)
+
+    def _note(self, query: Path, note: str) -> None:
+        """Pass on what a person should know of a query."""
+        if self._noted is not None:
+            self._noted(os.fspath(query), note)
 
     def _workers(self, jobs: int | None) -> WorkerPool:
         from echoic.workers import WorkerPool
@@ -724,21 +752,38 @@ class Library:
     def _vectors_of(
         self, path: Path, source: str, spec: EncoderSpec, start: float | None = None, end: float | None = None
     ) -> Segments:
-        """Encode an example, or look it up if it is indexed as it is now."""
-        if start is None and end is None:
-            stored = self._stored_vectors(path, spec)
+        """Encode an example, or look it up if it is indexed as it is now.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read, or nothing can be heard in it.
+        """
+        is_whole = start is None and end is None
+        if is_whole:
+            stored = self._open()[1].stored(path, spec)
             if stored is not None:
                 return stored
-        from echoic.embedding import embed_file, embed_part
+        from echoic.embedding import embed_file, embed_part, why_nothing
 
         encoder = self._open()[1].encoder(source, spec)
-        if start is None and end is None:
-            return embed_file(path, {source: encoder})[1][source]
-        return embed_part(path, encoder, start, end)
+        if is_whole:
+            info, found = embed_file(path, {source: encoder})
+            segments, why = found[source], why_nothing(info)
+            notes: list[str] = [*info.notes] if len(segments) else []
+        else:
+            notes = []
+            segments = embed_part(path, encoder, start, end, noted=notes.append)
+            why = "no sound in this part of it"
+        if not len(segments):
+            raise NotAudioError(f"{quoted(path)} is nothing to search by: {why}; choose another example")
+        for note in notes:
+            self._note(path, note)
+        return segments
 
     def _within(
         self,
-        path: str | None,
+        path: str | Sequence[str] | None,
         min_duration: float | None,
         max_duration: float | None,
         tags: Sequence[str],
@@ -756,23 +801,6 @@ class Library:
         # They may be indexed through a link.
         spelt = [path for example in examples for path in (Path(example), Path(example).resolve())]
         return {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
-
-    def _stored_vectors(self, path: Path, spec: EncoderSpec) -> Segments | None:
-        catalog, spaces = self._open()
-        record = catalog.file_at(path)
-        if record is None or record.state == "failed":
-            return None
-        try:
-            status = path.stat()
-        except OSError:
-            return None  # reading it will say why
-        if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
-            return None
-        vectors = spaces.store(spec).vectors(record.id)
-        spans = catalog.spans(record.id, spec.key)
-        if not len(vectors) or len(vectors) != len(spans):
-            return None
-        return Segments(spans[:, 0], spans[:, 1], vectors)
 
 
 def _check_part(start: float | None, end: float | None) -> None:

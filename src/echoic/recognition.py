@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ class Recognition:
     spaces : Spaces
     least : float, optional
         Probability from which on something is told; by default one that unknown recordings rarely reach.
+    noted : callable, optional
+        Called with a query and what a person should know of it.
 
     Raises
     ------
@@ -47,13 +50,20 @@ class Recognition:
         If the library was made without fingerprints.
     """
 
-    def __init__(self, catalog: Catalog, spaces: Spaces, least: float | None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        spaces: Spaces,
+        least: float | None,
+        noted: Callable[[Path, str], None] = lambda *_: None,
+    ) -> None:
         source, self._spec = spaces.chosen(IDENTIFIES)
         self._catalog = catalog
         self._encoder = spaces.encoder(source, self._spec)
         self._store = spaces.store(self._spec)
         self._decision = Decision.load(self._spec)
         self._least = least
+        self._noted = noted
 
     def identify(self, query: Path, start: float | None, end: float | None) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time."""
@@ -63,9 +73,10 @@ class Recognition:
             return embed_part(query, self._encoder, begin, finish, hop=2 * QUERY_HOP, speed=speed)
 
         if start is None and end is None:
-            segments = embed_densely(query, self._encoder, QUERY_HOP)
+            segments = self._densely(query)
         else:
-            segments = iter([embed_part(query, self._encoder, start, end, hop=QUERY_HOP)])
+            noted = partial(self._noted, query)
+            segments = iter([embed_part(query, self._encoder, start, end, hop=QUERY_HOP, noted=noted)])
         with one_thread_for_algebra():
             matches = list(self._matches(os.fspath(query), segments, at_speed))
         return sorted(matches, key=lambda match: (match.query_start, -match.score))
@@ -78,7 +89,10 @@ class Recognition:
             for connection in connections(source):
                 yield from self._heard(connection)
         else:
-            yield from self._matches(source, embed_densely(Path(source), self._encoder, QUERY_HOP))
+            yield from self._matches(source, self._densely(Path(source)))
+
+    def _densely(self, query: Path) -> Iterator[Segments]:
+        return embed_densely(query, self._encoder, QUERY_HOP, noted=partial(self._noted, query))
 
     def _heard(self, connection: LiveSound) -> Iterator[Match]:
         segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)

@@ -27,7 +27,7 @@ from echoic.errors import (
 from echoic.machine import n_cores
 from echoic.stores.names import without_password
 from echoic.stores.trusted import TOKEN_VARIABLE, is_trusted, trust
-from echoic.types import EncoderSpec
+from echoic.types import EncoderSpec, Segments
 
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
@@ -234,7 +234,8 @@ class Spaces:
         LibraryError
             If what is installed is another revision.
         """
-        if source not in self._encoders:
+        # Another process may have brought the library to a new revision since.
+        if source not in self._encoders or self._encoders[source].spec.key != spec.key:
             loaded = load_encoder(source)
             if loaded.spec.key != spec.key:
                 raise LibraryError(
@@ -245,6 +246,23 @@ class Spaces:
                 loaded.n_threads = n_cores()  # somebody waits for this query alone
             self._encoders[source] = loaded
         return self._encoders[source]
+
+    def stored(self, path: Path, spec: EncoderSpec) -> Segments | None:
+        """Look up the vectors of a file that is indexed as it is now; None if it is not."""
+        record = self._catalog.file_at(path)
+        if record is None or record.state == "failed":
+            return None
+        try:
+            status = path.stat()
+        except OSError:
+            return None  # reading it will say why
+        if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
+            return None
+        vectors = self.store(spec).vectors(record.id)
+        spans = self._catalog.spans(record.id, spec.key)
+        if not len(vectors) or len(vectors) != len(spans):
+            return None
+        return Segments(spans[:, 0], spans[:, 1], vectors)
 
     def drop(self, spec: EncoderSpec) -> None:
         """Forget a space with all of its vectors."""

@@ -180,7 +180,8 @@ class AudioInfo:
         Metadata of the container (title, artist, genre …), keys in lower case; several values of a key in one
         text, as the file parts them, or by ``;``.
     notes : tuple of str
-        What else a person should know of it, one sentence each.
+        What else a person should know of it, one sentence each after its kind: ``silence: no sound in it``.
+        The other kinds are ``tracks``, ``phase`` and ``ultrasound``.
     """
 
     duration: float
@@ -433,8 +434,14 @@ class IndexReport:
         Files of which a part, or nothing, could be read, with one sentence each.
     skipped : int
         Files that failed in an earlier run and have not been touched since.
+    notes : tuple of (path, note)
+        What a person should know of the files read in this run; a note is its kind, a colon, and a sentence.
+    passed_over : dict of str to int
+        How many files were not taken for audio, by suffix.
     audio, elapsed : float
         Seconds of sound encoded, and seconds that took.
+    tagged : int
+        Files that the run's tags were given to, unchanged ones included.
     """
 
     added: int = 0
@@ -445,8 +452,11 @@ class IndexReport:
     skipped: int = 0
     partial: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    passed_over: dict[str, int] = field(default_factory=dict)
     audio: float = 0.0
     elapsed: float = 0.0
+    tagged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from echoic import messages
-from echoic.audio.container import Source
+from echoic.audio.source import Source
 from echoic.errors import AudioError, EchoicError, EncoderError, UnreadableError, UsageError, quoted
 from echoic.messages import Analysis, Task
 

@@ -214,6 +214,17 @@ def test_wrong_words_are_wrong_usage(echoic, tmp_path):
     assert "cuda" in echoic("train", tmp_path / "a", "--device", "tpu", code=2).stderr
 
 
+def test_a_file_in_the_place_of_the_report_is_met_before_the_training(echoic, tmp_path):
+    write_sound(tmp_path / "a" / "low" / "0.wav", "low", 0)
+    (tmp_path / "m.report.json").write_text("mine")
+    said = echoic("train", tmp_path / "a", "-o", tmp_path / "m.echoic", code=2).stderr
+    assert said == (
+        f"error: the figures would be written to {tmp_path / 'm.report.json'}, which is something else; "
+        "choose another name\n"
+    )
+    assert (tmp_path / "m.report.json").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [

@@ -13,8 +13,8 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.audio.tags import folded, tag_values
-from echoic.catalog.conditions import encoded, fits_glob, parse_tag, readings
+from echoic.catalog.conditions import among, encoded, fits_glob, parse_tag, readings
 from echoic.catalog.conditions import under as at_or_under
+from echoic.catalog.lock import LOCK_NAME, locked
 from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
-from echoic.catalog.times import pack_times, unpack_times
-from echoic.errors import LibraryBusyError, LibraryError
+from echoic.catalog.times import SIZE_OF_NONE, pack_times, unpack_times
+from echoic.errors import LibraryBusyError, LibraryError, UsageError
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
 from echoic.untrusted import shown
 
@@ -76,6 +77,7 @@ class Catalog:
     def _open(self) -> None:
         execute = self.connection.execute
         execute("PRAGMA foreign_keys = ON")
+        self._stat = self.path.stat()
         version = version_of(self.connection)
         if version == 0:
             self._log_ahead()
@@ -153,16 +155,16 @@ class Catalog:
             raise
 
     @contextmanager
-    def writing(self, patience: float = 0.0) -> Iterator[None]:
+    def writing(self, *, patience: float = 0.0, is_new: bool = False) -> Iterator[None]:
         """Be the one process that changes the library.
-
-        A lock on a second database file serves on every platform and ends with its process, even a killed
-        one.
 
         Parameters
         ----------
         patience : float
             Seconds to wait for another process that is.
+        is_new : bool
+            The library was made for what is written now: where that fails before the library has an encoder,
+            it is removed again.
 
         Raises
         ------
@@ -171,22 +173,32 @@ class Catalog:
         LibraryError
             If the folder may not be written.
         """
-        with ExitStack() as stack:
+        with locked(self.folder, patience):
+            if not self.is_there():
+                raise LibraryBusyError(
+                    f"the library {self.folder} was removed while this waited to write; try again"
+                )
             try:
-                lock = sqlite3.connect(self.folder / "writer.lock", isolation_level=None, timeout=patience)
-                stack.callback(lock.close)
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                    raise LibraryBusyError(
-                        f"another process is writing to the library {self.folder}; "
-                        "try again when it has finished"
-                    ) from error
-                raise LibraryError(
-                    f"the library {self.folder} cannot be written ({error}); "
-                    "allow it, or choose another folder with --library"
-                ) from error
-            yield
+                yield
+            except BaseException:
+                if is_new and not self.encoders():
+                    self._discard()
+                raise
+
+    def is_there(self) -> bool:
+        """Tell whether what was opened is still the library in the folder."""
+        try:
+            return os.path.samestat(self.path.stat(), self._stat)
+        except OSError:
+            return False
+
+    def _discard(self) -> None:
+        self.close()
+        files = [_FILE_NAME, f"{_FILE_NAME}-wal", f"{_FILE_NAME}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
+        with suppress(OSError):  # another file may lie there, or another process have it open
+            for name in files:
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
 
     # Settings and encoders
 
@@ -240,9 +252,11 @@ class Catalog:
 
     # Files
 
-    def files(self, under: Path | None = None) -> list[FileRecord]:
-        """Return all files, or those at or under a path, in order of path."""
-        condition, values = at_or_under(under)
+    def files(
+        self, under: Path | None = None, *, file_ids: Collection[int] | None = None
+    ) -> list[FileRecord]:
+        """Return all files, or those at or under a path, or those of some ids, in order of path."""
+        condition, values = at_or_under(under) if file_ids is None else among(file_ids)
         encoders: dict[int, list[str]] = {}
         chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
         for file_id, key in self.connection.execute(
@@ -279,7 +293,7 @@ class Catalog:
     def matching(
         self,
         *,
-        path: str | None = None,
+        path: str | Sequence[str] | None = None,
         min_duration: float | None = None,
         max_duration: float | None = None,
         tags: Sequence[str] = (),
@@ -288,9 +302,9 @@ class Catalog:
 
         Parameters
         ----------
-        path : str, optional
+        path : str or sequence of str, optional
             A glob on the whole path, or, unless it starts at the root, on the end of it; of a file, or of a
-            folder that it lies in. ``*`` also spans folders.
+            folder that it lies in. ``*`` also spans folders. Of several, one must fit.
         min_duration, max_duration : float, optional
             Seconds, inclusive.
         tags : sequence of str
@@ -299,15 +313,19 @@ class Catalog:
         Raises
         ------
         UsageError
-            If a tag is empty.
+            If a tag is empty, or no file could be so long.
         """
+        least, most = min_duration or 0.0, np.inf if max_duration is None else max_duration
+        if not 0 <= least <= most:
+            raise UsageError(f"no file lasts {least:g} s or longer, and {most:g} s or shorter")
         rows = self.connection.execute(
             "SELECT id, path FROM files WHERE duration >= ? AND duration <= ?",
-            (0 if min_duration is None else min_duration, np.inf if max_duration is None else max_duration),
+            (least, most),
         )
         found = {file_id: os.fsdecode(encoded) for file_id, encoded in rows}
         if path is not None:
-            found = {i: p for i, p in found.items() if fits_glob(p, path)}
+            globs = [path] if isinstance(path, str) else path
+            found = {i: p for i, p in found.items() if any(fits_glob(p, glob) for glob in globs)}
         for tag in tags:
             tagged = self._tagged(tag)
             found = {i: p for i, p in found.items() if i in tagged}
@@ -400,6 +418,10 @@ class Catalog:
         rows = self.connection.execute(f"SELECT id FROM files WHERE {condition} ORDER BY path", values)
         return [file_id for (file_id,) in rows]
 
+    def ids_named(self, path: Path) -> list[int]:
+        """Return the ids of the files at or under a path, or, where there are none, of those in a glob."""
+        return self.ids_at(path) or sorted(self.matching(path=os.fspath(path)))
+
     def tag_files(self, file_ids: Sequence[int], tags: Sequence[str]) -> None:
         """Add tags that a person gave, ``VALUE`` or ``NAME=VALUE``.
 
@@ -464,8 +486,16 @@ class Catalog:
 
     def file_ids(self, key: str) -> set[int]:
         """Return the ids of the files that have segments in a collection."""
+        return self._file_ids(key, f"length(starts) <> {SIZE_OF_NONE}")
+
+    def silent_ids(self, key: str) -> set[int]:
+        """Return the ids of the files that are in a collection and have no sound, hence no segment."""
+        return self._file_ids(key, f"length(starts) = {SIZE_OF_NONE}")
+
+    def _file_ids(self, key: str, condition: str) -> set[int]:
         rows = self.connection.execute(
-            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id WHERE key = ?",
+            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id"
+            f" WHERE key = ? AND {condition}",
             (key,),
         )
         return {file_id for (file_id,) in rows}

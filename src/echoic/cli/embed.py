@@ -9,7 +9,8 @@ import typer
 
 from echoic.cli.options import Jobs, expand, expand_path
 from echoic.cli.output import complain, counted, progress_bar, say
-from echoic.errors import UsageError
+from echoic.errors import EchoicError, UsageError, quoted
+from echoic.files import written_whole
 
 
 def run(
@@ -40,7 +41,9 @@ def run(
     from echoic.library import Library
 
     if not output.parent.is_dir():
-        raise UsageError(f"the folder of {output} does not exist; make it first")
+        raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
+    if output.is_dir():
+        raise UsageError(f"{quoted(output)} is a folder; name a file that ends in .npz")
     with Library() as lib, progress_bar("encoding") as progress:
         found, failed = lib.embed(files, encoder=encoder, jobs=jobs, progress=progress)
     for message in failed.values():
@@ -58,8 +61,15 @@ def run(
                 "paths": np.array(list(found)),
                 "vectors": np.stack([mean_vector(s.vectors) for s in found.values()]),
             }
-        with output.open("wb") as file:  # given a name, NumPy would add a suffix to it
-            np.savez(file, allow_pickle=False, encoder=np.array(load_encoder(encoder).spec.key), **arrays)
+        key = np.array(load_encoder(encoder).spec.key)
+        try:
+            # Given a name instead of a file, NumPy would add a suffix to it.
+            with written_whole(output) as partial, partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, encoder=key, **arrays)
+        except OSError as error:
+            raise EchoicError(
+                f"{quoted(output)} cannot be written ({error.strerror or error}); choose another place"
+            ) from error
         n, dim = arrays["vectors"].shape
         say(f"{counted(n, 'vector')} of {dim} dimensions from {counted(len(found), 'file')} in {output}")
     if failed or not found:

@@ -74,7 +74,7 @@ def run(
         typer.Option(
             metavar="OUT.html",
             parser=expand_path,
-            help="Write a page to look at and listen to, and its figures beside it (.json).",
+            help="Write a page to look at and listen to, and its figures beside it (OUT.figures.json).",
         ),
     ] = None,
     json: Json = False,
@@ -101,8 +101,10 @@ def run(
     names = list(dict.fromkeys(encoder or COMPARE_SOUNDS))
     for name in names:
         load_encoder(name)
+    # Not under the page's name with .json alone: that is the card's of a model that is called like the page.
+    facts = report.with_suffix(".figures.json") if report is not None else None
     if report is not None:
-        check_target(report)
+        check_target(report, facts)
     dataset = read_dataset(data, columns(path_column, label_column, split_column, group_column))
     _check_split(dataset, queries)
     asking, searched = _roles(dataset.clips, queries)
@@ -153,6 +155,7 @@ def run(
                 encoders=measured,
                 facts={"Left out": f"{counted(len(failed), 'file')} that cannot be read"} if failed else {},
             ),
+            facts,
         )
         complain(f"report: {shorten(str(report))}")
     if failed:

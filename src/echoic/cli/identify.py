@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand_path
-from echoic.cli.output import as_clock, complain, print_json, say, shorten
+from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand_path, seconds
+from echoic.cli.output import as_clock, complain, note_teller, print_json, say, shorten
 from echoic.errors import AudioError, UsageError
 from echoic.types import Match
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _LISTENS = 10.0  # s to the microphone
+_PIPED = "standard input"
 
 
 def run(
@@ -35,12 +36,19 @@ def run(
     ] = None,
     mic: Microphone = False,
     start: Annotated[
-        float | None, typer.Option(metavar="S", help="Listen from this second on.", show_default=False)
+        float | None,
+        typer.Option(
+            metavar="S",
+            parser=seconds,
+            help="Listen from this second on; or as in 1:15:29.",
+            show_default=False,
+        ),
     ] = None,
     end: Annotated[
         float | None,
         typer.Option(
             metavar="S",
+            parser=seconds,
             help=f"Listen up to this second [default: the end; {_LISTENS:g} of the microphone].",
             show_default=False,
         ),
@@ -59,7 +67,12 @@ def run(
     if bool(files) == mic:
         raise UsageError("give a file, - for standard input, or --mic for the microphone")
     failed = False
-    with Library(library) as lib:
+    tell = note_teller()
+
+    def noted(query: str, note: str) -> None:
+        tell(_PIPED if Path(query).name == _PIPED else query, note)
+
+    with Library(library, noted=noted) as lib:
         for name in ["microphone"] if mic else map(str, files or ()):
             try:
                 if mic:
@@ -96,13 +109,13 @@ def _listened(lib: Library, start: float | None, end: float | None, min_score: f
 def _piped(lib: Library, start: float | None, end: float | None, min_score: float | None) -> list[Match]:
     # Through a file, since some formats (mp4, say) have their table of contents at the end.
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "standard input"
+        copy = Path(folder) / _PIPED
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         try:
             matches = lib.identify(copy, start=start, end=end, min_score=min_score)
         except AudioError as error:
-            raise type(error)(str(error).replace(str(copy), "standard input")) from None
+            raise type(error)(str(error).replace(str(copy), _PIPED)) from None
     return [replace(match, query="-") for match in matches]
 
 

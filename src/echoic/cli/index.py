@@ -10,6 +10,7 @@ import typer
 
 from echoic.cli.options import Jobs, LibraryFolder, expand, expand_path
 from echoic.cli.output import complain, print_report, progress_bar
+from echoic.cli.stopping import exit_code
 
 if TYPE_CHECKING:
     from echoic.types import IndexReport
@@ -75,11 +76,11 @@ def run(
                 for report in lib.watch(paths, update=update):
                     print_report(report)
             report = update()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             if watch:
                 return
             complain("stopped; what was done is kept, and the same command goes on from here")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(stop)) from None
     print_report(report)
     if report.failed or report.partial:
         raise typer.Exit(1)

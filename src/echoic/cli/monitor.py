@@ -12,7 +12,7 @@ import typer
 
 from echoic.cli.identify import match_line
 from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand
-from echoic.cli.output import complain, print_json, say
+from echoic.cli.output import complain, note_teller, print_json, say
 from echoic.errors import AudioError, UsageError
 from echoic.scanning import Found, scan
 from echoic.types import LiveSound
@@ -43,7 +43,7 @@ def run(
     if bool(sources) == mic:
         raise UsageError("give an address, a file, - for standard input, or --mic for the microphone")
     failed = False
-    with Library(library) as lib:
+    with Library(library, noted=note_teller()) as lib:
         for source in [None] if mic else _expanded(sources or []):
             try:
                 with _opened(source) as sound:

@@ -143,8 +143,9 @@ def run(
     chosen = find_recipe(recipe)
     with training_modules():
         from echoic.datasets import name_some
+        from echoic.evaluation.report import check_target
         from echoic.training.loop import Settings
-        from echoic.training.report import write_training_report
+        from echoic.training.report import report_path, write_training_report
         from echoic.training.train import choose_device, train
 
     settings = Settings(
@@ -160,6 +161,8 @@ def run(
         threads=threads or n_cores(),
         device=choose_device(device),
     )
+    if output.parent.is_dir():
+        check_target(report_path(output))  # rather than when the training is done
     with progress_bar("decoding") as decoding, _training_bar() as progress:
         outcome = train(
             data,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from echoic.audio.spectrogram import LogMel
-from echoic.errors import EncoderError, quoted
+from echoic.errors import EncoderError, UnknownEncoderError, quoted
 from echoic.types import EncoderSpec
 from echoic.untrusted import read_file, shown
 
@@ -52,6 +52,8 @@ def load_card(model: Path) -> Card:
     ------
     EncoderError
         If the card is missing, or says what cannot be meant; the message names card and field.
+    UnknownEncoderError
+        If the model is missing, too.
     """
     card = read_card(model)
     try:
@@ -80,7 +82,7 @@ def read_card(model: Path) -> dict[str, Any]:
                 f"the model {quoted(model)} lacks its card, {path.name} in the same folder; put it there "
                 "or export the model again"
             ) from error
-        raise EncoderError(
+        raise UnknownEncoderError(
             f"there is no model {quoted(model)}, nor its card {path.name}; put both back, "
             "or name the place where they are now with --encoder"
         ) from error

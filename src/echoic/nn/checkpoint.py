@@ -7,7 +7,6 @@ the file brings along.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from echoic.audio.spectrogram import LogMel
 from echoic.errors import ModelError, quoted
+from echoic.files import written_whole
 from echoic.nn.architectures import build
 from echoic.nn.embedder import Embedder
 from echoic.nn.ensemble import Ensemble
@@ -178,18 +178,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) -
     torch.save(
         {"format": _FORMAT, "version": _VERSION, "card": json.dumps(card), "weights": weights}, content
     )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        try:
-            with partial.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
+        with written_whole(path) as partial, partial.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise ModelError(
             f"{quoted(path)} cannot be written ({error.strerror or error}); "

@@ -450,4 +450,5 @@ def _embed(audio: Sound, encoders: Mapping[str, OnnxEncoder]) -> dict[str, Float
     for start in range(0, audio.n_samples, block):
         take(windower.push(audio.read(start, min(start + block, audio.n_samples))).samples)
     take(windower.finish().samples)
-    return {kind: mean_vector(np.concatenate(parts)) for kind, parts in vectors.items()}
+    nothing = np.empty((0, spec.dim), np.float32)  # of a silent clip
+    return {kind: mean_vector(np.concatenate([nothing, *parts])) for kind, parts in vectors.items()}
