@@ -24,7 +24,7 @@ from echoic.encoders.registry import FINDS_VERSIONS, IDENTIFIES
 from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Segments, TrackChoice
 
-__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "why_nothing"]
+__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder", "why_nothing"]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
@@ -34,7 +34,11 @@ _MOSTLY_ABOVE = 10.0
 
 
 def embed_file(
-    path: Path, encoders: Mapping[str, Encoder], *, track: TrackChoice | None = None
+    path: Path,
+    encoders: Mapping[str, Encoder],
+    *,
+    track: TrackChoice | None = None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[AudioInfo, dict[str, Segments]]:
     """Encode a whole file.
 
@@ -46,6 +50,8 @@ def embed_file(
     track : int, "all" or "mix", optional
         Which of several tracks of sound, from 1; by default the first in which something is heard. Of all,
         each is encoded by itself; encoders whose windows are compared as a sequence take their mix.
+    progress : callable, optional
+        Called with the seconds of sound of each block, once it has been dealt with.
 
     Returns
     -------
@@ -62,23 +68,25 @@ def embed_file(
         If an encoder breaks its contract.
     """
     if track == "all":
-        return _embed_each_track(path, encoders)
+        return _embed_each_track(path, encoders, progress)
     with open_mix(path) if track == "mix" else open_audio(path, track=track) as stream:
-        return _embed_stream(stream, encoders)
+        return _embed_stream(stream, encoders, progress)
 
 
-def _embed_each_track(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, dict[str, Segments]]:
+def _embed_each_track(
+    path: Path, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
+) -> tuple[AudioInfo, dict[str, Segments]]:
     with open_audio(path) as stream:
         n_tracks = stream.n_tracks
     if n_tracks == 1:
-        return embed_file(path, encoders)
+        return embed_file(path, encoders, progress=progress)
     in_sequence = {name: e for name, e in encoders.items() if e.spec.name in (IDENTIFIES, FINDS_VERSIONS)}
     alone = {name: e for name, e in encoders.items() if name not in in_sequence}
-    info, segments = embed_file(path, in_sequence or alone, track="mix")
+    info, segments = embed_file(path, in_sequence or alone, track="mix", progress=progress)
     found = []
     for number in range(1, n_tracks + 1) if alone else ():
         try:
-            found.append(embed_file(path, alone, track=number)[1])
+            found.append(embed_file(path, alone, track=number, progress=progress)[1])
         except NotAudioError:  # the others are heard
             continue
     for name in alone:
@@ -92,7 +100,7 @@ def _embed_each_track(path: Path, encoders: Mapping[str, Encoder]) -> tuple[Audi
 
 
 def _embed_stream(
-    stream: AudioStream | Mix, encoders: Mapping[str, Encoder]
+    stream: AudioStream | Mix, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
 ) -> tuple[AudioInfo, dict[str, Segments]]:
     lanes: dict[int, list[_Lane]] = {}
     for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
@@ -107,6 +115,7 @@ def _embed_stream(
                 reach.heard.push(resampled)
             for lane in lanes[rate]:
                 lane.push(resampled, is_silent=reach.is_silent)
+        progress(len(block) / stream.sample_rate)
     for rate, resampler in resamplers.items():
         tail = resampler.finish()
         for lane in lanes[rate]:
@@ -235,6 +244,17 @@ def _dense(
         yield encoded(windower.push(resampler.push(block)))
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
+
+
+def try_encoder(encoder: Encoder) -> None:
+    """Make sure that an encoder works, on a window of silence, before a file could be blamed for it.
+
+    Raises
+    ------
+    EncoderError
+        If it fails, or breaks its contract.
+    """
+    _encoded(encoder, np.zeros((1, encoder.spec.window_samples), np.float32), {})
 
 
 def _overlapping(encoder: Encoder, windows: Windows) -> dict[LogMel, Float32]:

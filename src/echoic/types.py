@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from echoic.ranges import check_number, check_text, check_whole_number, shown
+from echoic.untrusted import check_number, check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",

@@ -29,8 +29,8 @@ from echoic.catalog.lock import LOCK_NAME, locked
 from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
 from echoic.catalog.times import SIZE_OF_NONE, pack_times, unpack_times
 from echoic.errors import LibraryBusyError, LibraryError, UsageError
-from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
+from echoic.untrusted import shown
 
 __all__ = ["Catalog"]
 
