@@ -198,22 +198,37 @@ def embed_part(
 
 
 def embed_densely(
-    path: Path, encoder: Encoder, hop: float, *, noted: Callable[[str], None] = lambda _: None
+    path: Path,
+    encoder: Encoder,
+    hop: float,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    noted: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Segments]:
-    """Encode a file with its windows ``hop`` seconds apart, a few at a time as it is read.
+    """Encode a file, or the part of it between two times, with its windows ``hop`` seconds apart.
 
-    At its end ``noted`` is called with what a person should know of it.
+    They come a few at a time as it is read; their spans count from the file's begin. At its end ``noted`` is
+    called with what a person should know of it.
 
     Raises
     ------
     AudioError
         If the file cannot be decoded at all.
+    UsageError
+        If it ends before ``start``.
     """
+    offset = start or 0.0
     with open_audio(path) as stream:
-        reach, is_encoded = _Reach(stream.sample_rate, encoder.spec.sample_rate), False
-        for segments in _dense(stream.blocks(), stream.sample_rate, encoder, hop, reach):
+        if start is None and end is None:
+            blocks, rate = stream.blocks(), stream.sample_rate
+        else:
+            rate = encoder.spec.sample_rate
+            blocks = stream.span(rate, offset, end)
+        reach, is_encoded = _Reach(rate, encoder.spec.sample_rate), False
+        for segments in _dense(blocks, rate, encoder, hop, reach):
             is_encoded = is_encoded or len(segments) > 0
-            yield segments
+            yield Segments(segments.starts + offset, segments.ends + offset, segments.vectors)
         # What lies above this encoder's reach in part only, others may hear.
         for note in (*stream.info.notes, *([] if is_encoded else reach.notes(False))):
             noted(note)

@@ -483,6 +483,9 @@ class Library:
         start: float | None = None,
         end: float | None = None,
         min_score: float | None = None,
+        path: str | Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
     ) -> list[Match]:
         """Tell which recordings of the library are heard in a file, and where; none if it is none of them.
 
@@ -492,16 +495,21 @@ class Library:
         Parameters
         ----------
         query : path
-            An audio file. If it is in the library itself, it is found in itself.
+            An audio file. If it is in the library itself, its other copies are found.
         start, end : float, optional
             Seconds: listen to this part of it only.
         min_score : float, optional
             Probability from which on a match is told; by default one that unknown recordings rarely reach.
+        path, tags
+            As in :meth:`search`: only such recordings.
+        include_query : bool
+            Let the file itself be found.
 
         Returns
         -------
         list of Match
-            In order of time.
+            In order of time; each airing once. All of a query, a jingle say, is told at every place of a
+            recording where it lies, the nearest first, as copies of a recording are.
 
         Raises
         ------
@@ -515,9 +523,18 @@ class Library:
             If a number makes no sense.
         """
         _check_part(start, end)
-        return self._recognition(min_score).identify(Path(query), start, end)
+        within = self._within(path, None, None, tags)
+        without = set() if include_query else self._ids([query])
+        return self._recognition(min_score).identify(Path(query), start, end, within=within, without=without)
 
-    def monitor(self, source: StrPath | LiveSound, *, min_score: float | None = None) -> Iterator[Match]:
+    def monitor(
+        self,
+        source: StrPath | LiveSound,
+        *,
+        min_score: float | None = None,
+        path: str | Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+    ) -> Iterator[Match]:
         """Listen to a stream, or a long file, and tell each recording of the library once it is over.
 
         Parameters
@@ -528,6 +545,8 @@ class Library:
             again; times are seconds since listening began.
         min_score : float, optional
             Probability from which on a match is told; by default one that unknown recordings rarely reach.
+        path, tags
+            As in :meth:`search`: only such recordings.
 
         Yields
         ------
@@ -547,7 +566,8 @@ class Library:
         """
         try:
             yield from self._recognition(min_score).monitor(
-                source if isinstance(source, LiveSound) else os.fspath(source)
+                source if isinstance(source, LiveSound) else os.fspath(source),
+                within=self._within(path, None, None, tags),
             )
         except sqlite3.Error as error:  # while it is read: _explained would only see it begin
             raise unusable(self.folder, error) from error

@@ -54,7 +54,7 @@ def duplicates_of(
         return
     segments = Segments(spans[:, 0], spans[:, 1], vectors)
     yield from identify(
-        [segments], store, spec, lambda i: spans_of(i)[:, 0], decision, least=least, without=file_id
+        [segments], store, spec, lambda i: spans_of(i)[:, 0], decision, least=least, without={file_id}
     )
 
 
