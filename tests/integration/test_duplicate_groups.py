@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from echoic import Library
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise
 from echoic.cli import app
-from echoic.duplication.comparison import Comparison
+from echoic.duplication.comparison import FileComparison
 from echoic.types import Duplicate
 
 RATE = 16_000
@@ -86,13 +87,13 @@ def fresh(library, tmp_path):
 def looked_at(monkeypatch):
     """The files that were compared with others, rather than taken from what was found before."""
     files: list[int] = []
-    compare = Comparison.shared
+    compare = FileComparison.shared
 
     def noted(self, file_id, *arguments):
         files.append(file_id)
         return compare(self, file_id, *arguments)
 
-    monkeypatch.setattr(Comparison, "shared", noted)
+    monkeypatch.setattr(FileComparison, "shared", noted)
     return files
 
 
@@ -280,7 +281,7 @@ def test_progress_is_told_within_long_files(library, monkeypatch):
     said = []
     library.duplicates(progress=said.append)
     assert [now.done_bytes for now in said] == sorted(now.done_bytes for now in said)
-    inside = [now for before, now in zip(said, said[1:], strict=False) if now.done == before.done]
+    inside = [now for before, now in pairwise(said) if now.done == before.done]
     assert inside
     assert said[-1].done == said[-1].total
     assert said[-1].done_bytes == said[-1].total_bytes

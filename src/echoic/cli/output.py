@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "complain",
     "counted",
     "hit_line",
+    "note_teller",
     "print_json",
     "print_report",
     "progress_bar",
@@ -30,6 +32,7 @@ __all__ = [
 
 # Seconds of audio below which a speed would only tell how long the workers took to start.
 _TELLING = 60.0
+_MOST_SUFFIXES = 6  # that are named of what was passed over
 
 
 def say(text: str) -> None:
@@ -88,9 +91,18 @@ def hit_line(hit: Hit) -> str:
 
 
 def print_report(report: IndexReport) -> None:
-    """Print what an indexing run did, and a warning for each file that could not be read."""
+    """Print what an indexing run did, warnings of what could not be read, and a note of each kind."""
     for _, message in (*report.partial, *report.failed):
         complain(f"warning: {message}")
+    noted = Counter(note.partition(": ")[0] for _, note in report.notes)
+    tell = note_teller()
+    for path, note in report.notes:
+        n_others = noted.pop(note.partition(": ")[0], 0) - 1
+        others = f" ({n_others} more such: echoic list names them)" if n_others > 0 else ""
+        if n_others >= 0:
+            tell(path, note + others)
+    if report.passed_over:
+        complain(f"note: passed over {_suffixes(report.passed_over)}")
     counts = {
         "added": report.added,
         "changed": report.changed,
@@ -100,6 +112,7 @@ def print_report(report: IndexReport) -> None:
         "partly read": len(report.partial),
         "failed": len(report.failed),
         "skipped (failed before)": report.skipped,
+        "tagged": report.tagged,
     }
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no audio files found"
     if report.audio:
@@ -108,6 +121,27 @@ def print_report(report: IndexReport) -> None:
         told += f", {report.audio / report.elapsed:.0f}x realtime"
     say(told)
     sys.stdout.flush()  # while watching it is long until the next line, and a log file is read meanwhile
+
+
+def _suffixes(counts: Mapping[str, int]) -> str:
+    """Spell how many files there are of each suffix: 12 .txt, 3 .jpg and 4 others."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    told = [f"{count} {suffix or 'without a suffix'}" for suffix, count in ordered[:_MOST_SUFFIXES]]
+    n_others = sum(count for _, count in ordered[_MOST_SUFFIXES:])
+    return ", ".join(told) + (f" and {counted(n_others, 'other')}" if n_others else "")
+
+
+def note_teller() -> Callable[[str, str], None]:
+    """Return what prints what a person should know of a file: once a kind, of silence each time."""
+    told: set[str] = set()
+
+    def tell(path: str, note: str) -> None:
+        kind, _, sentence = note.partition(": ")
+        if kind == "silence" or kind not in told:
+            complain(f"note: {shorten(path)}: {sentence}")
+        told.add(kind)
+
+    return tell
 
 
 class Bar:

@@ -21,7 +21,7 @@ from echoic.fingerprint.duplicates import FASTEST, SIMILAR, SLOWEST, Part, same_
 from echoic.stores.base import VectorStore
 from echoic.types import EncoderSpec, Float32, Neighbor, Segments
 
-__all__ = ["Comparison", "Shared"]
+__all__ = ["FileComparison", "Shared"]
 
 _NEIGHBOURS = 20
 _JUDGES_BY = 60  # neighbours of a window of a stretch, at most what an alignment asks for
@@ -91,7 +91,7 @@ class _Claim:
         return scores[0] >= _SURE or (len(scores) > 1 and scores[1] >= least)
 
 
-class Comparison:
+class FileComparison:
     """Compares files of a library by their stored windows.
 
     Parameters
@@ -326,7 +326,7 @@ class _Without:
 
     def __init__(
         self,
-        comparison: Comparison,
+        comparison: FileComparison,
         store: VectorStore,
         without: frozenset[int],
         near: list[list[Neighbor]],
@@ -336,12 +336,12 @@ class _Without:
     def vectors(self, file_id: int) -> Float32:
         return self._comparison._segments(file_id).vectors
 
-    def search(self, queries: Float32, k: int) -> list[list[Neighbor]]:
+    def search(self, queries: Float32, k: int, *, within: None = None) -> list[list[Neighbor]]:
         found = [[n for n in near if n.file_id not in self._without] for near in self._near]
         if min(map(len, found)) >= k // 2:
             return [near[:k] for near in found]
-        within = set(self._store.file_ids().tolist()) - self._without
-        return self._store.search(queries, k, within=within) if within else [[] for _ in found]
+        others = set(self._store.file_ids().tolist()) - self._without
+        return self._store.search(queries, k, within=others) if others else [[] for _ in found]
 
 
 def _stretches(one: Segments, part: Part) -> list[slice]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.catalog import Catalog
-from echoic.duplication.comparison import Comparison, Shared
+from echoic.duplication.comparison import FileComparison, Shared
 from echoic.duplication.found import Found
 from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
@@ -64,7 +64,7 @@ class Duplication:
         stored = set(self._store.file_ids().tolist())
         same = _same_content(records.values(), stored)
         reporter = Reporter([records[i] for i in same], progress)
-        comparison = Comparison(self._store, self._spec, self._spans_of, self._decision, self._least)
+        comparison = FileComparison(self._store, self._spec, self._spans_of, self._decision, self._least)
         path = self._catalog.folder / "index" / "duplicates.sqlite"
         with closing(Found(path, self._state(records.values(), stored))) as found:
 

@@ -29,9 +29,7 @@ SLOWEST, FASTEST = 0.9, 1.1
 SIMILAR = 0.6
 
 _SPEEDS = np.round(np.arange(SLOWEST, FASTEST + 0.001, 0.01), 2)
-_BLOCK = (
-    20.0  # s of the first file in which a line is looked for: so short that tempi in steps of .01 will do
-)
+_BLOCK = 20.0  # s of a file in which a line is looked for: so short that tempi in steps of .01 will do
 _BIN = 0.5  # s
 _LINES_A_BLOCK = 4  # a jingle may be in the other file several times
 _ENOUGH = 3  # similar windows that begin a line
