@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import sys
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from echoic.types import Hit, IndexReport, Progress
+from echoic.untrusted import is_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
@@ -24,6 +27,7 @@ __all__ = [
     "hit_line",
     "note_teller",
     "print_json",
+    "print_names_as_bytes",
     "print_report",
     "progress_bar",
     "say",
@@ -47,8 +51,25 @@ def complain(text: str) -> None:
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
-    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters."""
-    say(json.dumps(fields))
+    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters.
+
+    Python reads such a name back as it is. Other programs put a mark in place of those bytes, or fail; for
+    them a second field holds the name's bytes in Base64.
+    """
+    odd = {
+        f"{name}_base64": base64.b64encode(os.fsencode(value)).decode("ascii")
+        for name, value in fields.items()
+        if isinstance(value, str) and not is_text(value)
+    }
+    say(json.dumps({**fields, **odd}))
+
+
+def print_names_as_bytes() -> None:
+    """Have file names written to stdout byte for byte from now on, whatever the encoding of the terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors(), newline="\n"
+        )
 
 
 def as_clock(seconds: float) -> str:
