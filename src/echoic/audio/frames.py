@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 
 class TrackError(NotAudioError):
-    """One of several tracks of sound cannot be decoded, or is not there; what chooses among them goes on."""
+    """A track of sound cannot be decoded, or is not there; caught by what chooses among tracks."""
 
     def __init__(self, message: str, n_tracks: int) -> None:
         super().__init__(message)

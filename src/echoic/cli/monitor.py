@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from echoic.cli.identify import match_line
-from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand
+from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, PathGlobs, Tags, expand
 from echoic.cli.output import complain, note_teller, print_json, say
 from echoic.errors import AudioError, UsageError
 from echoic.scanning import scan
@@ -30,6 +30,8 @@ def run(
     ] = None,
     mic: Microphone = False,
     min_score: MinScore = None,
+    path: PathGlobs = None,
+    tag: Tags = None,
     json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
@@ -47,7 +49,7 @@ def run(
         for source in [None] if mic else _expanded(sources or []):
             try:
                 with _opened(source) as sound:
-                    for match in lib.monitor(sound, min_score=min_score):
+                    for match in lib.monitor(sound, min_score=min_score, path=path or None, tags=tag or ()):
                         if json:
                             print_json(asdict(match))
                         else:

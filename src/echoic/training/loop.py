@@ -49,6 +49,7 @@ DEFAULT_FRONT_END = LogMel(sample_rate=16_000, n_fft=1024, hop_length=320, n_mel
 
 _WEIGHT_DECAY = 0.05
 _WARM_UP = 0.04  # share of the run in which the learning rate rises
+_GENTLY = 0.3  # of the learning rate in going on from a model: more, and what it knew is lost
 _AVERAGE = 0.995  # what the running average of the weights keeps at each step
 _STEPS = (10, 500)  # fewest and most in an epoch: a pass over the clips, within reason
 _SHORT = 0.7  # share of the run on windows of half the length: twice as many in the time
@@ -272,10 +273,11 @@ def fit(
     steps = min(max(math.ceil(len(train) / sampler.batch_size), _STEPS[0]), _STEPS[1])
     clock = _Clock(settings, steps, state.spent)
     done, saved_at = clock.done(state.step), state.spent
+    peak = recipe.learning_rate * (1.0 if start is None else _GENTLY)
     lengths = (n_frames // 2 if clock.done(step) < _SHORT else n_frames for step in count(state.step))
     with batches.ahead(state.step, lengths) as source:
         while not state.history or (done < 1 and not _enough(state, settings)):
-            rate = recipe.learning_rate * _schedule(done)
+            rate = peak * _schedule(done)
             seed = settings.seed + _SEEDS * state.step
             loss = _step(state, next(source), rate=rate, seed=seed, device=device)
             state.losses.append(loss)
