@@ -578,17 +578,36 @@ class Library:
     ) -> list[Duplicate]:
         """Find the recordings that the library holds twice, whole or in part, in any format and level.
 
-        Parameters
-        ----------
-        min_score : float, optional
-            Probability from which on two files are told.
-        progress : callable, optional
-            Called with a :class:`~echoic.types.Progress` after each file.
+        All at once; see :meth:`duplicates_as_found`.
 
         Returns
         -------
         list of Duplicate
             Each pair of files once for each part that they share.
+        """
+        found = self.duplicates_as_found(min_score=min_score, progress=progress)
+        return [duplicate for finding in found for duplicate in finding]
+
+    def duplicates_as_found(
+        self, *, min_score: float | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> Iterator[tuple[Duplicate, ...]]:
+        """Tell the recordings that the library holds twice while they are looked for.
+
+        What was found is kept beside the library until that changes: a search that was stopped goes on where
+        it was, after it has told the same again.
+
+        Parameters
+        ----------
+        min_score : float, optional
+            Probability from which on two files are told.
+        progress : callable, optional
+            Called with a :class:`~echoic.types.Progress` after each file, and within long ones.
+
+        Yields
+        ------
+        tuple of Duplicate
+            What belongs together: all pairs of a group of copies, or the parts that one file shares with
+            others.
 
         Raises
         ------
@@ -599,7 +618,13 @@ class Library:
         UsageError
             If ``min_score`` is no probability.
         """
-        return self._recognition(min_score).duplicates(progress)
+        from echoic.duplication import Duplication
+
+        _check_probability(min_score)
+        try:
+            yield from Duplication(*self._open(), min_score).findings(progress)
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(self.folder, error) from error
 
     def align(self, first: StrPath, second: StrPath, *, write: StrPath | None = None) -> TimeAlignment | None:
         """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
@@ -758,10 +783,9 @@ class Library:
         return self._opened
 
     def _recognition(self, min_score: float | None) -> Recognition:
-        if min_score is not None and not 0 <= min_score <= 1:
-            raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
         from echoic.recognition import Recognition
 
+        _check_probability(min_score)
         return Recognition(*self._open(), min_score, noted=self._note)
 
     def _note(self, query: Path, note: str) -> None:
@@ -833,6 +857,11 @@ class Library:
         # They may be indexed through a link.
         spelt = [path for example in examples for path in (Path(example), Path(example).resolve())]
         return {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
+
+
+def _check_probability(min_score: float | None) -> None:
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
 
 
 def _check_part(start: float | None, end: float | None) -> None:

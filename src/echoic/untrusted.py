@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_number", "check_text", "check_whole_number", "read_file", "shown"]
+__all__ = ["check_number", "check_text", "check_whole_number", "is_text", "read_file", "shown"]
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -44,6 +44,15 @@ def read_file(path: Path, largest: int) -> bytes:
 def _without_waiting(path: str, flags: int) -> int:
     """Open a pipe without waiting for somebody to write into it."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def is_text(value: str) -> bool:
+    """Tell whether text is no more than that; Python keeps in a file's name bytes that are no characters."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_whole_number(name: str, value: Any, low: int, high: int) -> None:

@@ -14,7 +14,7 @@ from echoic.cli.identify import match_line
 from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, PathGlobs, Tags, expand
 from echoic.cli.output import complain, note_teller, print_json, say
 from echoic.errors import AudioError, UsageError
-from echoic.scanning import Found, scan
+from echoic.scanning import scan
 from echoic.types import LiveSound
 
 
@@ -80,5 +80,6 @@ def _expanded(sources: list[str]) -> list[str]:
         if source == "-" or is_url(source) or not Path(source).is_dir():
             found.append(source)
         else:
-            found += [str(entry.path) for entry in scan([Path(source)]) if isinstance(entry, Found)]
+            # What cannot be looked at is told when it is opened.
+            found += [str(entry.path) for entry in scan([Path(source)])]
     return found
