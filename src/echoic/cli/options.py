@@ -27,6 +27,7 @@ __all__ = [
     "LabelColumn",
     "LibraryFolder",
     "Microphone",
+    "MicrophoneDevice",
     "MinScore",
     "PathColumn",
     "PathGlobs",
@@ -113,6 +114,16 @@ LibraryFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 Microphone = Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")]
+MicrophoneDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Listen to this microphone, by its name or a part of it; echoic doctor lists them "
+        "[default: the system's].",
+        show_default=False,
+    ),
+]
 MinScore = Annotated[
     float | None,
     typer.Option(
