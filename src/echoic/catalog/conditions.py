@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from echoic.audio.tags import folded, tag_values
 from echoic.errors import UsageError
+from echoic.untrusted import is_text
 
-__all__ = ["Tag", "encoded", "fits_glob", "parse_tag", "readings", "under"]
+__all__ = ["Tag", "among", "encoded", "fits_glob", "parse_tag", "readings", "under"]
 
 #: A name, folded, and values as they were written. Of a tag that was typed without a name, it is empty.
 Tag = tuple[str, list[str]]
@@ -30,6 +33,11 @@ def under(path: Path | None) -> tuple[str, tuple[bytes, ...]]:
     prefix = exact if exact.endswith(os.fsencode(os.sep)) else exact + os.fsencode(os.sep)
     past = prefix[:-1] + bytes([prefix[-1] + 1])
     return "(path = ? OR (path >= ? AND path < ?))", (exact, prefix, past)
+
+
+def among(file_ids: Collection[int]) -> tuple[str, tuple[str, ...]]:
+    """Make the SQL condition for files of some ids, of which there may be any number."""
+    return "id IN (SELECT value FROM json_each(?))", (json.dumps(list(file_ids)),)
 
 
 def fits_glob(path: str, glob: str) -> bool:
@@ -75,6 +83,8 @@ def readings(text: str) -> list[Tag]:
 
 
 def _split(text: str) -> Tag:
+    if not is_text(text):
+        raise UsageError(f"the tag {text!r} is no text in UTF-8; spell it anew")
     name, separator, value = text.partition("=")
     name = folded(name) if separator else ""
     values = tag_values(name or _UNNAMED, value if separator else text)

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from echoic.cli.identify import match_line
-from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand
-from echoic.cli.output import complain, print_json, say
+from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, PathGlobs, Tags, expand
+from echoic.cli.output import complain, note_teller, print_json, say
 from echoic.errors import AudioError, UsageError
-from echoic.scanning import Found, scan
+from echoic.scanning import scan
 from echoic.types import LiveSound
 
 
@@ -30,6 +30,8 @@ def run(
     ] = None,
     mic: Microphone = False,
     min_score: MinScore = None,
+    path: PathGlobs = None,
+    tag: Tags = None,
     json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
@@ -43,11 +45,11 @@ def run(
     if bool(sources) == mic:
         raise UsageError("give an address, a file, - for standard input, or --mic for the microphone")
     failed = False
-    with Library(library) as lib:
+    with Library(library, noted=note_teller()) as lib:
         for source in [None] if mic else _expanded(sources or []):
             try:
                 with _opened(source) as sound:
-                    for match in lib.monitor(sound, min_score=min_score):
+                    for match in lib.monitor(sound, min_score=min_score, path=path or None, tags=tag or ()):
                         if json:
                             print_json(asdict(match))
                         else:
@@ -78,5 +80,6 @@ def _expanded(sources: list[str]) -> list[str]:
         if source == "-" or is_url(source) or not Path(source).is_dir():
             found.append(source)
         else:
-            found += [str(entry.path) for entry in scan([Path(source)]) if isinstance(entry, Found)]
+            # What cannot be looked at is told when it is opened.
+            found += [str(entry.path) for entry in scan([Path(source)])]
     return found

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from echoic.errors import MissingDependencyError
+from echoic.errors import MissingDependencyError, UsageError, quoted
 
 if TYPE_CHECKING:
     from echoic.datasets import Columns
+    from echoic.library import Library
+    from echoic.types import TrackChoice
 
 __all__ = [
     "EncoderName",
@@ -27,10 +29,14 @@ __all__ = [
     "Microphone",
     "MinScore",
     "PathColumn",
+    "PathGlobs",
     "SplitColumn",
+    "Tags",
+    "TrackOption",
     "columns",
     "expand",
     "expand_path",
+    "need_known",
     "seconds",
     "training_modules",
 ]
@@ -47,7 +53,36 @@ def expand_path(text: str) -> Path:
     return Path(expand(text))
 
 
+def _track(text: str) -> TrackChoice:
+    """Read which of several tracks is meant."""
+    word = text.strip().lower()
+    if word in ("all", "mix"):
+        return "all" if word == "all" else "mix"
+    if word.isdecimal() and int(word) > 0:
+        return int(word)
+    raise UsageError(f"--track is a number from 1 on, all or mix, and not {text!r}")
+
+
+TrackOption = Annotated[
+    Any,
+    typer.Option(
+        "--track",
+        metavar="N|all|mix",
+        parser=_track,
+        help="Of a file with several tracks of sound, hear this one, each by itself, or their mix "
+        "[default: the first with sound].",
+        show_default=False,
+    ),
+]
+
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
+
+
+def need_known(library: Library, paths: Sequence[Path]) -> None:
+    """Raise UsageError unless the library has files at, under or fitting each of the paths."""
+    for path in paths:
+        if not library.files(path):
+            raise UsageError(f"nothing in the library is at {quoted(path)}; see what is with: echoic list")
 
 
 def seconds(text: str) -> float:
@@ -88,9 +123,28 @@ MinScore = Annotated[
         show_default=False,
     ),
 ]
+PathGlobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--path",
+        metavar="GLOB",
+        parser=expand,
+        help="Only files at such a path, e.g. 'drums/*.wav'; of several, one must fit.",
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="T",
+        help="Only files so tagged: VALUE, or NAME=VALUE as in genre=jazz; of several, all must fit.",
+    ),
+]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Worker processes [default: one for each core].", show_default=False),
+    typer.Option(
+        metavar="N", min=1, help="Worker processes [default: one for each core].", show_default=False
+    ),
 ]
 EncoderName = Annotated[
     str | None,

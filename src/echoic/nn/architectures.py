@@ -14,6 +14,7 @@ from echoic.nn.grown import GrownEmbedder
 from echoic.nn.hybrid import HybridEmbedder
 from echoic.nn.mobile import MobileEmbedder
 from echoic.nn.transformer import TransformerEmbedder
+from echoic.untrusted import shown
 
 __all__ = ["ARCHITECTURES", "build"]
 
@@ -48,11 +49,17 @@ def build(architecture: str, **config: Any) -> Embedder | Ensemble:
     >>> build("cnn", dim=64).dim
     64
     """
-    if architecture == "ensemble":
-        return Ensemble([build(member["architecture"], **member["config"]) for member in config["members"]])
-    if architecture not in ARCHITECTURES:
-        raise ModelError(f"there is no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}")
+    if architecture not in (*ARCHITECTURES, "ensemble"):
+        raise ModelError(
+            f"there is no architecture {shown(architecture)}; there are {', '.join(ARCHITECTURES)}"
+        )
     try:
+        if architecture == "ensemble":
+            members = [(member["architecture"], member["config"]) for member in config["members"]]
+            return Ensemble([build(name, **settings) for name, settings in members])
         return ARCHITECTURES[architecture](**config)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"architecture {architecture} cannot be made with {config}: {error}") from error
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"architecture {architecture} cannot be made with {shown(config)}: {said}"
+        ) from error

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from echoic.errors import MissingDependencyError, StoreError
+from echoic.errors import MissingDependencyError, StoreError, UsageError
 from echoic.stores.base import checked
 from echoic.stores.names import unique_name, without_password
 from echoic.stores.trusted import TOKEN_VARIABLE
@@ -68,6 +68,8 @@ class MilvusStore:
         If pymilvus is not installed.
     """
 
+    joins_transactions = False
+
     def __init__(self, uri: str, collection: str, dim: int, token: str = "") -> None:
         self.dim = dim
         self.collection = collection
@@ -94,7 +96,7 @@ class MilvusStore:
         logging.getLogger("pymilvus.client.iterator.query_iterator").addFilter(_is_not_about_lite)
         if self._lite is None:
             if urlsplit(uri).scheme not in ("http", "https"):
-                raise StoreError(
+                raise UsageError(
                     f"{self._where} is no Milvus address; give a path ending in .db, or http(s)://…"
                 )
             return self._asked(

@@ -88,7 +88,9 @@ def test_a_model_is_run_from_its_path(model):
 
 
 def test_a_missing_model(tmp_path):
-    with pytest.raises(EncoderError, match=r"no model .*gone\.onnx, nor its card gone\.json; put both back"):
+    with pytest.raises(
+        UnknownEncoderError, match=r"no model .*gone\.onnx, nor its card gone\.json; put both"
+    ):
         load_encoder(str(tmp_path / "gone.onnx"))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echoic.errors import MissingDependencyError, StoreError
+from echoic.errors import MissingDependencyError, StoreError, UsageError
 from echoic.stores import MilvusStore
 from tests.milvus_server import refusing
 
@@ -60,7 +60,7 @@ def assert_hidden(error: BaseException, secret: str) -> None:
 
 def test_an_address_of_no_kind_is_refused() -> None:
     pytest.importorskip("pymilvus", reason="pip install 'echoic[milvus]'")
-    with pytest.raises(StoreError, match="is no Milvus address"):
+    with pytest.raises(UsageError, match="is no Milvus address"):
         MilvusStore("localhost:19530", "a@1", 8)
 
 
