@@ -39,7 +39,7 @@ __all__ = [
 
 #: What a training goes on from where nothing is said.
 DEFAULT_START = "sound"
-_TAKE_IT = ("cnn",)  # networks that have a use for its weights
+_TAKE_IT = ("cnn", "hybrid")  # networks that have a use for its weights
 
 
 def starting_point(start: Path | str) -> Checkpoint:
