@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -168,7 +168,7 @@ class _Planner:
         self._replaced = replaced
         self._track = track
         self._stored: dict[str, frozenset[int]] = {}  # the files that each store has all vectors of
-        self._gone: dict[int, dict[str, list[Known]]] = {}  # by size and digest: files gone from their paths
+        self._gone: dict[int, dict[str, deque[Known]]] = {}  # by size and digest: files gone from their paths
         self._plan = _Plan()
         self._seen: set[int] = set()  # ids of files that are where they are known to be, or moved there
 
@@ -235,17 +235,18 @@ class _Planner:
     def _renamed(self, found: Found) -> Known | None:
         """Find a file that is gone from its path and has the content of ``found``."""
         if found.size not in self._gone:
-            gone: dict[str, list[Known]] = {}
-            for record in reversed(self._catalog.known_of_size(found.size)):
-                if record.digest and not os.path.lexists(record.path):
-                    gone.setdefault(record.digest, []).append(record)
+            gone: dict[str, deque[Known]] = {}
+            for path in self._catalog.paths_of_size(found.size):
+                record = None if os.path.lexists(path) else self._catalog.known_at(Path(path))
+                if record is not None and record.digest:
+                    gone.setdefault(record.digest, deque()).append(record)
             self._gone[found.size] = gone
         by_digest = self._gone[found.size]
         if not by_digest:
             return None
         same = by_digest.get(_digest(found.path))
         while same:
-            record = same.pop()
+            record = same.popleft()
             if record.id not in self._seen:
                 return record
         return None

@@ -143,24 +143,23 @@ class Catalog(Database):
 
     def known_at(self, path: Path) -> Known | None:
         """Return what is needed to tell whether the file at a path has changed, or None."""
-        found = self._known("path = ?", (encoded(path),))
-        return found[0] if found else None
-
-    def known_of_size(self, size: int) -> list[Known]:
-        """Return the same of all files of a size in bytes, in order of path."""
-        return self._known("size = ?", (size,))
-
-    def _known(self, condition: str, values: tuple[object, ...]) -> list[Known]:
-        rows = self.connection.execute(
+        row = self.connection.execute(
             "SELECT id, path, size, mtime_ns, digest, state, notes, (SELECT group_concat(key, char(10))"
             " FROM segments JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
-            f" FROM files WHERE {condition} ORDER BY path",
-            values,
-        )
-        return [_known(row) for row in rows]
+            " FROM files WHERE path = ?",
+            (encoded(path),),
+        ).fetchone()
+        return None if row is None else _known(row)
+
+    def paths_of_size(self, size: int) -> Iterator[str]:
+        """Go through the paths of the files that had a size in bytes, in order."""
+        for (path,) in self.connection.execute(
+            "SELECT path FROM files WHERE size = ? ORDER BY path", (size,)
+        ):
+            yield os.fsdecode(path)
 
     def paths_under(self, folder: Path) -> Iterator[tuple[int, str]]:
-        """Go through the ids and paths of the files at or under a path; it is read as it is used."""
+        """Go through the ids and paths of the files at or under a path."""
         condition, values = at_or_under(folder)
         for file_id, path in self.connection.execute(f"SELECT id, path FROM files WHERE {condition}", values):
             yield file_id, os.fsdecode(path)
