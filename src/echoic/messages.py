@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from echoic import errors
 from echoic.errors import EchoicError, MissingDependencyError
-from echoic.types import AudioInfo, Segments
+from echoic.types import AudioInfo, Segments, TrackChoice
 from echoic.untrusted import check_number, check_whole_number, shown
 
 __all__ = ["Analysis", "Task", "as_analysis", "as_error", "as_task", "read", "told", "write"]
@@ -38,11 +38,13 @@ Array = npt.NDArray[Any]  # of float32 or float64
 class Task:
     """A file and the encoders due on it, each by what it is loaded by and the ``name@revision`` it must be.
 
-    A worker may still have an encoder loaded that has changed on disk since.
+    A worker may still have an encoder loaded that has changed on disk since. ``track`` is as in
+    :func:`~echoic.embedding.embed_file`.
     """
 
     path: Path
     encoders: tuple[tuple[str, str], ...]
+    track: TrackChoice | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +110,7 @@ def _exactly(pipe: IO[bytes], size: int) -> bytes:
 def told(result: Task | Analysis | EchoicError) -> tuple[dict[str, Any], list[Array]]:
     """Put into a message what is to be done, what was found, or why nothing was."""
     if isinstance(result, Task):
-        return {"path": str(result.path), "encoders": result.encoders}, []
+        return {"path": str(result.path), "encoders": result.encoders, "track": result.track}, []
     if isinstance(result, Analysis):
         arrays: list[Array] = []
         for segments in result.segments.values():
@@ -119,7 +121,8 @@ def told(result: Task | Analysis | EchoicError) -> tuple[dict[str, Any], list[Ar
 
 def as_task(header: Mapping[str, Any]) -> Task:
     """Take a task out of a message of the parent's."""
-    return Task(Path(header["path"]), tuple((source, key) for source, key in header["encoders"]))
+    encoders = tuple((source, key) for source, key in header["encoders"])
+    return Task(Path(header["path"]), encoders, header["track"])
 
 
 def as_error(header: Mapping[str, Any]) -> EchoicError:

@@ -341,7 +341,7 @@ def _analyse(
             due[key] = encoders[source, key]
         tell_alive()
         digest = digest_of(task.path, _each(_STRETCH_BYTES, tell_alive))
-        info, segments = embed_file(task.path, due, _each(_STRETCH, tell_alive))
+        info, segments = embed_file(task.path, due, track=task.track, progress=_each(_STRETCH, tell_alive))
         return Analysis(info, digest, {key: segments[key] for key in due})
     except EchoicError as error:
         return error

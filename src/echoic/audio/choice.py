@@ -8,7 +8,7 @@ channels do cancel each other, to more of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,13 +16,14 @@ import numpy as np
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
-from echoic.types import Float32
+from echoic.types import Float32, TrackChoice
 
-__all__ = ["Balance", "Choice", "choose"]
+__all__ = ["Balance", "Choice", "choose", "is_heard", "tracks_note"]
 
-# What is left of channels by their mean, compared with channels that have nothing in common: half as much
-# power is plain stereo, hardly any is opposite phase. In between, more is listened to.
+# What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
+# opposite phase. Between that and what mixes, more is listened to.
 _CANCELS, _MIXES = 1 / 16, 1 / 4
+_AS_LOUD = 0.9  # of channels about as loud, the first
 _ENOUGH = 3.0  # s of sound, after which channels that mix are believed to go on so
 
 
@@ -82,7 +83,9 @@ class Balance:
     @property
     def louder(self) -> int | None:
         """The channel to take because the channels cancel each other; None if they do not."""
-        return int(np.argmax(self._alone)) if self._left < _CANCELS else None
+        if self._left >= _CANCELS:
+            return None
+        return int(np.argmax(self._alone > _AS_LOUD * self._alone.max()))
 
 
 def choose(opened: Callable[[int], Frames], *, mono: bool, track: int | None) -> Choice:
@@ -134,3 +137,17 @@ def _listened(frames: Frames) -> tuple[bool, int | None]:
         if balance.seconds and (piece.channels == 1 or balance.is_settled):
             return True, None
     return balance.seconds > 0, balance.louder
+
+
+def tracks_note(n_tracks: int, heard: TrackChoice) -> str:
+    """Say which of several tracks are heard; the note that a file has of it."""
+    return f"tracks: it has {n_tracks} tracks of sound, and {_spelt(heard)} heard"
+
+
+def is_heard(notes: Sequence[str], track: TrackChoice) -> bool:
+    """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
+    return all(note.endswith(f"and {_spelt(track)} heard") for note in notes if note.startswith("tracks: "))
+
+
+def _spelt(track: TrackChoice) -> str:
+    return {"all": "each is", "mix": "their mix is"}.get(str(track), f"track {track} is")

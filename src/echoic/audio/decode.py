@@ -15,10 +15,10 @@ from types import TracebackType
 
 import numpy as np
 
-from echoic.audio.choice import Choice, choose
+from echoic.audio.choice import Choice, choose, tracks_note
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
-from echoic.audio.links import links_of
+from echoic.audio.links import links_of, tag_size
 from echoic.audio.metadata import text_tags
 from echoic.audio.source import Source, StrPath
 from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
@@ -35,6 +35,8 @@ _SEEKS_EXACTLY = frozenset(
 )
 _CHANGES_RATE = frozenset({"aac", "ac3", "eac3", "loas", "mp3"})  # frames without a header over them all
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
+_WITHOUT_HEADER = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3"})
+_LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up to .17 were taken for sound
 _REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
 
 _choices: dict[tuple[object, ...], Choice] = {}
@@ -49,6 +51,8 @@ class AudioStream:
         Hz, of the blocks.
     channels : int
         Of the blocks: 1, unless they were asked for.
+    n_tracks : int
+        Tracks of sound that the file has; one of them is read.
     """
 
     def __init__(self, path: StrPath, *, mono: bool = True, track: int | None = None) -> None:
@@ -63,6 +67,7 @@ class AudioStream:
         try:
             if self._source.size == 0:
                 raise NotAudioError(f"{self._name} holds no sound: it is empty; get a new copy or remove it")
+            self._n_due = self._source.size - tag_size(self._source.look(0, 10))
             self._links = links_of(self._source)
             first = self._open_chosen(track)
         except BaseException as error:
@@ -78,7 +83,7 @@ class AudioStream:
         self._file_rate = max([first.sample_rate, *rates])
         may_change = first.container.format.name in _CHANGES_RATE
         self.sample_rate = max(self._file_rate, LEAST_RATE) if may_change else self._file_rate
-        self._n_tracks = first.n_tracks
+        self.n_tracks = first.n_tracks
         self._file_channels = first.first.channels
         self.channels = 1 if mono else self._file_channels
         self._codec = first.track.codec_context.name
@@ -88,6 +93,7 @@ class AudioStream:
         self._expected = first.origin  # the time stamp of what comes first
         self._timeline = Timeline(self.sample_rate, self.channels)
         self._started = False
+        self._n_heard = 0  # bytes that gave sound
 
     def _open_chosen(self, track: int | None) -> Frames:
         """Open the track that is heard, and find out whether its channels can be mixed."""
@@ -191,7 +197,12 @@ class AudioStream:
     def blocks(self) -> Iterator[Float32]:
         """Yield blocks, shape (n,) or (n, channels), at the file's own sample rate.
 
-        Damage ends the blocks early or leaves silence in them, and is told by :attr:`info`; it never raises.
+        Damage ends the blocks early or leaves silence in them, and is told by :attr:`info`.
+
+        Raises
+        ------
+        NotAudioError
+            At the end, if hardly anything of the file was sound.
         """
         if self._started:
             raise RuntimeError("the blocks of a stream can be read once")
@@ -199,11 +210,14 @@ class AudioStream:
         timeline, frames = self._timeline, self._frames
         begin, expected = self._begin, self._expected
         claimed = None
+        has_header = True
         while frames is not None:
             claimed = self._claimed_end(frames, begin)
             # The last packet is padded; only the container knows with how much.
             is_padded = frames.container.format.name.startswith(("mov", "ogg"))
             yield from timeline.take(frames, expected, end=claimed if is_padded else None)
+            self._n_heard += frames.n_bytes
+            has_header = frames.container.format.name not in _WITHOUT_HEADER
             link = self._links[self._number]
             if link is not self._links[-1]:
                 if link.length is not None:
@@ -214,8 +228,47 @@ class AudioStream:
             frames = self._open_next(begin)
             expected = None if frames is None else frames.origin
         yield from timeline.finish()
+        if self._at == 0 and not has_header and self._n_heard < _LEAST_SOUND * self._n_due:
+            # Frames are found by a few bits, which programs and pictures have by chance.
+            raise NotAudioError(
+                f"{self._name} holds no sound: only {self._n_heard} of its {self._n_due} bytes could be "
+                f"taken for {self._codec}; it is something else, or damaged all over"
+            )
         self._end_losses(claimed)
         self._info = self._describe((timeline.at - self._at) / self.sample_rate)
+
+    def span(self, sample_rate: int, start: float, end: float | None) -> Iterator[Float32]:
+        """Yield the blocks of a span, mono, as :func:`read_audio` gives it; then :attr:`info` tells of it."""
+        if start < 0 or (end is not None and end <= start):
+            raise UsageError(f"the span from {start} s to {end} s is empty; give 0 <= start < end")
+        # A whole second falls on a sample at every rate, so that the samples of a span do not depend on it.
+        first = math.floor(max(0.0, start - _EDGE))
+        skip = first * self.sample_rate - (self._seek(first) if first else 0)
+        wanted = math.inf if end is None else math.ceil((end - first + _EDGE) * self.sample_rate)
+        resampler = Resampler(self.sample_rate, sample_rate)
+        before = round((start - first) * sample_rate)  # resampled samples to be left out
+        most = math.inf if end is None else round(end * sample_rate) - round(start * sample_rate)
+        n = 0
+
+        def within(resampled: Float32) -> Float32:
+            nonlocal before, n
+            part = resampled[before:]
+            before = max(0, before - len(resampled))
+            part = part[: int(min(len(part), most - n))]
+            n += len(part)
+            return part
+
+        for block in self.blocks():
+            yield within(resampler.push(block[min(skip, len(block)) :]))
+            wanted -= max(0, len(block) - skip)
+            skip = max(0, skip - len(block))
+            if wanted <= 0:
+                break
+        yield within(resampler.finish())
+        if not n:
+            raise UsageError(f"{self._name} ends before {start} s; ask for an earlier span")
+        duration = n / sample_rate
+        self._info = self._describe(duration) if wanted <= 0 else replace(self.info, duration=duration)
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)
@@ -260,11 +313,8 @@ class AudioStream:
 
     def _notes(self) -> Iterator[str]:
         choice = self._choice or Choice()
-        if self._n_tracks > 1:
-            yield (
-                f"tracks: it has {self._n_tracks} tracks of sound, of which track {choice.track} is heard "
-                "(--track chooses)"
-            )
+        if self.n_tracks > 1:
+            yield tracks_note(self.n_tracks, choice.track)
         if choice.channel is not None:
             yield (
                 "phase: its channels cancel each other, so that channel "
@@ -398,29 +448,6 @@ def read_audio(
     UsageError
         If the span is empty or lies behind the end of the file.
     """
-    if start < 0 or (end is not None and end <= start):
-        raise UsageError(f"the span from {start} s to {end} s is empty; give 0 <= start < end")
     with open_audio(path) as stream:
-        # A whole second falls on a sample at every rate, so that the samples of a span do not depend on it.
-        first = math.floor(max(0.0, start - _EDGE))
-        skip = first * stream.sample_rate - (stream._seek(first) if first else 0)
-        wanted = math.inf if end is None else math.ceil((end - first + _EDGE) * stream.sample_rate)
-        resampler = Resampler(stream.sample_rate, sample_rate)
-        parts = []
-        for block in stream:
-            parts.append(resampler.push(block[min(skip, len(block)) :]))
-            wanted -= max(0, len(block) - skip)
-            skip = max(0, skip - len(block))
-            if wanted <= 0:
-                break
-        parts.append(resampler.finish())
-        samples = np.concatenate(parts)
-        samples = samples[round((start - first) * sample_rate) :]
-        if end is not None:
-            samples = samples[: round(end * sample_rate) - round(start * sample_rate)]
-        if not len(samples):
-            raise UsageError(f"{quoted(path)} ends before {start} s; ask for an earlier span")
-        duration = len(samples) / sample_rate
-        if wanted <= 0:
-            return samples, stream._describe(duration)
-        return samples, replace(stream.info, duration=duration)
+        samples = np.concatenate([np.empty(0, np.float32), *stream.span(sample_rate, start, end)])
+        return samples, stream.info

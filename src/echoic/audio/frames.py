@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 
 class TrackError(NotAudioError):
-    """One of several tracks of sound cannot be decoded, or is not there; what chooses among them goes on."""
+    """A track of sound cannot be decoded, or is not there; caught by what chooses among tracks."""
 
     def __init__(self, message: str, n_tracks: int) -> None:
         super().__init__(message)
@@ -84,6 +84,8 @@ class Frames:
         The time stamp of second 0.
     n_errors : int
         How often the demuxer or the decoder has stumbled so far.
+    n_bytes : int
+        Bytes of the packets that gave sound so far.
     broke : Exception or None
         What the demuxer was left alone for.
 
@@ -108,6 +110,7 @@ class Frames:
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
+        self.n_bytes = 0
         self.broke: Exception | None = None
         if isinstance(source, av.container.InputContainer):
             self.container = source
@@ -263,6 +266,7 @@ class Frames:
         except (av.error.FFmpegError, ValueError):
             self.n_errors += 1
             return
+        self.n_bytes += packet.size if frames else 0
         for frame in frames:
             n_channels = frame.layout.nb_channels
             if not frame.samples:

@@ -50,6 +50,7 @@ class OnnxEncoder:
 
     Attributes
     ----------
+    path : Path
     n_threads : int
         Threads of ONNX Runtime, to be set before it first encodes. One is fastest overall when several worker
         processes run.
@@ -78,7 +79,7 @@ class OnnxEncoder:
             raise EncoderError(f"the model {quoted(path)} cannot be used: {error}") from error
         self.spec = card.spec
         self.log_mel = card.log_mel
-        self._path = path
+        self.path = path
         self._weights = weights
         self.n_threads = 1
 
@@ -102,7 +103,7 @@ class OnnxEncoder:
         except Exception as error:
             said = " ".join(str(error).split())[:300]
             raise EncoderError(
-                f"the model {quoted(self._path)} cannot be loaded by ONNX Runtime: {said}"
+                f"the model {quoted(self.path)} cannot be loaded by ONNX Runtime: {said}"
             ) from error
 
     def encode(self, windows: Float32) -> Float32:

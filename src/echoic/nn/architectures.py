@@ -10,6 +10,7 @@ from echoic.errors import ModelError
 from echoic.nn.cnn import CnnEmbedder
 from echoic.nn.embedder import Embedder
 from echoic.nn.ensemble import Ensemble
+from echoic.nn.grown import GrownEmbedder
 from echoic.nn.hybrid import HybridEmbedder
 from echoic.nn.mobile import MobileEmbedder
 from echoic.nn.transformer import TransformerEmbedder
@@ -23,6 +24,7 @@ ARCHITECTURES: Mapping[str, type[Embedder]] = MappingProxyType(
         "mobile": MobileEmbedder,
         "transformer": TransformerEmbedder,
         "hybrid": HybridEmbedder,
+        "grown": GrownEmbedder,
     }
 )
 
@@ -32,7 +34,7 @@ def build(architecture: str, **config: Any) -> Embedder | Ensemble:
 
     Parameters
     ----------
-    architecture : {"cnn", "mobile", "transformer", "hybrid", "ensemble"}
+    architecture : {"cnn", "mobile", "transformer", "hybrid", "grown", "ensemble"}
     **config
         Settings of its class: ``n_mels``, ``n_frames``, ``dim`` and the architecture's own. Of an ensemble,
         ``members``: for each a dict with its ``architecture`` and its ``config``.

@@ -75,6 +75,11 @@ class Checkpoint:
     training: dict[str, Any]
     figures: dict[str, float]
 
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return build(self.architecture, **self.config).dim
+
     def embedder(self) -> Embedder | Ensemble:
         """Make the network, with these weights, ready to embed (not to train).
 

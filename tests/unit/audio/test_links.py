@@ -291,7 +291,7 @@ def test_what_stands_before_and_behind_does_no_harm(tmp_path: Path) -> None:
     assert len(from_a_pipe(path.read_bytes())) == pytest.approx(16 * RATE, abs=0.01 * RATE)
 
 
-def test_only_the_headers_of_pages_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_long_pages_not_all_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = write(tmp_path, [("flac in ogg", 30, 44_100, 2)] * 2)
     n_read = 0
     read = Source.read
@@ -305,9 +305,9 @@ def test_only_the_headers_of_pages_are_looked_at(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Source, "read", counting)
     source = Source(path)
     assert len(links_of(source)) == 2
-    assert n_read < 0.02 * source.size
+    assert n_read < 0.5 * source.size
     links_of(source)
-    assert n_read < 0.02 * source.size  # they are remembered
+    assert n_read < 0.5 * source.size  # they are remembered
     source.close()
 
 
