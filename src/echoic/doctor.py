@@ -49,7 +49,7 @@ def _packages() -> Iterator[Finding]:
     for package in _CORE:
         found = _version(package)
         if found is None:
-            yield Finding(package, "broken", "is not installed: pip install --force-reinstall echoic")
+            yield Finding(package, "broken", f"is not installed: pip install {package}")
         else:
             yield Finding(package, "ok", found)
     for extra, (purpose, packages) in _EXTRAS.items():

@@ -328,7 +328,7 @@ def _content(path: Path) -> Mapping[str, Any]:
     if not isinstance(version, int) or version > _VERSION:
         raise ModelError(
             f"{quoted(path)} was written by a newer echoic (format {shown(version)}, this one reads "
-            f"{_VERSION}); update it: pip install --upgrade echoic"
+            f"{_VERSION}); install the one that wrote it"
         )
     return content
 

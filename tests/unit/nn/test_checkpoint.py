@@ -151,7 +151,7 @@ def test_code_in_a_file_is_not_run(path, tmp_path):
 
 
 def test_a_newer_format_says_to_update(saved):
-    assert "written by a newer echoic (format 2, this one reads 1); update" in refusal(
+    assert "written by a newer echoic (format 2, this one reads 1); install the one that wrote it" in refusal(
         rewritten(saved, version=2)
     )
 
