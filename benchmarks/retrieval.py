@@ -26,7 +26,8 @@ import numpy as np
 
 from benchmarks.tables import machine, print_table, write_table
 from echoic.encoders.base import mean_vector
-from echoic.encoders.onnx import BUNDLED, read_card
+from echoic.encoders.card import read_card
+from echoic.encoders.onnx import BUNDLED
 from echoic.encoders.registry import COMPARE_SOUNDS, available
 from echoic.evaluation import retrieval
 from echoic.library import Library

@@ -27,6 +27,14 @@ CLIP_RATE = 44_100
 CLIP_SUFFIXES = (".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".webm", ".wma")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what Echoic notes about servers out of the settings of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same three seconds in stereo at 44.1 kHz, ``sound(3.0, 44100, 2)``, as a file of each suffix."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +44,34 @@ def running(folder: Path) -> Iterator[str]:
                 server.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@contextmanager
+def refusing() -> Iterator[tuple[str, list[str]]]:
+    """Run what speaks Milvus's protocol and takes no token; give its address and the tokens it is sent.
+
+    Its refusal repeats the token, as servers do.
+    """
+    need_milvus()
+    import grpc
+    from pymilvus.grpc_gen import milvus_pb2_grpc
+
+    seen: list[str] = []
+
+    class Refusing(milvus_pb2_grpc.MilvusServiceServicer):
+        def Connect(self, request: Any, context: Any) -> None:
+            sent = dict(context.invocation_metadata()).get("authorization", "")
+            seen.append(base64.b64decode(sent).decode())
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, f"auth check failure for {seen[-1]}")
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Refusing(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}", seen
+    finally:
+        server.stop(grace=None).wait()
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:

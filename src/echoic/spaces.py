@@ -7,6 +7,7 @@ all of them in one place.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +25,10 @@ from echoic.errors import (
     quoted,
 )
 from echoic.machine import n_cores
-from echoic.types import EncoderSpec
+from echoic.stores.names import without_password
+from echoic.stores.trusted import TOKEN_VARIABLE, is_trusted, trust
+from echoic.types import EncoderSpec, Segments
+from echoic.untrusted import is_text
 
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
@@ -67,7 +71,7 @@ class Spaces:
         if uri is None:
             return
         if uri != EMBEDDED and "://" not in uri:
-            uri = os.path.abspath(uri)
+            uri = _kept(os.path.abspath(uri))
         elif "@" in uri.partition("://")[2].partition("/")[0]:
             raise UsageError(
                 "leave name and password out of the store's address, where they would be kept and shown; "
@@ -80,7 +84,7 @@ class Spaces:
             )
         if uri != self.uri:
             self.close()
-            self._chosen_uri = uri
+        self._chosen_uri = uri
 
     def settle_encoders(self, names: Sequence[str]) -> list[str]:
         """Have a space for each encoder of a run, all of the library's if none is named; return their keys.
@@ -97,7 +101,7 @@ class Spaces:
             If the store cannot be reached.
         """
         catalog = self._catalog
-        sources = [spell_out(name) for name in names] or list(catalog.encoders()) or DEFAULT_ENCODERS
+        sources = [_kept(spell_out(name)) for name in names] or list(catalog.encoders()) or DEFAULT_ENCODERS
         specs = {source: load_encoder(source).spec for source in dict.fromkeys(sources)}
         known = [spec.name for spec in (self._not_moved(specs) | specs).values()]
         twice = {name for name in known if known.count(name) > 1}
@@ -109,6 +113,7 @@ class Spaces:
             )
         for spec in specs.values():
             self.store(spec)
+        self._remember_server()
         with catalog.transaction():
             catalog.set_setting("store", self.uri)
             self._chosen_uri = None
@@ -157,7 +162,38 @@ class Spaces:
             )
         from echoic.stores.milvus import MilvusStore
 
-        return MilvusStore(self.uri, f"{catalog.setting('identity')}_{spec.key}", spec.dim)
+        return MilvusStore(self.uri, f"{self._identity}_{spec.key}", spec.dim, self._token())
+
+    @property
+    def _identity(self) -> str:
+        return self._catalog.setting("identity") or ""
+
+    def _token(self) -> str:
+        """Return the token, if there is one, for a server that a person chose; who has none shows none."""
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        if not token or "://" not in self.uri or self.uri == self._chosen_uri:
+            return token
+        if not is_trusted(self._identity, self.uri):
+            # Quoted for a shell: the address may have been made up to be copied there.
+            address = shlex.quote(without_password(self.uri))
+            raise StoreError(
+                f"the library {quoted(self._catalog.folder)} keeps its vectors at {quoted(address)}, which "
+                f"was not chosen here and does not get ${TOKEN_VARIABLE}; if you trust that server, "
+                f"choose it once: echoic index PATH --store {quoted(address)}"
+            )
+        return token
+
+    def _remember_server(self) -> None:
+        if self._chosen_uri is None or "://" not in self._chosen_uri:
+            return
+        try:
+            trust(self._identity, self._chosen_uri)
+        except OSError as error:
+            if os.environ.get(TOKEN_VARIABLE):  # without a token nothing was entrusted to the server
+                raise StoreError(
+                    f"that {self._chosen_uri} was chosen cannot be noted ({error}); "
+                    "make your folder for settings writable"
+                ) from error
 
     def chosen(self, name: str | None) -> tuple[str, EncoderSpec]:
         """Find the space to search in: what its encoder is loaded by, and what it is.
@@ -199,7 +235,8 @@ class Spaces:
         LibraryError
             If what is installed is another revision.
         """
-        if source not in self._encoders:
+        # Another process may have brought the library to a new revision since.
+        if source not in self._encoders or self._encoders[source].spec.key != spec.key:
             loaded = load_encoder(source)
             if loaded.spec.key != spec.key:
                 raise LibraryError(
@@ -210,6 +247,23 @@ class Spaces:
                 loaded.n_threads = n_cores()  # somebody waits for this query alone
             self._encoders[source] = loaded
         return self._encoders[source]
+
+    def stored(self, path: Path, spec: EncoderSpec) -> Segments | None:
+        """Look up the vectors of a file that is indexed as it is now; None if it is not."""
+        record = self._catalog.file_at(path)
+        if record is None or record.state == "failed":
+            return None
+        try:
+            status = path.stat()
+        except OSError:
+            return None  # reading it will say why
+        if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
+            return None
+        vectors = self.store(spec).vectors(record.id)
+        spans = self._catalog.spans(record.id, spec.key)
+        if not len(vectors) or len(vectors) != len(spans):
+            return None
+        return Segments(spans[:, 0], spans[:, 1], vectors)
 
     def drop(self, spec: EncoderSpec) -> None:
         """Forget a space with all of its vectors."""
@@ -256,3 +310,12 @@ class Spaces:
 def spell_out(encoder: str) -> str:
     """Make the path of a model absolute; it must be found from any folder later."""
     return os.path.abspath(encoder) if encoder.endswith(".onnx") else encoder
+
+
+def _kept(path: str) -> str:
+    """Make sure that a library can keep the name of a model or store."""
+    if not is_text(path):
+        raise UsageError(
+            f"{quoted(path)} has a name that is no text in UTF-8; rename it, or a folder above it"
+        )
+    return path

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from echoic.untrusted import check_number, check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
@@ -30,11 +32,61 @@ __all__ = [
     "SharedStretch",
     "Status",
     "TimeAlignment",
+    "TrackChoice",
+    "check_windows",
+    "is_plain_name",
 ]
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "int8"]
+#: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
+TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
+
+# What an encoder may be at most: beyond, a few windows would fill the memory of a laptop.
+_LONGEST_WINDOW = 120.0  # s
+_MOST_SAMPLES = 6_000_000  # of a window: two minutes at 48 kHz
+_SHORTEST_HOP = 0.01  # s
+_HIGHEST_RATE = 768_000  # Hz
+_LARGEST_DIM = 32_768
+_INPUTS = frozenset({"audio", "text"})
+
+
+def is_plain_name(name: object) -> bool:
+    """Tell whether an encoder may be named so: on a command line, in a table, in the name of a collection."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= 100
+        and name.isprintable()
+        and name == name.strip()
+        and not set(name) & set("@/\\")
+        and not name.startswith(("-", "."))
+        and not name.endswith(".onnx")
+    )
+
+
+def check_windows(sample_rate: int, window: float, hop: float) -> None:
+    """Make sure that audio can be cut into windows so.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    window, hop : float
+        Length of one window and distance between the starts of two, in seconds.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    check_whole_number("sample_rate", sample_rate, 1_000, _HIGHEST_RATE)
+    check_number("window", window, _SHORTEST_HOP, _LONGEST_WINDOW)
+    if window * sample_rate > _MOST_SAMPLES:
+        raise ValueError(
+            f"a window of {window:g} s at {sample_rate:,} Hz has more than {_MOST_SAMPLES:,} samples"
+        )
+    check_number("hop", hop, _SHORTEST_HOP, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +115,12 @@ class EncoderSpec:
         What it is good for, in a few words.
     storage : {"float32", "int8"}
         What a number of its vectors takes in a library: 4 bytes, or 1, which moves cosines by some 1e-4.
+
+    Raises
+    ------
+    ValueError
+        If a field cannot be meant: a wrong type, a number that is not finite or beyond what a window may be,
+        a name that is no plain word.
     """
 
     name: str
@@ -76,6 +134,23 @@ class EncoderSpec:
     reference: str = ""
     description: str = ""
     storage: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        for field_name, word in (("name", self.name), ("revision", self.revision)):
+            if not is_plain_name(word):
+                raise ValueError(
+                    f"{field_name} is {shown(word)} and must be a word of 100 characters at most, "
+                    "without @, slashes or what does not print"
+                )
+        check_windows(self.sample_rate, self.window, self.hop)
+        check_whole_number("dim", self.dim, 2, _LARGEST_DIM)
+        if not isinstance(self.inputs, frozenset) or not {"audio"} <= self.inputs <= _INPUTS:
+            raise ValueError(f'inputs is {shown(self.inputs)} and must be "audio", with or without "text"')
+        check_text("licence", self.licence, 200)
+        check_text("reference", self.reference, 2_000)
+        check_text("description", self.description, 2_000)
+        if self.storage not in get_args(Precision):
+            raise ValueError(f"storage is {shown(self.storage)} and must be float32 or int8")
 
     @property
     def key(self) -> str:
@@ -106,7 +181,11 @@ class AudioInfo:
     lost : str
         Empty if all went well, else one sentence saying what could not be decoded.
     tags : dict of str to str
-        Metadata of the container (title, artist, genre …), keys in lower case.
+        Metadata of the container (title, artist, genre …), keys in lower case; several values of a key in one
+        text, as the file parts them, or by ``;``.
+    notes : tuple of str
+        What else a person should know of it, one sentence each after its kind: ``silence: no sound in it``.
+        The other kinds are ``tracks``, ``phase`` and ``ultrasound``.
     """
 
     duration: float
@@ -115,6 +194,7 @@ class AudioInfo:
     codec: str
     lost: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +239,8 @@ class Hit:
     start, end : float
         Seconds.
     score : float
-        Cosine similarity in -1 … 1, higher is closer.
+        Higher is closer. By example: cosine similarity in -1 … 1. Of versions: what the passage that both
+        have adds up to over the shorter one's length, 0 … 1; about .6 and more are likely the same music.
     encoder : str
         Name of the encoder in whose space the match was made.
     """
@@ -237,9 +318,11 @@ class Duplicate:
     score : float
         Probability, 0 … 1, that it is.
     tempo : float
-        1.04: the first plays it 4 % faster than the other.
+        1.04: the first plays it 4 % faster than the other; 1 if they differ by less than can be measured.
     whole : bool
-        Whether that part is nearly all of both files.
+        Whether that part is nearly all that sounds in both files; silence around it does not count.
+    group : int or None
+        Where ``whole``, the number, from 1, of the group of copies that both belong to.
     """
 
     path: str
@@ -251,6 +334,7 @@ class Duplicate:
     score: float
     tempo: float
     whole: bool
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +421,12 @@ class FileRecord:
         read; vectors of an earlier, sound version of the file stay searchable.
     message : str
         What was lost or why it failed, one sentence; empty for ``indexed``.
+    encoders : tuple of str
+        The collections that it has vectors in, ``encoder@revision``.
+    tags : dict of str to str
+        The values of each name, in order and parted by commas; ``tag`` are those that were given without one.
+    notes : tuple of str
+        What else a person should know of it, one sentence each.
     """
 
     id: int
@@ -352,11 +442,12 @@ class FileRecord:
     message: str
     encoders: tuple[str, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; handed to the ``progress`` callback after each file.
+    """How far a run is; handed to the ``progress`` callback after each file, and by some within long ones.
 
     Parameters
     ----------
@@ -392,8 +483,14 @@ class IndexReport:
         Files of which a part, or nothing, could be read, with one sentence each.
     skipped : int
         Files that failed in an earlier run and have not been touched since.
+    notes : tuple of (path, note)
+        What a person should know of the files read in this run; a note is its kind, a colon, and a sentence.
+    passed_over : dict of str to int
+        How many files were not taken for audio, by suffix.
     audio, elapsed : float
         Seconds of sound encoded, and seconds that took.
+    tagged : int
+        Files that the run's tags were given to, unchanged ones included.
     """
 
     added: int = 0
@@ -404,8 +501,11 @@ class IndexReport:
     skipped: int = 0
     partial: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    passed_over: dict[str, int] = field(default_factory=dict)
     audio: float = 0.0
     elapsed: float = 0.0
+    tagged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

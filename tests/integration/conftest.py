@@ -1,8 +1,6 @@
 """Tiny sounds, a library, and the command line as a person runs it."""
 
 import contextlib
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -11,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from echoic import Library
 from echoic.audio.encode import write_audio
 from echoic.cli import app
 from echoic.workers import WorkerPool
+from tests.models import write_model
 
 RATE = 8_000
 ENCODERS = ["spectral"]
@@ -137,39 +134,5 @@ def index(library, folder, worker):
 
 @pytest.fixture
 def model(tmp_path):
-    """A second encoder: an ONNX model that gives the normalised mean over time of the spectrogram."""
-    n_mels = 16
-    nodes = [
-        helper.make_node("ReduceMean", ["log_mel", "time"], ["mean"], keepdims=0),
-        helper.make_node("Sub", ["mean", "offset"], ["level"]),
-        helper.make_node("LpNormalization", ["level"], ["embedding"], axis=1, p=2),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "mean",
-        [helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", "frames", n_mels])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", n_mels])],
-        [
-            helper.make_tensor("time", TensorProto.INT64, [1], [1]),
-            helper.make_tensor("offset", TensorProto.FLOAT, [1], [-101.0]),
-        ],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path = tmp_path / "mean-level.onnx"
-    onnx.save(made, path)
-    card = {
-        "name": "mean-level",
-        "revision": "1",
-        "sample_rate": 8_000,
-        "window": 1.0,
-        "hop": 0.5,
-        "dim": n_mels,
-        "inputs": ["audio"],
-        "licence": "Apache-2.0",
-        "reference": "",
-        "description": "mean level of each band",
-        "front_end": {"n_fft": 512, "hop_length": 160, "n_mels": n_mels, "fmin": 50, "fmax": 4_000},
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
-    path.with_suffix(".json").write_text(json.dumps(card), "utf-8")
-    return path
+    """A second encoder: a model by path, named mean-level."""
+    return write_model(tmp_path / "mean-level.onnx")

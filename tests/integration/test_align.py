@@ -127,7 +127,7 @@ def test_where_a_copy_cannot_be_written(write, event, tmp_path):
         app, ["align", str(one), str(other), "--write", str(tmp_path / "no/copy.wav")]
     )
     assert result.exit_code == 2
-    assert "no/copy.wav cannot be written (No such file or directory)" in result.stderr
+    assert "no/copy.wav does not exist; make it first" in result.stderr
 
 
 def test_the_command(write, event, tmp_path):

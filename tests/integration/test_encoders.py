@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from echoic import EncoderError, Library, LibraryError, UnknownEncoderError
+from echoic import EncoderError, Library, LibraryError, UnknownEncoderError, UnreadableError
 from tests.integration.conftest import ENCODERS, write_clip
+from tests.models import mean_level, write_model
 
 
 @pytest.fixture
@@ -92,17 +93,64 @@ def test_an_old_revision_cannot_be_asked_with_the_new(library, index, model, cli
         again.search(stranger)
 
 
+def test_an_open_library_asks_with_the_revision_that_another_brought_it_to(
+    library, index, model, clips, tmp_path
+):
+    index(encoders=[str(model)])
+    stranger = write_clip(tmp_path / "stranger.wav", 9)
+    front_end = json.loads(model.with_suffix(".json").read_text())["front_end"]
+    with Library(library.folder) as opened:
+        before = [(hit.path, hit.score) for hit in opened.search(stranger)]
+        change_card(model, revision="2", front_end=front_end | {"fmin": 300})
+        assert [(hit.path, hit.score) for hit in opened.search(stranger)] == before
+        index(encoders=[str(model)])
+        after = opened.search(stranger)
+        with Library(library.folder) as fresh:
+            assert after == fresh.search(stranger)
+        assert [(hit.path, hit.score) for hit in after] != before
+
+
 def test_an_encoder_that_fails_blames_no_file(library, index, model, clips):
-    card = json.loads(model.with_suffix(".json").read_text())
-    front_end = card["front_end"] | {"n_mels": 24}  # the model takes 16
-    change_card(model, front_end=front_end)
+    """Its graph says nothing of the shapes that it takes: only running it can show that they differ."""
+    front_end = json.loads(model.with_suffix(".json").read_text())["front_end"]
+    silent = mean_level(log_mel=None, embedding=None)
+    write_model(model, silent, front_end=front_end | {"n_mels": 24})
     index()
-    with pytest.raises(EncoderError, match="encoder mean-level failed") as caught:
+    with pytest.raises(EncoderError, match="encoder mean-level") as caught:
         index(encoders=[str(model)])
     assert "\n" not in str(caught.value)
     assert [record.state for record in library.files()] == ["indexed"] * 4
-    change_card(model, front_end=card["front_end"])
+    write_model(model, silent, front_end=front_end)
     assert index(encoders=[str(model)]).changed == 4
+
+
+def test_a_card_that_cannot_be_meant_blames_no_file(library, index, model, clips):
+    for wrong in ({"hop": 0}, {"window": "1.0"}, {"inputs": "audio"}, {"dim": 17}, {"window": 1e9}):
+        write_model(model, **wrong)
+        with pytest.raises(EncoderError, match=r"mean-level\.(json|onnx) cannot be used: ") as caught:
+            index(encoders=[str(model)])
+        assert next(iter(wrong)) in str(caught.value)
+    index()
+    assert [record.state for record in library.files()] == ["indexed"] * 4
+    assert counts(library) == {"spectral@1": 4}
+    write_model(model, revision="2")
+    index(encoders=[str(model)])
+    write_model(model, revision="3", hop=0)  # of a library that has it already
+    with pytest.raises(EncoderError, match="hop is 0"):
+        index(encoders=[])
+    assert [record.state for record in library.files()] == ["indexed"] * 4
+    assert len(library.search(clips[0], encoder="mean-level")) == 3
+
+
+def test_what_a_library_says_of_its_encoders_is_checked_too(library, index, clips):
+    index()
+    connection = library._open()[0].connection
+    whole = connection.execute("SELECT spec FROM encoders").fetchone()[0]
+    wrong = [json.dumps(json.loads(whole) | {"hop": 0}), "{", "7", "{}", '{"inputs": 7}', "[" * 50_000]
+    for spec in wrong:
+        connection.execute("UPDATE encoders SET spec = ?", (spec,))
+        with pytest.raises(LibraryError, match="says of the encoder 'spectral' cannot be used"):
+            library.search(clips[0])
 
 
 def test_an_encoder_that_is_gone_can_be_forgotten(library, index, model, clips):
@@ -113,7 +161,7 @@ def test_an_encoder_that_is_gone_can_be_forgotten(library, index, model, clips):
     [finding] = library.check()
     assert "mean-level.json" in finding
     assert "echoic remove --encoder mean-level" in finding
-    with pytest.raises(EncoderError, match=r"mean-level\.json"):
+    with pytest.raises(UnknownEncoderError, match=r"mean-level\.json"):
         index(encoders=[])
     library.remove_encoder("mean-level")
     assert counts(library) == stored_keys(library) == {"spectral@1": 4}
@@ -138,9 +186,7 @@ def test_a_model_that_changes_while_its_worker_lives_is_loaded_anew(library, ind
 
 
 def test_nothing_is_made_for_a_request_that_cannot_be_met(library, folder, tmp_path):
-    from echoic import UsageError
-
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UnreadableError, match="does not exist"):
         library.index([tmp_path / "gone"])
     with pytest.raises(UnknownEncoderError):
         library.index([folder], encoders=["nope"])
@@ -160,7 +206,7 @@ def test_a_password_in_a_stores_address_is_refused(library, folder):
     with pytest.raises(UsageError, match=r"put them into \$ECHOIC_MILVUS_TOKEN") as caught:
         library.index([folder], store="http://me:secret@127.0.0.1:1")
     assert "secret" not in str(caught.value)
-    assert b"secret" not in (library.folder / "library.sqlite").read_bytes()
+    assert not library.folder.exists()
 
 
 def test_an_example_known_by_another_path_is_not_its_own_hit(library, index, clips, tmp_path):

@@ -42,7 +42,7 @@ def test_a_file_comes_back_as_it_was_put(catalog):
     file_id = put(catalog, "/a/b.flac", tags={"artist": "Bach", "genre": "organ"})
     with catalog.transaction():
         catalog.put_segments(file_id, SPEC.key, np.array([0.0, 2.5]), np.array([5.0, 7.5]))
-        catalog.tag_files(Path("/a"), ["mine", "quiet", "Mood=dark"])
+        catalog.tag_files(catalog.ids_at(Path("/a")), ["mine", "quiet", "Mood=dark"])
     (record,) = catalog.files()
     assert record.path == "/a/b.flac"
     assert (record.size, record.mtime_ns, record.digest, record.state) == (10, 20, "digest", "indexed")
@@ -54,10 +54,18 @@ def test_a_file_comes_back_as_it_was_put(catalog):
     assert catalog.encoders() == {"spectral": SPEC}
 
 
+def test_notes_come_back_and_go_with_what_they_were_about(catalog):
+    notes = ("2 of 3 tracks are left out", "straße → \n")
+    put(catalog, "/a.wav", notes=notes)
+    assert catalog.files()[0].notes == notes
+    put(catalog, "/a.wav")
+    assert catalog.files()[0].notes == ()
+
+
 def test_a_changed_file_keeps_its_id_and_a_persons_tags(catalog):
     first = put(catalog, "/a.wav", tags={"title": "old"})
     with catalog.transaction():
-        catalog.tag_files(Path("/a.wav"), ["mine"])
+        catalog.tag_files(catalog.ids_at(Path("/a.wav")), ["mine"])
     assert put(catalog, "/a.wav", tags={"title": "new"}) == first
     assert catalog.files()[0].tags == {"title": "new", "tag": "mine"}
 
@@ -110,7 +118,7 @@ def test_filters(catalog):
     long = put(catalog, "/fx/deep/rain.flac", duration=60, tags={"genre": "ambience"})
     song = put(catalog, "/music/door.mp3", duration=200, tags={"artist": "Foley"})
     with catalog.transaction():
-        catalog.tag_files(Path("/fx/deep"), ["Wet", "mood=dark"])
+        catalog.tag_files(catalog.ids_at(Path("/fx/deep")), ["Wet", "mood=dark"])
     assert catalog.matching() == {short, long, song}
     assert catalog.matching(path="*.wav") == {short}
     assert catalog.matching(path="fx/*") == {short, long}
@@ -228,3 +236,34 @@ def test_a_library_is_made_while_another_process_makes_it(tmp_path):
         made.result(timeout=30)
     with closing(Catalog(folder)) as catalog:
         assert catalog.setting("identity") is not None
+
+
+def test_what_is_needed_to_see_changes(catalog):
+    other = replace(SPEC, name="other")
+    with catalog.transaction():
+        catalog.add_encoder(SPEC, "spectral")
+        catalog.add_encoder(other, "other")
+    one, two = put(catalog, "/a/one.wav"), put(catalog, "/a/two.wav", state="partial")
+    with catalog.transaction():
+        catalog.put_failure(Path("/b/bad.wav"), 30, 1, "/b/bad.wav holds no sound")
+        for spec in (SPEC, other):
+            catalog.put_segments(one, spec.key, np.zeros(1), np.ones(1))
+        catalog.put_segments(two, other.key, np.zeros(1), np.ones(1))
+    assert catalog.known_at(Path("/a/one.wav")) == (
+        *(one, "/a/one.wav", 10, 20, "digest", "indexed"),
+        (SPEC.key, other.key),
+    )
+    assert catalog.known_at(Path("/a")) is None
+    assert [(known.id, known.encoders) for known in catalog.known_of_size(10)] == [
+        (one, (SPEC.key, other.key)),
+        (two, (other.key,)),
+    ]
+    assert [(known.state, known.digest, known.encoders) for known in catalog.known_of_size(30)] == [
+        ("failed", "", ())
+    ]
+    assert catalog.known_of_size(11) == []
+    assert catalog.paths_in([SPEC.key]) == [Path("/a/one.wav")]
+    assert catalog.paths_in([SPEC.key, other.key]) == [Path("/a/one.wav"), Path("/a/two.wav")]
+    assert catalog.paths_in([]) == []
+    assert dict(catalog.paths_under(Path("/a"))) == {one: "/a/one.wav", two: "/a/two.wav"}
+    assert [known.path for known in catalog.files(file_ids={two, 99})] == ["/a/two.wav"]

@@ -144,9 +144,11 @@ def write_blocks(
 
 
 def check_writable(path: Path) -> None:
-    """Raise UsageError if a suffix is none that can be written."""
+    """Raise UsageError if a suffix is none that can be written, or the folder is not there."""
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"{path.name} has no suffix that can be written; use one of {', '.join(_FORMATS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder of {path} does not exist; make it first")
 
 
 def _at_least(wanted: int, offered: tuple[int, ...]) -> int:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from echoic.types import Float32
+from echoic.untrusted import check_number, check_whole_number, shown
 
 __all__ = ["LogMel", "MelScale", "mel_filters"]
 
@@ -29,6 +30,8 @@ MelScale = Literal["slaney", "htk"]
 
 _CHUNK_FRAMES = 256  # frames transformed at a time: the working set then stays in the L2 cache
 _FLOOR_DB = -100.0  # of a power of 1e-10
+_LONGEST_FFT = 65_536  # samples
+_MOST_WORK = 1 << 26  # samples that all frames of a window have together: at 48 kHz some minutes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ class LogMel:
         Lowest and highest frequency of the filters, in Hz.
     mel_scale : {"slaney", "htk"}
 
+    Raises
+    ------
+    ValueError
+        If the settings cannot be meant: a wrong type, a number that is not finite, more bands than an FFT has
+        bins, frequencies beyond half the sample rate or in the wrong order.
+
     Examples
     --------
     >>> import numpy as np
@@ -64,6 +73,33 @@ class LogMel:
     fmin: float
     fmax: float
     mel_scale: MelScale = "slaney"
+
+    def __post_init__(self) -> None:
+        check_whole_number("sample_rate", self.sample_rate, 1_000, 768_000)
+        check_whole_number("n_fft", self.n_fft, 16, _LONGEST_FFT)
+        check_whole_number("hop_length", self.hop_length, 1, _LONGEST_FFT)
+        check_whole_number("n_mels", self.n_mels, 1, self.n_fft // 2 + 1)
+        check_number("fmax", self.fmax, 1, self.sample_rate / 2)
+        check_number("fmin", self.fmin, 0, self.fmax - 1)
+        if self.mel_scale not in get_args(MelScale):
+            raise ValueError(f"mel_scale is {shown(self.mel_scale)} and must be slaney or htk")
+
+    def check_window(self, n_samples: int) -> None:
+        """Make sure that a window of so many samples has a spectrogram, and one of a sensible size.
+
+        Raises
+        ------
+        ValueError
+            If it has not.
+        """
+        if n_samples < self.n_fft:
+            raise ValueError(f"a window of {n_samples} samples is shorter than n_fft = {self.n_fft}")
+        n_frames = self.n_frames(n_samples)
+        if n_frames * self.n_fft > _MOST_WORK:
+            raise ValueError(
+                f"hop_length is {self.hop_length}, so that a window has {n_frames:,} frames of {self.n_fft} "
+                "samples: more than can be computed"
+            )
 
     def n_frames(self, n_samples: int) -> int:
         """Count the frames that fit into ``n_samples`` without padding."""

@@ -12,7 +12,7 @@ from echoic.cli.identify import match_line
 from echoic.cli.options import Jobs, expand_path
 from echoic.cli.output import complain, counted, hit_line, print_report, progress_bar, say, shorten
 from echoic.encoders.registry import COMPARE_SOUNDS
-from echoic.errors import UsageError
+from echoic.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from echoic.library import Library
@@ -41,6 +41,8 @@ def run(
     """
     from echoic.library import Library
 
+    if folder is not None and not folder.exists():
+        raise UnreadableError(f"{folder} does not exist; name a folder that holds audio files")
     if folder is not None and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; name one that holds audio files")
     sounds = folder or output / "sounds"

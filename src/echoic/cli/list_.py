@@ -8,25 +8,33 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, expand_path
-from echoic.cli.output import as_clock, print_json, say, shorten
+from echoic.cli.options import Json, LibraryFolder, Tags, expand_path, need_known
+from echoic.cli.output import as_clock, complain, print_json, say, shorten
 
 
 def run(
     path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", parser=expand_path, help="Only what lies here.")
+        Path | None,
+        typer.Argument(
+            metavar="PATH", parser=expand_path, help="Only what lies here; or a glob, e.g. 'drums/*.wav'."
+        ),
     ] = None,
+    tag: Tags = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="Only what could not, or not wholly, be read.")
     ] = False,
     json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
-    """List the files of the library, with what went wrong with any."""
+    """List the files of the library, with what went wrong, and notes."""
     from echoic.library import Library
 
     with Library(library) as lib:
-        records = lib.files(path)
+        records = lib.files(path, tags=tag or ())
+        if path is not None and not records:
+            need_known(lib, [path])
+    if tag and not records:
+        complain("no file is so tagged")
     for record in records:
         if failed and record.state == "indexed":
             continue
@@ -34,4 +42,5 @@ def run(
             print_json(asdict(record))
         else:
             trouble = f"  [{record.state}] {record.message}" if record.message else ""
-            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}")
+            notes = "".join("  [{}] {}".format(*note.split(": ", 1)) for note in record.notes)
+            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}{notes}")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from echoic.errors import MissingDependencyError
+from echoic.errors import MissingDependencyError, UsageError, quoted
 
 if TYPE_CHECKING:
     from echoic.datasets import Columns
+    from echoic.library import Library
+    from echoic.types import TrackChoice
 
 __all__ = [
     "EncoderName",
@@ -23,12 +27,18 @@ __all__ = [
     "LabelColumn",
     "LibraryFolder",
     "Microphone",
+    "MicrophoneDevice",
     "MinScore",
     "PathColumn",
+    "PathGlobs",
     "SplitColumn",
+    "Tags",
+    "TrackOption",
     "columns",
     "expand",
     "expand_path",
+    "need_known",
+    "seconds",
     "training_modules",
 ]
 
@@ -44,6 +54,53 @@ def expand_path(text: str) -> Path:
     return Path(expand(text))
 
 
+def _track(text: str) -> TrackChoice:
+    """Read which of several tracks is meant."""
+    word = text.strip().lower()
+    if word in ("all", "mix"):
+        return "all" if word == "all" else "mix"
+    if word.isdecimal() and int(word) > 0:
+        return int(word)
+    raise UsageError(f"--track is a number from 1 on, all or mix, and not {text!r}")
+
+
+TrackOption = Annotated[
+    Any,
+    typer.Option(
+        "--track",
+        metavar="N|all|mix",
+        parser=_track,
+        help="Of a file with several tracks of sound, hear this one, each by itself, or their mix "
+        "[default: the first with sound].",
+        show_default=False,
+    ),
+]
+
+_TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
+
+
+def need_known(library: Library, paths: Sequence[Path]) -> None:
+    """Raise UsageError unless the library has files at, under or fitting each of the paths."""
+    for path in paths:
+        if not library.files(path):
+            raise UsageError(f"nothing in the library is at {quoted(path)}; see what is with: echoic list")
+
+
+def seconds(text: str) -> float:
+    """Read a time: seconds, or as results print it, ``1:15:29``, ``3:09`` or ``0:15.5``."""
+    clock = _TIME.fullmatch(text.strip())
+    if clock is not None:
+        hours, minutes, rest = int(clock[1] or 0), int(clock[2]), float(clock[3])
+        if rest < 60 and (minutes < 60 or clock[1] is None):
+            return 3600.0 * hours + 60 * minutes + rest
+    else:
+        with suppress(ValueError):
+            number = float(text)
+            if not math.isnan(number):
+                return number
+    raise typer.BadParameter(f"{text!r} is no time; give seconds, as in 75.5, or as in 1:15.5 or 2:03:09")
+
+
 LibraryFolder = Annotated[
     Path | None,
     typer.Option(
@@ -57,6 +114,16 @@ LibraryFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 Microphone = Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")]
+MicrophoneDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Listen to this microphone, by its name or a part of it; echoic doctor lists them "
+        "[default: the system's].",
+        show_default=False,
+    ),
+]
 MinScore = Annotated[
     float | None,
     typer.Option(
@@ -67,9 +134,28 @@ MinScore = Annotated[
         show_default=False,
     ),
 ]
+PathGlobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--path",
+        metavar="GLOB",
+        parser=expand,
+        help="Only files at such a path, e.g. 'drums/*.wav'; of several, one must fit.",
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="T",
+        help="Only files so tagged: VALUE, or NAME=VALUE as in genre=jazz; of several, all must fit.",
+    ),
+]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Worker processes [default: one for each core].", show_default=False),
+    typer.Option(
+        metavar="N", min=1, help="Worker processes [default: one for each core].", show_default=False
+    ),
 ]
 EncoderName = Annotated[
     str | None,

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand_path
-from echoic.cli.output import complain, counted, say
+from echoic.cli.options import LibraryFolder, expand_path, need_known
+from echoic.cli.output import counted, say
 from echoic.errors import UsageError
 
 
 def run(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", parser=expand_path, help="Files and folders.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH", parser=expand_path, help="Files, folders, globs."),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -35,8 +36,6 @@ def run(
             lib.remove_encoder(encoder)
             say(f"encoder {encoder} forgotten")
             return
+        need_known(lib, paths or ())
         count = lib.remove(paths or ())
-    if not count:
-        complain("none of these is in the library; see: echoic list")
-        raise typer.Exit(1)
     say(f"{counted(count, 'file')} forgotten")

@@ -11,8 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import EncoderName, Json, LibraryFolder, expand, expand_path
-from echoic.cli.output import complain, hit_line, print_json, progress_bar, say, shorten
+from echoic.cli.options import EncoderName, Json, LibraryFolder, PathGlobs, Tags, expand_path, seconds
+from echoic.cli.output import (
+    complain,
+    hit_line,
+    note_teller,
+    print_json,
+    print_names_as_bytes,
+    progress_bar,
+    say,
+    shorten,
+)
 from echoic.errors import UsageError
 from echoic.types import Hit
 
@@ -24,8 +33,13 @@ def run(
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
     encoder: EncoderName = None,
-    start: Annotated[float | None, typer.Option(metavar="S", help="Use FILE from this second …")] = None,
-    end: Annotated[float | None, typer.Option(metavar="S", help="… to this one.")] = None,
+    start: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", parser=seconds, help="Use FILE from this second, or a time as in 1:15:29, …"
+        ),
+    ] = None,
+    end: Annotated[float | None, typer.Option(metavar="S", parser=seconds, help="… to this one.")] = None,
     like: Annotated[
         list[Path] | None,
         typer.Option(metavar="F", parser=expand_path, help="A further example; may be repeated."),
@@ -36,22 +50,14 @@ def run(
             metavar="F", parser=expand_path, help="An example of what is not wanted; may be repeated."
         ),
     ] = None,
-    path: Annotated[
-        str | None,
-        typer.Option(metavar="GLOB", parser=expand, help="Only files at such a path, e.g. 'drums/*.wav'."),
-    ] = None,
+    path: PathGlobs = None,
     min_duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Only files this long or longer.")
+        float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or longer.")
     ] = None,
     max_duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Only files this long or shorter.")
+        float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or shorter.")
     ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="T", help="Only files so tagged: VALUE, or NAME=VALUE as in genre=jazz; may be repeated."
-        ),
-    ] = None,
+    tag: Tags = None,
     versions: Annotated[
         bool,
         typer.Option(
@@ -68,7 +74,8 @@ def run(
 ) -> None:
     """Find the files that sound most like FILE, and where in them.
 
-    Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated.
+    Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
+    --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
     """
     from echoic.library import Library
 
@@ -79,13 +86,13 @@ def run(
     common: dict[str, Any] = {
         "start": start,
         "end": end,
-        "path": path,
+        "path": path or None,
         "min_duration": min_duration,
         "max_duration": max_duration,
         "tags": tag or (),
         "include_query": include_query,
     }
-    with Library(library) as lib:
+    with Library(library, noted=note_teller()) as lib:
         if versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, k, progress=progress, **common)
@@ -95,6 +102,7 @@ def run(
         for hit in hits:
             print_json(asdict(hit))
     elif as_csv:
+        print_names_as_bytes()
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(Hit.__dataclass_fields__)
         writer.writerows(asdict(hit).values() for hit in hits)
@@ -103,13 +111,14 @@ def run(
     elif hits:
         for hit in hits:
             say(hit_line(hit))
-    elif tag or any(limit is not None for limit in (path, min_duration, max_duration)):
+    elif tag or path or (min_duration, max_duration) != (None, None):
         complain("nothing found: no other file of the library fits the filters")
     else:
         complain("nothing found")
 
 
 def _print_m3u(hits: Sequence[Hit]) -> None:
+    print_names_as_bytes()
     say("#EXTM3U")
     for hit in hits:
         if "\n" in hit.path or "\r" in hit.path:

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand_path
-from echoic.cli.output import complain, counted, say
+from echoic.cli.options import LibraryFolder, expand_path, need_known
+from echoic.cli.output import counted, say
 
 
 def run(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", parser=expand_path, help="Indexed files, and folders.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH", parser=expand_path, help="Indexed files, folders, and globs, e.g. 'drums/*.wav'."
+        ),
     ],
     add: Annotated[
         list[str] | None,
@@ -26,13 +29,12 @@ def run(
 ) -> None:
     """Give tags to indexed files, or take them away.
 
-    What is tagged is found by: echoic search FILE --tag T, and shown by: echoic list --json.
+    A glob is matched against what the library has, as --path of a search is. What is tagged is found by:
+    echoic search FILE --tag T, and shown by: echoic list --tag T.
     """
     from echoic.library import Library
 
     with Library(library) as lib:
+        need_known(lib, paths)
         count = lib.tag(paths, add=add or (), remove=remove or ())
-    if not count:
-        complain("none of these is in the library; see: echoic list")
-        raise typer.Exit(1)
     say(f"{counted(count, 'file')} tagged anew")

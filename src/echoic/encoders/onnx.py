@@ -1,60 +1,34 @@
 """Runs models in ONNX: the bundled ones, and those that users export.
 
-A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card, which says what it must be
-fed and how it came about. The graph takes ``log_mel`` (n, frames, n_mels) in dB and gives ``embedding``
-(n, dim) of unit length.
+A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`).
+The graph takes ``log_mel`` (n, frames, n_mels) in dB and gives ``embedding`` (n, dim) of unit length; all of
+its weights lie in that one file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from echoic.audio.spectrogram import LogMel
 from echoic.encoders.base import check_vectors
+from echoic.encoders.card import Card, load_card
+from echoic.encoders.graph import Graph, Tensor, read_graph
 from echoic.errors import EncoderError, quoted
-from echoic.types import EncoderSpec, Float32, Precision
+from echoic.types import Float32
+from echoic.untrusted import read_file
 
-__all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime", "read_card"]
+__all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime"]
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 # Windows given to the model at a time: more does not make it faster, and memory grows with it.
 _BATCH = 32
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """Read the card of a model, given the path of its ``.onnx`` file.
-
-    Raises
-    ------
-    EncoderError
-        If the card is missing or is not JSON.
-    """
-    card_path = path.with_suffix(".json")
-    try:
-        card = json.loads(card_path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        if path.exists():
-            raise EncoderError(
-                f"the model {quoted(path)} lacks its card, {card_path.name} in the same folder; put it there "
-                "or export the model again"
-            ) from error
-        raise EncoderError(
-            f"there is no model {quoted(path)}, nor its card {card_path.name}; put both back, "
-            "or name the place where they are now with --encoder"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise EncoderError(f"the card {quoted(card_path)} of the model cannot be read ({error})") from error
-    if not isinstance(card, dict):
-        raise EncoderError(f"the card {quoted(card_path)} of the model does not hold a JSON object")
-    return card
+_LARGEST = 2 << 30  # bytes of a model: protobuf itself ends there
 
 
 def import_onnxruntime() -> Any:
@@ -76,6 +50,7 @@ class OnnxEncoder:
 
     Attributes
     ----------
+    path : Path
     n_threads : int
         Threads of ONNX Runtime, to be set before it first encodes. One is fastest overall when several worker
         processes run.
@@ -83,44 +58,28 @@ class OnnxEncoder:
     Raises
     ------
     EncoderError
-        If a file is missing or damaged, or the card lacks a field; when it first encodes, if ONNX Runtime
-        cannot load the model.
+        If a file is missing or damaged, the card says what cannot be meant, the graph is another than the
+        card describes, or some of its weights lie in another file; when it first encodes, if ONNX Runtime
+        cannot load it.
     """
 
     def __init__(self, path: Path) -> None:
-        card = read_card(path)
+        card = load_card(path)
         try:
-            weights = path.read_bytes()
+            weights = read_file(path, _LARGEST)
         except OSError as error:
             raise EncoderError(f"the model {quoted(path)} cannot be read ({error.strerror})") from error
-        storage = card.get("storage", "float32")
-        try:
-            if storage not in get_args(Precision):
-                raise TypeError(f"storage {storage!r}")
-            if hashlib.sha256(weights).hexdigest() != card["sha256"]:
-                raise EncoderError(
-                    f"the model {quoted(path)} is not the file that its card describes; "
-                    "export or install it anew"
-                )
-            self.spec = EncoderSpec(
-                name=card["name"],
-                revision=card["revision"],
-                sample_rate=card["sample_rate"],
-                window=card["window"],
-                hop=card["hop"],
-                dim=card["dim"],
-                inputs=frozenset(card["inputs"]),
-                licence=card["licence"],
-                reference=card["reference"],
-                description=card["description"],
-                storage=storage,
-            )
-            self.log_mel = LogMel(sample_rate=card["sample_rate"], **card["front_end"])
-        except (KeyError, TypeError) as error:
+        if hashlib.sha256(weights).hexdigest() != card.sha256:
             raise EncoderError(
-                f"the card of the model {quoted(path)} lacks or misstates a field: {error}"
-            ) from error
-        self._path = path
+                f"the model {quoted(path)} is not the file that its card describes; export or install it anew"
+            )
+        try:
+            _check_graph(read_graph(weights), card)
+        except ValueError as error:
+            raise EncoderError(f"the model {quoted(path)} cannot be used: {error}") from error
+        self.spec = card.spec
+        self.log_mel = card.log_mel
+        self.path = path
         self._weights = weights
         self.n_threads = 1
 
@@ -131,7 +90,9 @@ class OnnxEncoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.n_threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it finds wrong it also raises
+        # The file was read as ONNX, so it must not be taken for anything else.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # Threads that wait for the next batch leave the cores to others.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without the arena a worker's memory stays that of the weights and one batch.
@@ -140,8 +101,9 @@ class OnnxEncoder:
         try:
             return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
         except Exception as error:
+            said = " ".join(str(error).split())[:300]
             raise EncoderError(
-                f"the model {quoted(self._path)} cannot be loaded by ONNX Runtime: {error}"
+                f"the model {quoted(self.path)} cannot be loaded by ONNX Runtime: {said}"
             ) from error
 
     def encode(self, windows: Float32) -> Float32:
@@ -154,3 +116,31 @@ class OnnxEncoder:
         ]
         vectors = np.concatenate(batches) if batches else np.empty((0, self.spec.dim), np.float32)
         return check_vectors(self.spec, len(mels), vectors)
+
+
+def _check_graph(graph: Graph, card: Card) -> None:
+    """Compare what a graph takes and gives with what its card says; raise ValueError where they differ."""
+    log_mel, spec = card.log_mel, card.spec
+    n_frames = log_mel.n_frames(spec.window_samples)
+    names = [tensor.name for tensor in graph.inputs]
+    if names != ["log_mel"]:
+        raise ValueError(f"its graph takes {' and '.join(names) or 'nothing'}, not log_mel")
+    _check_shape(graph.inputs[0], {"frames": n_frames, "n_mels": log_mel.n_mels})
+    found = [tensor for tensor in graph.outputs if tensor.name == "embedding"]
+    if not found:
+        raise ValueError(f"its graph gives {' and '.join(t.name for t in graph.outputs)}, not embedding")
+    _check_shape(found[0], {"dim": spec.dim})
+
+
+def _check_shape(tensor: Tensor, due: dict[str, int]) -> None:
+    if not tensor.is_float:
+        raise ValueError(f"the numbers of its {tensor.name} are not float32")
+    if tensor.shape is None:
+        return  # the first windows will show it
+    if len(tensor.shape) != 1 + len(due):
+        raise ValueError(f"its {tensor.name} has {len(tensor.shape)} dimensions, not (n, {', '.join(due)})")
+    if tensor.shape[0] is not None:
+        raise ValueError(f"its {tensor.name} is for {tensor.shape[0]} windows at a time, not for any number")
+    for length, (name, wanted) in zip(tensor.shape[1:], due.items(), strict=True):
+        if length is not None and length != wanted:
+            raise ValueError(f"its {tensor.name} has {length} {name} where its card makes {wanted}")

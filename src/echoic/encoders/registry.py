@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from echoic.encoders.base import Encoder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
+from echoic.types import EncoderSpec
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -96,7 +97,7 @@ class Registry:
                 "or give the path of an .onnx model"
             ) from None
         encoder = entry.factory()
-        if not isinstance(encoder, Encoder):
+        if not isinstance(encoder, Encoder) or not isinstance(encoder.spec, EncoderSpec):
             raise EncoderError(
                 f"{entry.provider} made a {type(encoder).__name__} for {name!r}, without encode() or spec"
             )

@@ -1,7 +1,7 @@
 """The store for what outgrows one machine's folder: Milvus, by URI.
 
 ``./vectors.db`` is Milvus Lite in this process, ``http://host:19530`` a server, ``https://…`` Zilliz Cloud.
-The token comes from ``$ECHOIC_MILVUS_TOKEN`` and goes to the server only.
+Whoever opens one decides whether the server is to get a token; here it is never shown.
 
 Milvus has no transactions. Rows have keys made of file and segment, so a replacement that was cut off half
 way is made whole by doing it again; a caller records a file as stored only after ``replace`` returned.
@@ -10,7 +10,6 @@ way is made whole by doing it again; a caller records a file as stored only afte
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -21,14 +20,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from echoic.errors import MissingDependencyError, StoreError
+from echoic.errors import MissingDependencyError, StoreError, UsageError
 from echoic.stores.base import checked
 from echoic.stores.names import unique_name, without_password
+from echoic.stores.trusted import TOKEN_VARIABLE
 from echoic.types import Float32, Neighbor
 
 __all__ = ["MilvusStore"]
 
-_TOKEN_VARIABLE = "ECHOIC_MILVUS_TOKEN"
 _SEGMENT_BITS = 24  # of the key: 16.7 million segments a file, 5e11 files
 _MOST_RESULTS = 16_384  # Milvus's limit on the results of one query, and on k
 _BATCH_BYTES = 4 << 20  # of vectors in one message; servers take 64 MB, serverless ones less
@@ -57,6 +56,8 @@ class MilvusStore:
         Any string; the name on the server is made from it and differs for different strings.
     dim : int
         Length of the vectors.
+    token : str
+        Sent to the server; Zilliz Cloud and servers with accounts want one.
 
     Raises
     ------
@@ -67,11 +68,13 @@ class MilvusStore:
         If pymilvus is not installed.
     """
 
-    def __init__(self, uri: str, collection: str, dim: int) -> None:
+    joins_transactions = False
+
+    def __init__(self, uri: str, collection: str, dim: int, token: str = "") -> None:
         self.dim = dim
         self.collection = collection
         self._name = unique_name(f"echoic {collection}")
-        self._token = os.environ.get(_TOKEN_VARIABLE, "")
+        self._token = token
         self._lite = str(Path(uri).absolute()) if uri.endswith(".db") and "://" not in uri else None
         self._where = without_password(uri)
         self._secrets = [s for s in (self._token, urlsplit(uri).password if not self._lite else None) if s]
@@ -93,7 +96,7 @@ class MilvusStore:
         logging.getLogger("pymilvus.client.iterator.query_iterator").addFilter(_is_not_about_lite)
         if self._lite is None:
             if urlsplit(uri).scheme not in ("http", "https"):
-                raise StoreError(
+                raise UsageError(
                     f"{self._where} is no Milvus address; give a path ending in .db, or http(s)://…"
                 )
             return self._asked(
@@ -101,7 +104,7 @@ class MilvusStore:
                     uri, token=self._token, timeout=_CONNECT_TIMEOUT, dedicated=True
                 ),
                 f"Milvus at {self._where} cannot be reached; check the address, that it runs, and"
-                f" ${_TOKEN_VARIABLE}",
+                f" ${TOKEN_VARIABLE}",
             )
         logging.getLogger("milvus_lite.server_manager").addFilter(_is_no_error)
         Path(self._lite).parent.mkdir(parents=True, exist_ok=True)

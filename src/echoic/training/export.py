@@ -27,11 +27,12 @@ import numpy as np
 
 from echoic.audio.windows import Windower, cut
 from echoic.encoders.base import mean_vector
-from echoic.encoders.onnx import OnnxEncoder, read_card
+from echoic.encoders.card import read_card
+from echoic.encoders.onnx import OnnxEncoder
 from echoic.errors import EncoderError, MissingDependencyError, ModelError, UsageError, quoted
 from echoic.evaluation import retrieval
 from echoic.training.graph import example_log_mels, quantize, to_onnx
-from echoic.types import Float32, Progress
+from echoic.types import Float32, Progress, is_plain_name
 
 if TYPE_CHECKING:
     import onnx
@@ -170,7 +171,7 @@ def _check_output(output: Path, name: str) -> None:
             f"{quoted(card)} is in the place of the model's card and is none; move it away, "
             "or choose another name for the model"
         )
-    if not name.strip() or not name.isprintable() or "@" in name or name.endswith(".onnx"):
+    if not is_plain_name(name):
         raise UsageError(f"an encoder cannot be named {name!r}; choose a word with --name")
 
 
@@ -300,7 +301,8 @@ def _stage(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> Onnx
 
 def _write_card(card: Mapping[str, Any], model: Path) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    with model.with_suffix(".json").open("w", encoding="utf-8") as file:
+    # A folder of clips may be named by bytes that are no characters: so they stand in JSON.
+    with model.with_suffix(".json").open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -449,4 +451,5 @@ def _embed(audio: Sound, encoders: Mapping[str, OnnxEncoder]) -> dict[str, Float
     for start in range(0, audio.n_samples, block):
         take(windower.push(audio.read(start, min(start + block, audio.n_samples))).samples)
     take(windower.finish().samples)
-    return {kind: mean_vector(np.concatenate(parts)) for kind, parts in vectors.items()}
+    nothing = np.empty((0, spec.dim), np.float32)  # of a silent clip
+    return {kind: mean_vector(np.concatenate([nothing, *parts])) for kind, parts in vectors.items()}

@@ -6,53 +6,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent import futures
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from echoic.errors import MissingDependencyError, StoreError
+from echoic.errors import MissingDependencyError, StoreError, UsageError
 from echoic.stores import MilvusStore
+from tests.milvus_server import refusing
 
 TOKEN = "root:7d1f-do-not-show"
 
 
 @pytest.fixture
-def token(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("ECHOIC_MILVUS_TOKEN", TOKEN)
-    return TOKEN
-
-
-@pytest.fixture
 def refusing_server() -> Iterator[tuple[str, list[str]]]:
-    """A server that knows Milvus's protocol and takes no token; its refusal repeats what it was sent."""
-    grpc = pytest.importorskip("grpc", reason="pip install 'echoic[milvus]'")
-    milvus_pb2_grpc = pytest.importorskip("pymilvus.grpc_gen.milvus_pb2_grpc")
-    seen: list[str] = []
-
-    class Refusing(milvus_pb2_grpc.MilvusServiceServicer):
-        def Connect(self, request: Any, context: Any) -> None:
-            import base64
-
-            metadata = dict(context.invocation_metadata())
-            seen.append(base64.b64decode(metadata["authorization"]).decode())
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, f"auth check failure for {seen[-1]}")
-
-    server = grpc.server(futures.ThreadPoolExecutor(1))
-    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Refusing(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"http://127.0.0.1:{port}", seen
-    server.stop(grace=None).wait()
+    """A server that takes no token, and all tokens that it was sent."""
+    with refusing() as server:
+        yield server
 
 
-def test_a_refused_token_is_told_and_not_shown(token: str, refusing_server: tuple[str, list[str]]) -> None:
+def test_a_refused_token_is_told_and_not_shown(refusing_server: tuple[str, list[str]]) -> None:
     uri, seen = refusing_server
     began = time.monotonic()
+    token = str(TOKEN)
     with pytest.raises(StoreError) as caught:
-        MilvusStore(uri, "a@1", 8)
+        MilvusStore(uri, "a@1", 8, token)
     assert time.monotonic() - began < 10
     assert seen[0] == token  # it did arrive
     assert uri in str(caught.value)
@@ -60,15 +38,15 @@ def test_a_refused_token_is_told_and_not_shown(token: str, refusing_server: tupl
     assert_hidden(caught.value, token)
 
 
-def test_an_unreachable_server_is_told_within_seconds(token: str) -> None:
+def test_an_unreachable_server_is_told_within_seconds() -> None:
     pytest.importorskip("pymilvus", reason="pip install 'echoic[milvus]'")
     password = "-".join(["of", "theirs"])  # joined: a traceback also shows the lines of this test
     began = time.monotonic()
     with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:1 cannot be reached") as caught:
-        MilvusStore(f"http://someone:{password}@127.0.0.1:1", "a@1", 8)
+        MilvusStore(f"http://someone:{password}@127.0.0.1:1", "a@1", 8, TOKEN)
     assert time.monotonic() - began < 20
     assert "\n" not in str(caught.value)
-    assert_hidden(caught.value, token)
+    assert_hidden(caught.value, TOKEN)
     assert_hidden(caught.value, password)
 
 
@@ -82,7 +60,7 @@ def assert_hidden(error: BaseException, secret: str) -> None:
 
 def test_an_address_of_no_kind_is_refused() -> None:
     pytest.importorskip("pymilvus", reason="pip install 'echoic[milvus]'")
-    with pytest.raises(StoreError, match="is no Milvus address"):
+    with pytest.raises(UsageError, match="is no Milvus address"):
         MilvusStore("localhost:19530", "a@1", 8)
 
 

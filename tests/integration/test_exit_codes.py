@@ -1,0 +1,214 @@
+"""One exit code for one kind of wrong, whatever the verb, and one sentence for each."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from echoic import Library
+from tests.integration.conftest import CommandsWithin, write_clip
+
+ABSENT = "absent.wav"
+KINDS = {
+    "a file that is not there": (
+        1,
+        r"absent(\.wav)?\b.* (does not exist|cannot be read)",
+        f"search {ABSENT}",
+        f"search --like {ABSENT}",
+        f"search {ABSENT} --versions",
+        f"identify {ABSENT}",
+        f"monitor {ABSENT}",
+        f"align {ABSENT} audio/0.flac",
+        f"align audio/0.flac {ABSENT}",
+        f"embed {ABSENT} --encoder spectral -o o.npz",
+        f"index {ABSENT}",
+        f"index {ABSENT} --library new",
+        "evaluate absent",
+        "demo absent",
+    ),
+    "a file that holds no sound": (
+        1,
+        "audio/bad.wav holds no sound",
+        "search audio/bad.wav",
+        "search audio/bad.wav --versions",
+        "identify audio/bad.wav",
+        "monitor audio/bad.wav",
+        "align audio/bad.wav audio/0.flac",
+        "embed audio/bad.wav --encoder spectral -o o.npz",
+        "index audio/bad.wav --library other --encoder spectral",
+    ),
+    "no library": (
+        1,
+        "there is no library at new yet; make one with: echoic index FOLDER",
+        "search audio/0.flac --library new",
+        "identify audio/0.flac --library new",
+        "monitor audio/0.flac --library new",
+        "duplicates --library new",
+        "status --library new",
+        "list --library new",
+        "tag audio --add x --library new",
+        "remove audio --library new",
+    ),
+    "a path that the library does not have": (
+        2,
+        r"nothing in the library is at (absent\.wav|nowhere/\*|audio/\*\.xyz)",
+        f"list {ABSENT}",
+        "list nowhere/*",
+        "list audio/*.xyz",
+        f"tag {ABSENT} --add x",
+        f"tag audio/0.flac {ABSENT} --add x",
+        "tag audio/*.xyz --add x",
+        f"remove {ABSENT}",
+        f"remove audio/0.flac {ABSENT}",
+        "remove audio/*.xyz",
+    ),
+    "an encoder that is not there": (
+        2,
+        r"no (encoder|model) .*absent",
+        "search audio/0.flac --encoder absent",
+        "search audio/0.flac --encoder absent.onnx",
+        "index audio --encoder absent",
+        "index audio --encoder absent.onnx",
+        "index audio --encoder absent --library new",
+        "index audio --encoder absent.onnx --library new",
+        "embed audio --encoder absent -o o.npz",
+        "embed audio --encoder absent.onnx -o o.npz",
+        "evaluate classes --encoder absent",
+        "evaluate classes --encoder absent.onnx",
+        "remove --encoder absent",
+        "remove --encoder absent.onnx",
+    ),
+    "a number that makes no sense": (
+        2,
+        r"at least 1|valid (integer|number)|greater than or equal to 1|probability|no time|no file lasts"
+        "|time in seconds|must come after",
+        "search audio/0.flac -k 0",
+        "search audio/0.flac -k many",
+        "search audio/0.flac -k 0 --versions",
+        "search audio/0.flac --start 3;20",
+        "search audio/0.flac --start=-1",
+        "search audio/0.flac --start 3 --end 2",
+        "search audio/0.flac --end inf",
+        "search audio/0.flac --min-duration=-1",
+        "search audio/0.flac --min-duration 3 --max-duration 2",
+        "search audio/0.flac --max-duration=-1",
+        "search audio/0.flac --max-duration nan",
+        "identify audio/0.flac --min-score 2",
+        "identify audio/0.flac --start 0:61",
+        "identify audio/0.flac --start 3 --end 0:02",
+        "monitor audio/0.flac --min-score=-1",
+        "duplicates --min-score nan",
+        "index audio --jobs 0",
+        "index audio --jobs many",
+        "embed audio --jobs 0 -o o.npz",
+        "evaluate classes --jobs 0",
+        "demo --jobs 0",
+        "train classes --epochs 0",
+        "train classes --minutes soon",
+    ),
+    "a tag that says nothing": (
+        2,
+        "is no tag: one is VALUE or NAME=VALUE, and neither is empty",
+        "index audio --tag ",
+        "index audio --tag mood=",
+        "index audio --library new --tag ",
+        "tag audio --add ",
+        "tag audio --add =dark",
+        "tag audio --add ;",
+        "tag audio --remove mood=",
+        "search audio/0.flac --tag ",
+        "search audio/0.flac --tag =",
+        "search audio/0.flac --tag mood=",
+        "list --tag ",
+        "list audio --tag =dark",
+    ),
+    "a place to write to that is none": (
+        2,
+        r"the folder of .* does not exist|cannot be written|no suffix that can be written",
+        "embed audio --encoder spectral -o absent/o.npz",
+        "evaluate classes --encoder spectral --report absent/o.html",
+        "align audio/0.flac audio/1.flac --write absent/x.wav",
+        "align audio/0.flac audio/1.flac --write x.xyz",
+    ),
+    "a store's address that is none": (
+        2,
+        r"is no Milvus address|leave name and password out|leave --store out",
+        "index audio --encoder spectral --library new --store ftp://host",
+        "index audio --encoder spectral --library new --store http://me:secret@host",
+        "index audio --store http://127.0.0.1:9",
+    ),
+    "a server that is not there": (
+        1,
+        "Milvus at http://127.0.0.1:9 cannot be reached",
+        "index audio --encoder spectral --library new --store http://127.0.0.1:9",
+    ),
+    "words that do not fit": (
+        2,
+        "No such command|Missing (argument|option)|No such option|give |choose one|name files|which tags"
+        "|takes one",
+        "absent",
+        "index",
+        "index audio --absent",
+        "search",
+        "search --unlike audio/0.flac",
+        "search audio/0.flac --json --csv",
+        "search audio/0.flac --versions --like audio/1.flac",
+        "identify",
+        "identify audio/0.flac --mic",
+        "monitor",
+        "embed audio",
+        "remove",
+        "tag audio",
+        "align audio/0.flac",
+    ),
+}
+CASES = [(kind, words, *found[:2]) for kind, found in KINDS.items() for words in found[2:]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("codes")
+
+
+@pytest.fixture(scope="module")
+def made(home, worker):
+    for seed in range(2):
+        write_clip(home / "audio" / f"{seed}.flac", seed, 2.0)
+        for family in ("a", "b"):
+            write_clip(home / "classes" / family / f"{seed}.wav", seed)
+    (home / "audio" / "bad.wav").write_text("not audio")
+    with Library(home / "library") as library:
+        library._pool = (1, worker)
+        library.index([home / "audio"], encoders=["spectral", "fingerprint", "harmony"], jobs=1)
+    return CommandsWithin(home / "library")
+
+
+@pytest.mark.parametrize(("kind", "words", "code", "sentence"), CASES, ids=[case[1] for case in CASES])
+def test_one_code_and_one_sentence_for_one_kind(made, home, kind, words, code, sentence):
+    with Library(home / "library") as library:
+        before = library.files()
+    result = made(*words.split(" "), code=code, cwd=home)
+    [told] = [line for line in result.stderr.splitlines() if re.search(sentence, line)]
+    assert result.stdout == "" or "failed" in result.stdout  # of index, which tells what it did
+    assert len(re.findall("error|warning", result.stderr, re.IGNORECASE)) == 1, told
+    with Library(home / "library") as library:
+        assert library.files() == before
+    assert not (home / "new").exists()  # no library is left behind where none could be made
+    assert not (home / "o.npz").exists()
+
+
+def test_nothing_found_is_done(made, home):
+    assert made("search", "audio/0.flac", "--tag", "absent", cwd=home).stdout == ""
+    assert made("search", "audio/0.flac", "--path", "absent", cwd=home).stdout == ""
+    result = made("list", "--tag", "absent", cwd=home)
+    assert (result.stdout, result.stderr) == ("", "no file is so tagged\n")
+
+
+def test_a_part_that_lies_behind_the_end_is_wrong_usage(made, home):
+    for verb in ("search", "identify"):
+        assert "ends before" in made(verb, "audio/0.flac", "--start", "0:50", code=2, cwd=home).stderr
+
+
+def test_nothing_in_common_is_told_by_the_code(made, home):
+    assert "nothing in common" in made("align", "audio/0.flac", "audio/1.flac", code=1, cwd=home).stderr

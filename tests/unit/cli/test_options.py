@@ -1,0 +1,48 @@
+"""What options are given as."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echoic.cli.options import seconds
+from echoic.cli.output import as_clock
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("15", 15),
+        ("75.5", 75.5),
+        (".5", 0.5),
+        ("1e3", 1000),
+        ("-1", -1),  # what is asked says that it makes no sense
+        ("3:09", 189),
+        ("3:9", 189),
+        ("0:03.4", 3.4),
+        ("15:29.5", 929.5),
+        ("90:00", 5400),
+        ("1:15:29", 4529),
+        ("1:15:29.25", 4529.25),
+        ("100:00:00", 360_000),
+        (" 3:09 ", 189),
+    ],
+)
+def test_times(text, time):
+    assert seconds(text) == time
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "nan", "3:", ":09", "3:60", "1:60:00", "1:2:3:4", "3:0x9", "-1:00", "3;09", "1:1.5:00"],
+)
+def test_what_is_no_time(text):
+    with pytest.raises(typer.BadParameter, match="is no time; give seconds"):
+        seconds(text)
+
+
+@given(st.floats(0, 1e6))
+def test_what_is_printed_is_taken(time):
+    assert seconds(as_clock(time)) == pytest.approx(time, abs=0.051 if time < 3599.9 else 1.05)

@@ -1,0 +1,223 @@
+"""Cards that cannot be meant are refused in a sentence that names card and field, before anything runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("onnx", reason="the models are made with it: pip install '.[train]'")
+
+from echoic.encoders.base import Encoder
+from echoic.encoders.card import load_card
+from echoic.encoders.onnx import OnnxEncoder
+from echoic.encoders.registry import Entry, Registry
+from echoic.errors import EncoderError
+from echoic.types import EncoderSpec
+from tests.models import mean_level, write_model
+
+FRONT_END = {"n_fft": 512, "hop_length": 160, "n_mels": 16, "fmin": 50, "fmax": 4_000}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "mine.onnx"
+
+
+def refusal(model):
+    """What is said of a model: one sentence that names the card or the graph."""
+    with pytest.raises(EncoderError) as caught:
+        OnnxEncoder(model)
+    message = str(caught.value)
+    assert str(model.with_suffix("")) in message
+    assert message.isprintable()
+    assert len(message) < 500
+    return message
+
+
+def test_a_whole_card(path):
+    card = load_card(write_model(path))
+    assert card.spec.key == "mean-level@1"
+    assert (card.spec.window_samples, card.spec.hop_samples, card.spec.inputs) == (8_000, 4_000, {"audio"})
+    assert (card.log_mel.n_mels, card.log_mel.mel_scale) == (16, "slaney")
+    vectors = OnnxEncoder(path).encode(np.zeros((40, 8_000), np.float32))
+    np.testing.assert_allclose(vectors, np.full((40, 16), 0.25), atol=1e-6)
+
+
+NAMES = [
+    "",
+    " ",
+    "a@b",
+    "../x",
+    "a/b",
+    "a\\b",
+    "a\nb",
+    "a\x1b[31m",
+    "-x",
+    ".x",
+    "x.onnx",
+    "x" * 101,
+    " x",
+    7,
+    None,
+]
+# Of each field, what it cannot be.
+WRONG = {
+    "name": NAMES,
+    "revision": NAMES,
+    "sample_rate": [0, -1, 8_000.0, "8000", 999, 10**9, 10**400, True, None],
+    "window": [0, -1, "1.0", math.nan, math.inf, 1e9, 10**400, True, None, [1]],
+    "hop": [0, -0.5, "0.5", math.nan, -math.inf, 1e-9, 1.5, 10**400, None],
+    "dim": [0, -16, 1, 16.0, "16", 10**9, True, None, math.nan],
+    "inputs": ["audio", [], ["text"], ["audio", "smell"], [["audio"]], {}, None],
+    "storage": ["int4", "", 8, None, ["int8"]],
+    "licence": [None, 7, "a\nb", "x" * 10**6],
+    "reference": [None, ["x"], "\x1b]0;title\x07"],
+    "description": [None, {}, "two\nlines", "\ud800"],
+    "sha256": [None, "", "0" * 63, "G" * 64, 7],
+    "front_end": [None, [], "mel", {}, 7],
+}
+WRONG_FRONT_END = {
+    "n_fft": [0, -512, 512.0, "512", 8_001, 10**9, None],
+    "hop_length": [0, -1, 160.0, None, 10**9],
+    "n_mels": [0, -16, 258, 513, 16.0, "16", None],
+    "fmin": [-1, 4_000, 5_000, math.nan, "50", None],
+    "fmax": [0, 4_001, math.inf, math.nan, "4000", None],
+    "mel_scale": ["bark", None, 7, ["htk"]],
+    "power": [2],
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_a_field_that_cannot_be_meant(path, field):
+    for value in WRONG[field]:
+        message = refusal(write_model(path, **{field: value}))
+        assert "mine.json cannot be used: " in message
+        assert field in message
+
+
+@pytest.mark.parametrize("field", WRONG_FRONT_END)
+def test_a_setting_of_the_front_end_that_cannot_be_meant(path, field):
+    for value in WRONG_FRONT_END[field]:
+        message = refusal(write_model(path, front_end=FRONT_END | {field: value}))
+        assert "mine.json cannot be used: " in message
+        assert field in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"window": 0.05, "hop": 0.05}, "a window of 400 samples is shorter than n_fft = 512"),
+        (
+            {"front_end": FRONT_END | {"fmin": 50, "fmax": 50.5}},
+            "fmin is 50 and must be a number from 0 to 49.5",
+        ),
+        ({"window": 120, "front_end": FRONT_END | {"hop_length": 1}}, "959,489 frames of 512 samples"),
+        ({"sample_rate": 768_000, "window": 100}, "has more than 6,000,000 samples"),
+    ],
+)
+def test_fields_that_do_not_go_together(path, wrong, said):
+    assert said in refusal(write_model(path, **wrong))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    field=st.sampled_from([*FRONT_END, "name", "window", "hop", "dim", "inputs", "sha256", "front_end"]),
+    value=JSON,
+)
+def test_whatever_a_card_says_it_is_used_or_refused(tmp_path_factory, field, value):
+    changed = {"front_end": FRONT_END | {field: value}} if field in FRONT_END else {field: value}
+    model = write_model(tmp_path_factory.getbasetemp() / "any.onnx", **changed)
+    try:
+        spec = OnnxEncoder(model).spec
+    except EncoderError as error:
+        assert str(model.with_suffix("")) in str(error)  # noqa: PT017 - it may as well be fine
+    else:
+        assert 0 < spec.hop <= spec.window <= 120
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", '"card"', "\ufeff{}", "[" * 100_000, '{"dim": ' + "9" * 5_000 + "}"],
+    ids=range(8),
+)
+def test_text_that_is_no_card(path, text):
+    write_model(path).with_suffix(".json").write_text(text, "utf-8")
+    assert "card" in refusal(path)
+
+
+def test_bytes_that_are_no_text(path):
+    write_model(path).with_suffix(".json").write_bytes(b'{"name": "\xff"}')
+    assert "is not the JSON that a card is" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".onnx"])
+def test_a_pipe_is_not_waited_for(path, suffix):
+    write_model(path)
+    path.with_suffix(suffix).unlink()
+    os.mkfifo(path.with_suffix(suffix))
+    assert "cannot be read (it is not a file)" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ({"log_mel": ["n", "frames", 24]}, "its log_mel has 24 n_mels where its card makes 16"),
+        ({"log_mel": ["n", 50, 16]}, "its log_mel has 50 frames where its card makes 47"),
+        ({"log_mel": [1, "frames", 16]}, "its log_mel is for 1 windows at a time, not for any number"),
+        ({"log_mel": ["n", 1, "frames", 16]}, "its log_mel has 4 dimensions, not (n, frames, n_mels)"),
+        ({"embedding": ["n", 17]}, "its embedding has 17 dim where its card makes 16"),
+        ({"embedding": ["n", 1, 16]}, "its embedding has 3 dimensions, not (n, dim)"),
+    ],
+)
+def test_a_graph_of_other_shapes_than_its_card(path, shapes, said):
+    assert said in refusal(write_model(path, mean_level(**shapes)))
+
+
+def test_a_graph_that_takes_or_gives_something_else(path):
+    graph = mean_level()
+    graph.graph.input[0].name = "audio"
+    assert "its graph takes audio, not log_mel" in refusal(write_model(path, graph))
+    graph = mean_level()
+    graph.graph.output[0].name = "classes"
+    assert "its graph gives classes, not embedding" in refusal(write_model(path, graph))
+    graph = mean_level()
+    graph.graph.input[0].type.tensor_type.elem_type = 10  # float16
+    assert "the numbers of its log_mel are not float32" in refusal(write_model(path, graph))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", b"PK\3\4", bytes(1000), b"\x3a\xff\xff\xff\xff\x7f"], ids=range(5)
+)
+def test_a_file_that_is_no_graph(path, content):
+    import hashlib
+
+    write_model(path, sha256=hashlib.sha256(content).hexdigest())
+    path.write_bytes(content)
+    assert "mine.onnx cannot be used: it is not an ONNX model" in refusal(path)
+
+
+def test_an_encoder_of_a_package_is_held_to_the_same(tmp_path):
+    with pytest.raises(ValueError, match=r"hop is 0 and must be a number from 0\.01 to 1"):
+        EncoderSpec("squeak", "1", 8_000, 1.0, 0, 3)
+
+    class Vague:
+        spec = json.loads("{}")
+
+        def encode(self, windows):
+            return windows
+
+    assert isinstance(Vague(), Encoder)
+    with pytest.raises(EncoderError, match=r"made a Vague for 'vague', without encode\(\) or spec"):
+        Registry([Entry("vague", "package", Vague)]).load("vague")
