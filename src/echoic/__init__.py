@@ -32,6 +32,7 @@ from echoic.types import (
     Match,
     Progress,
     Segments,
+    SharedStretch,
     Status,
     TimeAlignment,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "NotAudioError",
     "Progress",
     "Segments",
+    "SharedStretch",
     "Status",
     "StoreError",
     "TimeAlignment",

@@ -626,18 +626,28 @@ class Library:
         except (OSError, sqlite3.Error) as error:
             raise unusable(self.folder, error) from error
 
-    def align(self, first: StrPath, second: StrPath, *, write: StrPath | None = None) -> TimeAlignment | None:
+    def align(
+        self,
+        first: StrPath,
+        second: StrPath,
+        *,
+        write: StrPath | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> TimeAlignment | None:
         """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
 
         The sound tracks of videos will do. The microphones, rooms and formats may be different, and so may
-        the clocks: a drift between them is measured where the two overlap for half a minute or more.
+        the clocks. Where something was cut or put in, or a recorder paused, the two share several stretches.
 
         Parameters
         ----------
         first, second : path
         write : path, optional
-            Where to put the second's sound as it lies in the first's time: both begin at the same moment, and
-            the drift is taken out. The suffix chooses the format.
+            Where to put the second's sound as it lies in the first's time: both begin at the same moment,
+            each stretch lies where the first has it, and the drift is taken out. The suffix chooses the
+            format.
+        progress : callable, optional
+            Called as both are read and encoded.
 
         Returns
         -------
@@ -647,13 +657,14 @@ class Library:
         Raises
         ------
         AudioError
-            If one of them cannot be read.
+            If one of them cannot be read, or nothing was found and one is shorter than a second.
         UsageError
             If ``write`` is one of them, or cannot be written.
         """
         from echoic.audio.encode import check_writable
         from echoic.fingerprint.decision import Decision
-        from echoic.fingerprint.synchronisation import synchronise, write_shifted
+        from echoic.fingerprint.laying import write_laid
+        from echoic.fingerprint.synchronisation import synchronise
 
         if write is not None:
             check_writable(Path(write))
@@ -661,21 +672,10 @@ class Library:
             if Path(write).exists() and any(one.samefile(write) for one in inputs):
                 raise UsageError(f"{quoted(write)} would be overwritten; write to another file")
         encoder = load_encoder(IDENTIFIES)
-        line = synchronise(Path(first), Path(second), encoder, Decision.load(encoder.spec))
-        if line is None:
-            return None
-        if write is not None:
-            write_shifted(Path(second), Path(write), line.offset, line.speed)
-        return TimeAlignment(
-            first=os.fspath(first),
-            second=os.fspath(second),
-            offset=line.offset,
-            drift_ppm=1e6 * (line.speed - 1),
-            deviation=line.deviation,
-            start=line.start,
-            end=line.end,
-            score=line.score,
-        )
+        found = synchronise(Path(first), Path(second), encoder, Decision.load(encoder.spec), progress)
+        if found is not None and write is not None:
+            write_laid(Path(second), Path(write), found.passages)
+        return None if found is None else found.told(os.fspath(first), os.fspath(second))
 
     def embed(
         self,

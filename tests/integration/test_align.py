@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise
 from echoic.cli import app
+from echoic.cli.align import tell
 from echoic.errors import AudioError, UsageError
 
 RATE = 16_000
@@ -32,6 +35,13 @@ def write(tmp_path):
         return tmp_path / name
 
     return written
+
+
+@pytest.fixture(scope="module")
+def show():
+    """Two minutes and more of pieces, none of which comes twice."""
+    pieces = [make_piece(name, sample_rate=RATE).mean(axis=1) for name in ("night-drive", *PIECES[3:])]
+    return np.concatenate(pieces).astype(np.float32)
 
 
 def part(samples, start, end):
@@ -134,3 +144,134 @@ def test_the_command(write, event, tmp_path):
     assert "bad.wav" in result.stderr
     with Library() as library, pytest.raises(AudioError):
         library.align(one, tmp_path / "gone.wav")
+
+
+def fast(samples, ppm):
+    return soxr.resample(samples, 1e6 + ppm, 1e6)
+
+
+def without(samples, start, end):
+    return np.concatenate([part(samples, 0, start), samples[round(end * RATE) :]])
+
+
+def check(found, truth):
+    """Compare stretches with what is true: (start, end, offset, drift in ppm) of each."""
+    assert len(found.stretches) == len(truth)
+    for stretch, (start, end, offset, ppm) in zip(found.stretches, truth, strict=True):
+        assert (stretch.start, stretch.end) == pytest.approx((start, end), abs=1)
+        for time in (start, (start + end) / 2, end):
+            told = stretch.offset + (1 + stretch.drift_ppm / 1e6) * time
+            assert abs(told - offset - (1 + ppm / 1e6) * time) <= stretch.deviation
+        assert stretch.first_start == pytest.approx(max(0, offset + (1 + ppm / 1e6) * start), abs=1)
+    longest = max(found.stretches, key=lambda stretch: stretch.end - stretch.start)
+    assert (found.offset, found.drift_ppm, found.deviation) == (
+        longest.offset,
+        longest.drift_ppm,
+        longest.deviation,
+    )
+
+
+def test_a_drift_of_a_thousandth_and_a_speed_up(write, show):
+    one = write("one.wav", show)
+    seconds = len(show) / RATE
+    for ppm in (1_001, 1e6 / 24):
+        other = write("other.wav", hissing(fast(part(show, 4, seconds), ppm), 30))
+        with Library() as library:
+            found = library.align(one, other)
+        check(found, [(0, (seconds - 4) / (1 + ppm / 1e6), 4, ppm)])
+        assert found.deviation < 0.005
+        assert found.stretches[0].exact
+
+
+def test_cuts_in_both_and_a_drift_are_several_stretches(write, show, tmp_path):
+    seconds = len(show) / RATE
+    first = without(show, 100, 107)  # a pause
+    second = fast(without(show, 50, 53), 400)  # a cut
+    one, other = write("one.wav", first), write("other.wav", second)
+    with Library() as library:
+        found = library.align(one, other, write=tmp_path / "copy.wav")
+    pace = 1.0004
+    truth = [
+        (0, 50 / pace, 0, 400),
+        (50 / pace, 97 / pace, 3, 400),
+        (104 / pace, (seconds - 3) / pace, -4, 400),
+    ]
+    check(found, truth)
+    assert found.second_share == pytest.approx(1 - 7 / (seconds - 3), abs=0.01)
+    # The copy lies beside the first throughout: silent where the second was cut, without what is only in it.
+    copy, _ = read_audio(tmp_path / "copy.wav", RATE)
+    assert len(copy) == pytest.approx(len(first), abs=0.05 * RATE)
+    for at in (10, 45, 60, 95, 105, 120):
+        here = part(first, at, at + 2)
+        lags = [np.corrcoef(here, copy[at * RATE + lag :][: len(here)])[0, 1] for lag in range(-16, 17)]
+        assert max(lags) > 0.95  # within a millisecond
+    assert np.abs(part(copy, 50.5, 52.5)).max() < 1e-3
+    told = CliRunner().invoke(app, ["align", str(one), str(other)]).stdout.splitlines()
+    assert "other.wav begins 0.000 s into" in told[0]
+    assert "+400 ppm" in told[1]
+    assert re.fullmatch(r"from 0:(49\.9|50\.\d) on 3\.00\d s later", told[2])
+    assert told[3].startswith("nothing in common from 1:3")
+    assert re.fullmatch(r"from 1:4\d\.\d on 7\.00\d s earlier", told[4])
+    assert re.search(r"within \d ms, probability 1\.00", told[5])
+
+
+def test_two_shows_that_share_one_piece_have_little_in_common(write, show):
+    seconds = len(show) / RATE
+    shared = make_piece("music-box-waltz", sample_rate=RATE).mean(axis=1)
+    other = [make_piece("night-drive", seed=3, sample_rate=RATE).mean(axis=1), noise(40, RATE, 5) * 0.1]
+    one = write("one.flac", np.concatenate([show, shared]))
+    two = write("two.m4a", np.concatenate([other[0], shared, other[1]]))
+    before, length = len(other[0]) / RATE, len(shared) / RATE
+    with Library() as library:
+        found = library.align(one, two)
+    check(found, [(before, before + length, seconds - before, 0)])
+    assert found.first_share == pytest.approx(length / (seconds + length), abs=0.02)
+    assert found.second_share == pytest.approx(length / (before + length + 40), abs=0.02)
+    told = CliRunner().invoke(app, ["align", str(one), str(two)])
+    assert told.exit_code == 0
+    assert "have little in common: only 1" in told.stdout.splitlines()[0]
+    assert "begins" not in told.stdout
+
+
+def test_the_bound_holds_where_waveforms_have_little_in_common(write, event, capsys):
+    """The same spectra at the same times; no two waves longer than a tenth of a second are the same."""
+    rng = np.random.default_rng(0)
+    spectrum = np.fft.rfft(part(event, 0, 60).reshape(-1, 1_600))
+    phases = np.exp(2j * np.pi * rng.random(spectrum.shape))
+    again = np.fft.irfft(spectrum * phases, 1_600).ravel()
+    with Library() as library:
+        found = library.align(write("one.wav", event), write("other.wav", again[5 * RATE :]))
+    for stretch in found.stretches:
+        for time in (stretch.start, stretch.end):
+            off = stretch.offset + (1 + stretch.drift_ppm / 1e6) * time - time - 5
+            assert abs(off) <= stretch.deviation
+        assert stretch.deviation >= (0.005 if stretch.exact else 0.25)
+    coarse = replace(found.stretches[0], exact=False, deviation=0.25)
+    tell(replace(found, stretches=(coarse,)))
+    assert "within about 250 ms (the waveforms have little in common)" in capsys.readouterr().out
+
+
+def test_identical_contained_reversed_and_short_ones(write, show):
+    one = write("one.wav", part(show, 0, 60))
+    with Library() as library:
+        check(library.align(one, one), [(0, 60, 0, 0)])
+        excerpt = write("excerpt.ogg", part(show, 20, 24))
+        check(library.align(one, excerpt), [(0, 4, 20, 0)])
+        check(library.align(excerpt, one), [(20, 24, -20, 0)])
+        upside_down = write("other.wav", -part(show, 12, 60))  # the microphone's poles changed
+        check(library.align(one, upside_down), [(0, 48, 12, 0)])
+        swapped = write("other.wav", np.concatenate([part(show, 30, 60), part(show, 0, 30)]))
+        check(library.align(one, swapped), [(0, 30, 30, 0), (30, 60, -30, 0)])
+        with pytest.raises(AudioError, match=r"tiny.wav is 0.100 s long: too short"):
+            library.align(one, write("tiny.wav", part(show, 3, 3.1)))
+
+
+def test_how_far_it_is_is_told(write, event):
+    one, other = write("one.wav", event), write("other.wav", part(event, 5, 30))
+    steps = []
+    with Library() as library:
+        library.align(one, other, progress=steps.append)
+    assert [step.done_bytes for step in steps] == sorted(step.done_bytes for step in steps)
+    assert (steps[-1].done, steps[-1].total) == (2, 2)
+    assert steps[-1].done_bytes == steps[-1].total_bytes == one.stat().st_size + other.stat().st_size
+    assert steps[-1].audio == pytest.approx(len(event) / RATE + 25, abs=0.1)

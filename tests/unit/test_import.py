@@ -37,6 +37,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "NotAudioError",
         "Progress",
         "Segments",
+        "SharedStretch",
         "Status",
         "StoreError",
         "TimeAlignment",

@@ -1,245 +1,405 @@
-"""How two recordings of one event lie in time: the offset between them, and how their clocks drift apart.
+"""How two recordings of one event lie in time: what they share, on which lines, and how sure that is.
 
-Stretches of the second are laid against the first by their fingerprints, which works however different the
-two microphones are. Most of them agree on one line; the waveforms then tell, at spots along it, where exactly
-it runs, by generalised cross-correlation.
-
-References
-----------
-Fischler and Bolles, "Random sample consensus", Communications of the ACM 24, 1981.
-Knapp and Carter, "The generalized correlation method for estimation of time delay", IEEE TASSP 24, 1976.
+Few fingerprints of each, laid against each other, tell the passages, however different the two microphones
+are; many fingerprints at a few places tell whether to believe it. The waveforms then tell where exactly each
+passage lies, how the two clocks drift apart, and where something was cut or a recorder paused.
 """
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.audio.decode import Resampler, open_audio, read_audio
-from echoic.audio.encode import write_blocks
-from echoic.embedding import embed_densely, embed_file
+from echoic.embedding import embed_blocks
 from echoic.encoders.base import Encoder
-from echoic.errors import UsageError, quoted
+from echoic.errors import AudioError, quoted
+from echoic.fingerprint.agreement import Agreement, ends_found, without_gaps
 from echoic.fingerprint.alignment import align
+from echoic.fingerprint.chains import Chain, find_chains, fit_line
+from echoic.fingerprint.clocks import Line, Piece, measured, on_one_clock
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.identification import QUERY_HOP, stretches
+from echoic.fingerprint.waveforms import Waveform
 from echoic.stores.embedded import EmbeddedStore
-from echoic.types import Float32
+from echoic.types import Progress, Segments, SharedStretch, TimeAlignment
 
-__all__ = ["Line", "delay_between", "fit_line", "synchronise", "write_shifted"]
+__all__ = ["Passage", "Synchronised", "synchronise"]
 
 Float64 = npt.NDArray[np.float64]
 
-_NEAR = 0.25  # s that a stretch may lie from the line
-_PAIRS = 500  # tried
-_CLOCKS = 0.01  # what two devices' clocks differ by at most; then the speed was 1
-_SPOTS = 24
-_SPOT = 2.0  # s
-_SEARCHED = 0.3  # s to either side
-_AGREE = 0.02  # s that the delays at most spots must agree within
-_RATE = 8_000  # Hz at which waveforms are compared
-_LONG = 20.0  # s between the outermost spots from which on they tell the drift
-_VERY_LONG = 600.0  # s from which on fingerprints, too, tell the drift of two clocks
-_PLAUSIBLE = 0.5  # probability of a stretch that may speak for a line
+# Hops of the second's windows, in quarters of those of the first, and the hours up to which each is taken. No
+# multiple of 4: then every passage has windows that lie right beside those of the first.
+_HOPS = ((1, 0.25), (3, 0.75), (5, np.inf))
+_JUDGED = 10.0  # s of a passage that are judged at a time
+_JUDGEMENTS = 4  # of a passage
+_AROUND = 20.0  # s of the first beside the place, into which it may fall
+_AGREE = 0.6  # s by which a judgement may miss the place
+_PLAUSIBLE = 0.5  # probability of a judgement that may speak for a passage
+_MOST_CHAINS = 60
+_FASTEST = 0.1  # by which one may play faster or slower
+_BESIDE_EXACT = (
+    30.0  # s: what fingerprints must tell where the waveforms of other passages agree, and theirs do not
+)
+# Seconds of a passage whose windows are the same, for each tenfold of the pairs of windows compared: the more
+# there are, the longer passages agree by chance.
+_BY_CHANCE, _TENFOLD = 0.3, 0.25
+_FEW_PAIRS = 1e4
+_SHORT = 60.0  # s: files up to which are laid against the other window by window
+_TOO_SHORT = 1.0  # s: what is shorter has too little to be known by
+_COARSE = 0.25  # s within which fingerprints tell a place
+_ONE_LINE = 0.3  # s by which two chains may differ to be of one line
+_GAP = 4.0  # s
+_BRIDGED = 120.0  # s between two passages of one line that may be one
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """Where the second recording's time lies in the first: ``offset + speed × time``.
+class Passage:
+    """A stretch of the second that the first has as well; times are seconds.
 
     Parameters
     ----------
-    offset : float
-        Seconds.
-    speed : float
-    deviation : float
-        Median distance, in seconds, of what was measured from the line.
-    score : float
-        Probability that the two overlap at all, as the best stretch has it.
     start, end : float
-        Seconds of the second over which they were found to agree.
+        Of the second.
+    line : Line
+        Where it lies in the first.
+    bound : float
+        Seconds within which the line holds.
+    exact : bool
+        Whether the waveforms told it, or the fingerprints alone.
+    score : float
+        Probability that the two have it in common.
     """
 
-    offset: float
-    speed: float
-    deviation: float
-    score: float
     start: float
     end: float
+    line: Line
+    bound: float
+    exact: bool
+    score: float
 
 
-def synchronise(first: Path, second: Path, encoder: Encoder, decision: Decision) -> Line | None:
+@dataclass(frozen=True, slots=True)
+class Synchronised:
+    """What two recordings share, in order of the second's time, and how long both are, in seconds."""
+
+    passages: tuple[Passage, ...]
+    first_duration: float
+    second_duration: float
+
+    def told(self, first: str, second: str) -> TimeAlignment:
+        """Give it as it is told, with the names of the two."""
+        stretches = tuple(
+            SharedStretch(
+                start=passage.start,
+                end=passage.end,
+                first_start=max(0.0, passage.line.place(passage.start)),
+                first_end=min(self.first_duration, passage.line.place(passage.end)),
+                offset=passage.line.offset,
+                drift_ppm=1e6 * (passage.line.speed - 1),
+                deviation=passage.bound,
+                exact=passage.exact,
+                score=passage.score,
+            )
+            for passage in self.passages
+        )
+        longest = max(stretches, key=lambda stretch: stretch.end - stretch.start)
+        return TimeAlignment(
+            first=first,
+            second=second,
+            offset=longest.offset,
+            drift_ppm=longest.drift_ppm,
+            deviation=longest.deviation,
+            start=longest.start,
+            end=longest.end,
+            score=longest.score,
+            stretches=stretches,
+            first_share=_covered([(s.first_start, s.first_end) for s in stretches]) / self.first_duration,
+            second_share=_covered([(s.start, s.end) for s in stretches]) / self.second_duration,
+        )
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Add up spans, what several cover once."""
+    total, reached = 0.0, 0.0
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A passage as fingerprints have it."""
+
+    line: Line
+    start: float
+    end: float
+    score: float
+    gaps: tuple[tuple[float, float], ...] = ()
+
+
+class _Reporter:
+    """Tells how much of two files has been decoded and encoded: half of the way each."""
+
+    def __init__(self, paths: tuple[Path, Path], progress: Callable[[Progress], None] | None) -> None:
+        self._progress = progress
+        self._sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
+        self._paths, self._begun = paths, time.monotonic()
+        self._audio = 0.0
+
+    def decoding(self, number: int) -> Callable[[float], None]:
+        def tell(seconds: float) -> None:
+            self._tell(number, 0.0 if number == 0 else 0.5 * self._sizes[0], 0, self._audio + seconds)
+
+        return tell
+
+    def encoding(self, number: int, share: float) -> None:
+        done = 0.5 * sum(self._sizes) + 0.5 * (sum(self._sizes[:number]) + share * self._sizes[number])
+        self._tell(number, done, number + (share >= 1), self._audio)
+
+    def decoded(self, seconds: float) -> None:
+        self._audio += seconds
+
+    def _tell(self, number: int, done_bytes: float, done: int, audio: float) -> None:
+        if self._progress is not None:
+            elapsed = time.monotonic() - self._begun
+            path, total = str(self._paths[number]), sum(self._sizes)
+            self._progress(Progress(path, done, 2, round(done_bytes), total, audio, elapsed))
+
+
+def synchronise(
+    first: Path,
+    second: Path,
+    encoder: Encoder,
+    decision: Decision,
+    progress: Callable[[Progress], None] | None = None,
+) -> Synchronised | None:
     """Lay the second file against the first; None if they have nothing in common.
 
     Raises
     ------
     AudioError
-        If one of them cannot be read.
+        If one of them cannot be read, or is too short to be known by anything.
     """
     spec = encoder.spec
-    info, segments = embed_file(first, {"": encoder})
-    known = segments[""]
-    times, places, scores, last = [], [], [], 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        store = EmbeddedStore(connection, spec.key, spec.dim, Path(folder))
-        store.replace(0, known.vectors)
-        for stretch, _ in stretches(embed_densely(second, encoder, QUERY_HOP)):
-            found = align(
-                stretch, store, lambda _: known.starts, decision.cohort, window=spec.window, hop=spec.hop
+    with ExitStack() as scratch:
+        reporter = _Reporter((first, second), progress)
+        waveforms = []
+        for number, path in enumerate((first, second)):
+            file = scratch.enter_context(tempfile.TemporaryFile())
+            waveforms.append(Waveform(path, spec.sample_rate, file, reporter.decoding(number)))
+            reporter.decoded(waveforms[-1].duration)
+        one, other = waveforms
+        known = _encoded(one, encoder, spec.hop, lambda share: reporter.encoding(0, share))
+        hops = next(n for n, hours in _HOPS if other.duration <= 3600 * hours)
+        query = _encoded(other, encoder, hops * spec.hop / 4, lambda share: reporter.encoding(1, share))
+        judge = _Judge(one, other, known, encoder, decision)
+        passages = judge.passages(query)
+        if not passages:
+            for waveform in waveforms:
+                if waveform.duration < _TOO_SHORT:
+                    raise AudioError(
+                        f"{quoted(waveform.path)} is {waveform.duration:.3f} s long: too short to be laid "
+                        "beside another; give a second of sound or more"
+                    )
+            return None
+        return Synchronised(tuple(_placed(passages, one, other, encoder)), one.duration, other.duration)
+
+
+def _encoded(
+    waveform: Waveform,
+    encoder: Encoder,
+    hop: float,
+    tell: Callable[[float], None],
+    start: float = 0.0,
+    end: float | None = None,
+) -> Segments:
+    """Encode a waveform, or the part between two times, with its windows ``hop`` seconds apart."""
+    parts = []
+    for part in embed_blocks(waveform.blocks(start, end), waveform.rate, encoder, hop):
+        parts.append(part)
+        if len(part):
+            tell(min(1.0, float(part.ends[-1]) / waveform.duration))
+    tell(1.0)
+    starts, ends, vectors = (
+        np.concatenate(column) for column in zip(*((p.starts, p.ends, p.vectors) for p in parts), strict=True)
+    )
+    begin = round(start * waveform.rate) / waveform.rate
+    return Segments(starts + begin, ends + begin, vectors)
+
+
+class _Judge:
+    """Finds passages by fingerprints, and says how sure they are."""
+
+    def __init__(
+        self, first: Waveform, second: Waveform, known: Segments, encoder: Encoder, decision: Decision
+    ) -> None:
+        self.first, self.second, self.known = first, second, known
+        self.encoder, self.decision = encoder, decision
+
+    def passages(self, query: Segments) -> list[_Judged]:
+        """Give the passages that are to be believed, in order of time."""
+        found = []
+        hop = float(np.median(np.diff(query.starts))) if len(query) > 1 else QUERY_HOP
+        pairs = max(1.0, len(query) * len(self.known) / _FEW_PAIRS)
+        least = _BY_CHANCE + _TENFOLD * float(np.log10(pairs))
+        for chain in find_chains(query, self.known)[:_MOST_CHAINS]:
+            if chain.weight * hop < least:
+                break
+            judged = self._judged(chain)
+            if judged is not None:
+                found.append(judged)
+        if not found and self.second.duration <= _SHORT:
+            found = self._window_by_window()
+        return _on_lines(sorted(found, key=lambda judged: judged.start))
+
+    def _judged(self, chain: Chain) -> _Judged | None:
+        offset, speed, near = fit_line(chain.times, chain.places)
+        line = Line(offset, speed)
+        if not near.any() or abs(speed - 1) > _FASTEST:
+            return None
+        half = self.encoder.spec.window / 2
+        start = max(0.0, float(chain.times[near].min()) - half)
+        end = min(self.second.duration, float(chain.times[near].max()) + half)
+        probabilities = []
+        n = int(np.clip((end - start) / _JUDGED, 1, _JUDGEMENTS))
+        for at in np.linspace(start, max(start, end - _JUDGED), n):
+            until = min(end, at + _JUDGED)
+            place = line.place(float(at + until) / 2)
+            around = np.abs((self.known.starts + self.known.ends) / 2 - place) < _AROUND
+            part = Segments(*(getattr(self.known, name)[around] for name in ("starts", "ends", "vectors")))
+            stretch = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None, float(at), until)
+            for middle, found, probability in self._laid([stretch], part):
+                if abs(found - line.place(middle)) < _AGREE:
+                    probabilities.append(probability)
+        plausible = [p for p in probabilities if p >= _PLAUSIBLE]
+        if len(plausible) < 2 and max(probabilities, default=0.0) < self.decision.threshold:
+            return None
+        return _Judged(line, start, end, max(probabilities), _gaps(chain.times[near]))
+
+    def _window_by_window(self) -> list[_Judged]:
+        """Lay all of a short file against the other: noise may leave no window that stands out."""
+        query = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None)
+        laid = [
+            one for one in self._laid((s for s, _ in stretches([query])), self.known) if one[2] >= _PLAUSIBLE
+        ]
+        if not laid:
+            return []
+        times, places, probabilities = (np.array(column) for column in zip(*laid, strict=True))
+        offset, speed, near = fit_line(times, places)
+        score = float(probabilities[near].max())
+        if score < self.decision.threshold and near.sum() < 2:
+            return []
+        half = _JUDGED / 2
+        start = max(0.0, float(times[near].min()) - half)
+        end = min(self.second.duration, float(times[near].max()) + half)
+        return [_Judged(Line(offset, speed), start, end, score)]
+
+    def _laid(self, parts: Iterable[Segments], known: Segments) -> list[tuple[float, float, float]]:
+        """Lay parts of the second against some of the first: (time, place, probability) of each."""
+        spec, laid = self.encoder.spec, []
+        if not len(known):
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            store = EmbeddedStore(connection, spec.key, spec.dim, Path(folder))
+            store.replace(0, known.vectors)
+            for part in parts:
+                for found in align(
+                    part,
+                    store,
+                    lambda _: known.starts,
+                    self.decision.cohort,
+                    window=spec.window,
+                    hop=spec.hop,
+                ):
+                    middle = float(part.starts.mean() + spec.window / 2)
+                    place = found.start + found.speed * middle
+                    laid.append((middle, place, self.decision.probability(found.evidence)))
+            connection.close()
+        return laid
+
+
+def _gaps(times: Float64) -> tuple[tuple[float, float], ...]:
+    """Give the spans that a passage goes on without a window that speaks for it."""
+    wide = np.flatnonzero(np.diff(times) > _GAP)
+    return tuple((float(times[at]), float(times[at + 1])) for at in wide)
+
+
+def _on_lines(judged: list[_Judged]) -> list[_Judged]:
+    """Join passages that follow each other on one line."""
+    joined: list[_Judged] = []
+    for new in judged:
+        if joined and (line := _common_line(joined[-1], new)) is not None:
+            old = joined.pop()
+            gaps = (
+                (*old.gaps, (old.end, new.start), *new.gaps) if new.start > old.end else old.gaps + new.gaps
             )
-            last = float(stretch.ends[-1])
-            for alignment in found:
-                middle = float(stretch.starts.mean() + spec.window / 2)
-                times.append(middle)
-                places.append(alignment.start + alignment.speed * middle)
-                scores.append(decision.probability(alignment.evidence))
-        connection.close()
-    plausible = np.array(scores) >= _PLAUSIBLE
-    if not plausible.any():
+            new = _Judged(line, old.start, max(old.end, new.end), max(old.score, new.score), gaps)
+        joined.append(new)
+    return joined
+
+
+def _common_line(one: _Judged, other: _Judged) -> Line | None:
+    """Give the line that two passages share, if the time between them may be theirs as well."""
+    if other.start - one.end > _BRIDGED:
         return None
-    time, place = np.array(times)[plausible], np.array(places)[plausible]
-    offset, speed, near = fit_line(time, place)
-    score = float(np.array(scores)[plausible][near].max())
-    if score < decision.threshold and near.sum() < 2:
+    longer = max(one, other, key=lambda judged: judged.end - judged.start)
+    shorter = other if longer is one else one
+    middle = (shorter.start + shorter.end) / 2
+    doubt = _ONE_LINE * (1 + abs(middle - (longer.start + longer.end) / 2) / (longer.end - longer.start))
+    if abs(longer.line.place(middle) - shorter.line.place(middle)) > doubt:
         return None
-    half = 5.0  # s: a stretch reaches this far around its middle
-    start, end = max(0.0, float(time[near].min()) - half), min(last, float(time[near].max()) + half)
-    deviation = float(np.median(np.abs(place[near] - offset - speed * time[near])))
-    coarse = Line(offset, speed, deviation, score, start, end)
-    return _refined(coarse, first, info.duration, second)
+    return longer.line
 
 
-def fit_line(times: Float64, places: Float64) -> tuple[float, float, npt.NDArray[np.bool_]]:
-    """Find the line ``offset + speed × time`` that most points lie near.
-
-    Returns
-    -------
-    offset, speed : float
-    near : ndarray of bool, shape (n,)
-        Which points lie within a quarter of a second.
-    """
-    rng = np.random.default_rng(0)
-    candidates = [(place - time, 1.0) for time, place in zip(times, places, strict=True)]
-    for one, other in rng.integers(0, len(times), (_PAIRS, 2)):
-        if abs(times[one] - times[other]) > 1:
-            speed = (places[one] - places[other]) / (times[one] - times[other])
-            if 0.9 <= speed <= 1.1:
-                candidates.append((places[one] - speed * times[one], speed))
-    offsets, speeds = (np.array(column) for column in zip(*candidates, strict=True))
-    distances = np.abs(places[None] - offsets[:, None] - speeds[:, None] * times[None])
-    # Of lines near equally many points the one with the smallest distances; the plain ones come first.
-    value = (distances < _NEAR).sum(axis=1) - np.minimum(distances, _NEAR).mean(axis=1) / _NEAR
-    best = int(np.argmax(value))
-    offset, speed, near = float(offsets[best]), float(speeds[best]), distances[best] < _NEAR
-    if abs(speed - 1) < _CLOCKS and np.ptp(times[near]) < _VERY_LONG:
-        speed, offset = 1.0, float(np.median(places[near] - times[near]))
-    elif near.sum() > 2:
-        speed, offset = (float(value) for value in np.polyfit(times[near], places[near], 1))
-    return offset, speed, near
+def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: Encoder) -> list[Passage]:
+    """Measure passages on the waveforms, find their ends, and say within what they hold."""
+    pieces: list[Piece] = []
+    speeds: list[float] = []
+    for passage in sorted(judged, key=lambda passage: passage.start - passage.end):
+        found = measured(passage.line, passage.start, passage.end, first, second, speeds)
+        speeds += [piece.line.speed for piece in found if piece.line.speed not in (1.0, *speeds)][:1]
+        # The same devices recorded all of it: where some waveforms agree, those of the rest do as well.
+        if not found and (not pieces or not pieces[0].exact or passage.end - passage.start > _BESIDE_EXACT):
+            found = [Piece(passage.line, passage.start, passage.end, _COARSE)]
+        pieces += found
+    pieces = on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start)))
+    parts = []
+    for piece in pieces:
+        agreement = Agreement(piece, first, second, encoder)
+        if agreement.tells or not piece.exact:
+            parts += without_gaps(agreement, [gap for passage in judged for gap in passage.gaps])
+    return [
+        Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
+        for piece in ends_found(parts, first, second, encoder)
+    ]
 
 
-def _refined(line: Line, first: Path, duration: float, second: Path) -> Line:
-    """Compare the waveforms at spots along the line, and move it to where most of them agree."""
-    spots = np.linspace(line.start, max(line.start, line.end - _SPOT), _SPOTS)
-    at, delays = [], []
-    for spot in np.unique(spots):
-        place = line.offset + line.speed * spot
-        until = place + line.speed * _SPOT + _SEARCHED
-        if place < _SEARCHED or until > duration:
-            continue
-        there, _ = read_audio(first, _RATE, start=place - _SEARCHED, end=until)
-        here, _ = read_audio(second, _RATE, start=spot, end=spot + _SPOT)
-        delay = delay_between(there, here, round(2 * _SEARCHED * _RATE))
-        if delay is not None:
-            at.append(spot)
-            delays.append(place - _SEARCHED + delay / _RATE)
-    if len(at) < 3:
-        return line
-    time, place = np.array(at), np.array(delays)
-    off = place - line.offset - line.speed * time
-    near = np.abs(off - np.median(off)) < _AGREE
-    if near.sum() < max(
-        3, len(at) / 2
-    ):  # other rooms, other microphones: the waveforms have little in common
-        return line
-    if np.ptp(time[near]) > _LONG:
-        speed, offset = (float(value) for value in np.polyfit(time[near], place[near], 1))
-    else:
-        speed = line.speed
-        offset = float(np.median(place[near] - speed * time[near]))
-    deviation = float(np.median(np.abs(place[near] - offset - speed * time[near])))
-    return Line(offset, speed, deviation, line.score, line.start, line.end)
+def _unrivalled(pieces: list[Piece]) -> list[Piece]:
+    """Leave out short pieces in whose place a far longer one lies, as in music that repeats itself."""
+
+    def is_taken(piece: Piece, by: Piece) -> bool:
+        length = piece.end - piece.start
+        begin = max(piece.line.place(piece.start), by.line.place(by.start))
+        end = min(piece.line.place(piece.end), by.line.place(by.end))
+        return by.end - by.start > 2 * length and end - begin > length / 2
+
+    return [piece for piece in pieces if not any(is_taken(piece, by) for by in pieces)]
 
 
-def delay_between(there: Float32, here: Float32, most: int) -> float | None:
-    """Find how many samples into ``there`` the shorter ``here`` begins, 0 … ``most``; None if it is silent.
+def _score(piece: Piece, judged: list[_Judged]) -> float:
+    """Take the probability of the passage that a piece is of."""
 
-    The spectrum is whitened, so that the peak is sharp whatever the microphones' frequency responses.
-    """
-    import scipy.fft
+    def shared(passage: _Judged) -> float:
+        return min(piece.end, passage.end) - max(piece.start, passage.start)
 
-    if len(here) < 2 or min(np.abs(there).max(initial=0), np.abs(here).max(initial=0)) < 1e-5:
-        return None
-    size = scipy.fft.next_fast_len(len(there) + len(here), real=True)
-    cross = scipy.fft.rfft(there, size) * np.conj(scipy.fft.rfft(here, size))
-    correlation = scipy.fft.irfft(cross / np.maximum(np.abs(cross), 1e-12), size)[: most + 1]
-    return float(np.argmax(correlation))
-
-
-def write_shifted(second: Path, output: Path, offset: float, speed: float) -> None:
-    """Write the sound of a file as it lies in another's time, of which the copy's second 0 is the start.
-
-    All channels are kept. What lies before second 0 is left out; silence takes the place of what is missing.
-
-    Parameters
-    ----------
-    second, output : Path
-        The suffix of the output chooses its format, as in :func:`~echoic.audio.encode.write_audio`.
-    offset, speed : float
-        As :class:`Line` has them.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be read.
-    UsageError
-        If nothing of it is left, or it cannot be written. What was at ``output`` before stays.
-    """
-    with open_audio(second, mono=False) as stream:
-        rate, channels = stream.sample_rate, stream.channels
-        converter = Resampler(rate, rate * speed, channels)
-
-        def shifted() -> Iterator[Float32]:
-            shape = (0,) if channels == 1 else (0, channels)
-            missing = max(0, round(offset * rate))
-            for at in range(0, missing, rate):
-                yield np.zeros((min(rate, missing - at), *shape[1:]), np.float32)
-            skipped = max(0, -round(offset * rate))
-            for block in stream:
-                ready = converter.push(block)
-                yield ready[skipped:]
-                skipped = max(0, skipped - len(ready))
-            yield converter.finish()[skipped:]
-
-        blocks = (block for block in shifted() if len(block))
-        first = next(blocks, None)
-        if first is None:
-            raise UsageError(f"{second} ends before the other begins: there is nothing to write")
-        part = output.with_name(f".{output.stem}.part{output.suffix}")
-        try:
-            write_blocks(part, itertools.chain([first], blocks), rate, channels)
-            part.replace(output)
-        except OSError as error:
-            raise UsageError(
-                f"{quoted(output)} cannot be written ({error.strerror}); choose another place"
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
+    return max(judged, key=shared).score

@@ -1,0 +1,203 @@
+"""Passages that two recordings share, found from few fingerprints of each.
+
+Each window of the second finds its nearest in the first. Where both play the same, the places found go on as
+the time does: such chains are found by dynamic programming, as programs that map pieces of genomes do it.
+
+References
+----------
+Li, "Minimap2: pairwise alignment for nucleotide sequences", Bioinformatics 34, 2018, section 2.1.
+Fischler and Bolles, "Random sample consensus", Communications of the ACM 24, 1981.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.types import Float32, Segments
+
+__all__ = ["Chain", "find_chains", "fit_line"]
+
+Float64 = npt.NDArray[np.float64]
+
+_MOST_HITS = 20  # of a window
+_UNLIKE = 0.2  # a cosine that says nothing
+_GAP = 6.0  # s that a chain may go on without a hit
+_SHAKE = 0.3  # s that a place may lie off
+_BEND = 0.1  # how much faster or slower the one may play
+_WAITING = 0.01  # what a second without a hit costs
+_LEAST = 0.8  # what a chain must weigh: a few windows that are nearly the same
+_ROWS = 512  # windows compared at a time
+_NEAR = 0.25  # s that a hit may lie from its line
+_PLAIN, _PLAINER = 2e-3, 1.3  # how close to 1 a speed is taken for a clock's, and what that counts for
+_PAIRS = 500  # tried
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """Windows of the second, where they lie in the first (seconds, of the middles), and what each weighs."""
+
+    times: Float64
+    places: Float64
+    weights: Float64
+
+    @property
+    def weight(self) -> float:
+        return float(self.weights.sum())
+
+    def of(self, rows: npt.NDArray[np.int64]) -> Chain:
+        """Give some of its windows."""
+        return Chain(self.times[rows], self.places[rows], self.weights[rows])
+
+
+def find_chains(query: Segments, known: Segments) -> list[Chain]:
+    """Find the passages that the query has in common with what is known, the heaviest first.
+
+    No two of them overlap in the query by more than half of the lighter one.
+    """
+    if not len(query) or not len(known):
+        return []
+    rows, times, places, weights = _hits(query, known)
+    totals, before = _linked(rows, times, places, weights)
+    found: list[Chain] = []
+    used = np.zeros(len(rows), bool)
+    for last in np.argsort(-totals, kind="stable"):
+        if totals[last] < _LEAST:
+            break
+        at, members = int(last), []
+        while at >= 0 and not used[at]:
+            members.append(at)
+            used[at] = True
+            at = int(before[at])
+        weight = float(totals[last] - (totals[at] if at >= 0 else 0.0))
+        if weight < _LEAST or len(members) < 2:
+            continue
+        members.reverse()
+        found += _straightened(Chain(times[members], places[members], weights[members]))
+    chains: list[Chain] = []
+    for chain in sorted(found, key=lambda chain: -chain.weight):
+        if not any(_overlap(chain, other) for other in chains):
+            chains.append(chain)
+    return chains
+
+
+def _straightened(chain: Chain) -> list[Chain]:
+    """Cut a chain into those that lie on one line: many small steps can lead from one line to another."""
+    if len(chain.times) < 2 or chain.weight < _LEAST:
+        return []
+    _, _, near = fit_line(chain.times, chain.places)
+    if near.all():
+        return [chain]
+    if near.sum() < 2:
+        return []
+    straight: list[Chain] = []
+    for begin, end in itertools.pairwise([0, *(np.flatnonzero(np.diff(chain.times[near]) > _GAP) + 1), None]):
+        part = chain.of(np.flatnonzero(near)[begin:end])
+        straight += [part] if part.weight >= _LEAST and len(part.times) > 1 else []
+    changes = np.flatnonzero(np.diff(near)) + 1
+    for rows in np.split(np.arange(len(near)), changes):
+        if not near[rows[0]]:
+            straight += _straightened(chain.of(rows))
+    return straight
+
+
+def _overlap(chain: Chain, heavier: Chain) -> bool:
+    shared = min(chain.times[-1], heavier.times[-1]) - max(chain.times[0], heavier.times[0])
+    return bool(shared > (chain.times[-1] - chain.times[0]) / 2)
+
+
+def _hits(query: Segments, known: Segments) -> tuple[npt.NDArray[np.int64], Float64, Float64, Float64]:
+    """Give (row of the query, time, place, weight) of each window's nearest, in order of time.
+
+    Where the neighbours of a window are alike, too, the place is between them.
+    """
+    n_hits = int(np.clip(len(known) // 20, 3, _MOST_HITS))
+    centres = (known.starts + known.ends) / 2
+    found = []
+    for at in range(0, len(query), _ROWS):
+        cosines = query.vectors[at : at + _ROWS] @ known.vectors.T
+        peaks = cosines.copy()
+        peaks[:, 1:][cosines[:, 1:] < cosines[:, :-1]] = -1
+        peaks[:, :-1][cosines[:, :-1] < cosines[:, 1:]] = -1
+        best = np.argpartition(-peaks, min(n_hits, peaks.shape[1]) - 1, axis=1)[:, :n_hits]
+        row, column = np.repeat(np.arange(len(peaks)), best.shape[1]), best.ravel()
+        good = peaks[row, column] > _UNLIKE
+        row, column = row[good], column[good]
+        found.append(
+            (row + at, _between(cosines, row, column, centres), cosines[row, column] - np.float32(_UNLIKE))
+        )
+    rows, places, weights = (np.concatenate(part) for part in zip(*found, strict=True))
+    times = (query.starts + query.ends)[rows] / 2
+    return rows, times, places, np.square(weights.astype(np.float64))
+
+
+def _between(
+    cosines: Float32, row: npt.NDArray[np.int64], column: npt.NDArray[np.int64], centres: Float64
+) -> Float64:
+    """Move places to where a bell through three cosines has its top."""
+    left, right = np.maximum(column - 1, 0), np.minimum(column + 1, len(centres) - 1)
+    heights = [
+        np.log(np.maximum(cosines[row, at].astype(np.float64) - _UNLIKE, 0.02))
+        for at in (left, column, right)
+    ]
+    bend = heights[0] - 2 * heights[1] + heights[2]
+    inside = (left < column) & (column < right) & (bend < 0)
+    moved = np.where(inside, (heights[0] - heights[2]) / np.where(inside, 2 * bend, 1.0), 0.0)
+    step = np.where(moved > 0, centres[right] - centres[column], centres[column] - centres[left])
+    places: Float64 = centres[column] + np.clip(moved, -0.5, 0.5) * step
+    return places
+
+
+def _linked(
+    rows: npt.NDArray[np.int64], times: Float64, places: Float64, weights: Float64
+) -> tuple[Float64, npt.NDArray[np.int64]]:
+    """Give the weight of the best chain that ends with each hit, and the hit before it in that, or -1."""
+    totals, before = weights.copy(), np.full(len(rows), -1)
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1, [len(rows)]])
+    for first, last in itertools.pairwise(edges):
+        since = int(np.searchsorted(times, times[first] - _GAP))
+        if since == first:
+            continue
+        passed = times[first] - times[since:first]
+        off = np.abs(places[first:last, None] - places[None, since:first] - passed)
+        cost = _WAITING * passed + 0.05 * np.square(off / _SHAKE)
+        gains = np.where(off <= _SHAKE + _BEND * passed, totals[since:first] - cost, -1.0)
+        best = gains.argmax(axis=1)
+        gain = gains[np.arange(len(best)), best]
+        grown = gain > 0
+        totals[first:last][grown] += gain[grown]
+        before[first:last][grown] = since + best[grown]
+    return totals, before
+
+
+def fit_line(times: Float64, places: Float64) -> tuple[float, float, npt.NDArray[np.bool_]]:
+    """Find the line ``offset + speed × time`` that most points lie near.
+
+    Returns
+    -------
+    offset, speed : float
+    near : ndarray of bool, shape (n,)
+        Which points lie within a quarter of a second.
+    """
+    rng = np.random.default_rng(0)
+    candidates = [(float(place - time), 1.0) for time, place in zip(times, places, strict=True)]
+    for one, other in rng.integers(0, len(times), (_PAIRS, 2)):
+        if abs(times[one] - times[other]) > 1:
+            speed = (places[one] - places[other]) / (times[one] - times[other])
+            if abs(speed - 1) <= _BEND:
+                candidates.append((places[one] - speed * times[one], speed))
+    offsets, speeds = (np.array(column) for column in zip(*candidates, strict=True))
+    distances = np.abs(places[None] - offsets[:, None] - speeds[:, None] * times[None])
+    value = (1 - np.square(np.minimum(distances / _NEAR, 1))).mean(axis=1)
+    # Where something was cut, a slanted line lies near both parts, and a plain one on the longer of them.
+    best = int(np.argmax(value * np.where(np.abs(speeds - 1) < _PLAIN, _PLAINER, 1.0)))
+    offset, speed = float(offsets[best]), float(speeds[best])
+    near = distances[best] < _NEAR
+    for _ in range(2):
+        if near.sum() > 2 and np.ptp(times[near]) > 1:
+            speed, offset = (float(value) for value in np.polyfit(times[near], places[near], 1))
+            near = np.abs(places - offset - speed * times) < _NEAR
+    return offset, speed, near
