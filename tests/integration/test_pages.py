@@ -87,6 +87,7 @@ def home(tmp_path_factory):
         "music/night-drive.flac": drive,
         "recordings/morning.wav": sound("birds", 5),
         "field/2024/rain.wav": rain[: 12 * RATE],
+        "field/2024/gull-raw.wav": sound("birds", 8),
         "bar.mp3": drive[12 * RATE : 22 * RATE],
         "set.flac": drive[: 20 * RATE],
         "studio.flac": cafe,
