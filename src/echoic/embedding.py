@@ -13,15 +13,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echoic.audio.decode import Resampler, open_audio, read_audio
+from echoic.audio.choice import tracks_note
+from echoic.audio.decode import AudioStream, Resampler, open_audio, read_audio
 from echoic.audio.levels import SILENCE, Loudest
+from echoic.audio.mix import Mix, open_mix
 from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows, cut
 from echoic.encoders.base import Encoder, MelEncoder, check_vectors
-from echoic.errors import EchoicError, EncoderError
-from echoic.types import AudioInfo, Float32, Segments
+from echoic.encoders.registry import FINDS_VERSIONS, IDENTIFIES
+from echoic.errors import EchoicError, EncoderError, NotAudioError
+from echoic.types import AudioInfo, Float32, Segments, TrackChoice
 
-__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "why_nothing"]
+__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder", "why_nothing"]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
@@ -30,7 +33,13 @@ _BATCH = 16
 _MOSTLY_ABOVE = 10.0
 
 
-def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, dict[str, Segments]]:
+def embed_file(
+    path: Path,
+    encoders: Mapping[str, Encoder],
+    *,
+    track: TrackChoice | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[AudioInfo, dict[str, Segments]]:
     """Encode a whole file.
 
     Parameters
@@ -38,6 +47,11 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
     path : Path
     encoders : mapping of str to Encoder
         By any name; the results come under the same.
+    track : int, "all" or "mix", optional
+        Which of several tracks of sound, from 1; by default the first in which something is heard. Of all,
+        each is encoded by itself; encoders whose windows are compared as a sequence take their mix.
+    progress : callable, optional
+        Called with the seconds of sound of each block, once it has been dealt with.
 
     Returns
     -------
@@ -53,25 +67,60 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
     EncoderError
         If an encoder breaks its contract.
     """
+    if track == "all":
+        return _embed_each_track(path, encoders, progress)
+    with open_mix(path) if track == "mix" else open_audio(path, track=track) as stream:
+        return _embed_stream(stream, encoders, progress)
+
+
+def _embed_each_track(
+    path: Path, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
+) -> tuple[AudioInfo, dict[str, Segments]]:
     with open_audio(path) as stream:
-        lanes: dict[int, list[_Lane]] = {}
-        for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
-            lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
-        resamplers = {rate: Resampler(stream.sample_rate, rate) for rate in lanes}
-        reach = _Reach(stream.sample_rate, max(lanes))
-        for block in stream.blocks():
-            reach.push(block)
-            for rate, resampler in resamplers.items():
-                resampled = resampler.push(block)
-                if rate == max(lanes):
-                    reach.heard.push(resampled)
-                for lane in lanes[rate]:
-                    lane.push(resampled, is_silent=reach.is_silent)
+        n_tracks = stream.n_tracks
+    if n_tracks == 1:
+        return embed_file(path, encoders, progress=progress)
+    in_sequence = {name: e for name, e in encoders.items() if e.spec.name in (IDENTIFIES, FINDS_VERSIONS)}
+    alone = {name: e for name, e in encoders.items() if name not in in_sequence}
+    info, segments = embed_file(path, in_sequence or alone, track="mix", progress=progress)
+    found = []
+    for number in range(1, n_tracks + 1) if alone else ():
+        try:
+            found.append(embed_file(path, alone, track=number, progress=progress)[1])
+        except NotAudioError:  # the others are heard
+            continue
+    for name in alone:
+        starts = np.concatenate([one[name].starts for one in found])
+        ends = np.concatenate([one[name].ends for one in found])
+        vectors = np.concatenate([one[name].vectors for one in found])
+        order = np.argsort(starts, kind="stable")
+        segments[name] = Segments(starts[order], ends[order], vectors[order])
+    notes = [tracks_note(n_tracks, "all"), *(note for note in info.notes if not note.startswith("tracks: "))]
+    return replace(info, notes=tuple(notes)), segments
+
+
+def _embed_stream(
+    stream: AudioStream | Mix, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
+) -> tuple[AudioInfo, dict[str, Segments]]:
+    lanes: dict[int, list[_Lane]] = {}
+    for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
+        lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
+    resamplers = {rate: Resampler(stream.sample_rate, rate) for rate in lanes}
+    reach = _Reach(stream.sample_rate, max(lanes))
+    for block in stream.blocks():
+        reach.push(block)
         for rate, resampler in resamplers.items():
-            tail = resampler.finish()
+            resampled = resampler.push(block)
+            if rate == max(lanes):
+                reach.heard.push(resampled)
             for lane in lanes[rate]:
-                lane.push(tail, is_silent=reach.is_silent)
-        info = stream.info
+                lane.push(resampled, is_silent=reach.is_silent)
+        progress(len(block) / stream.sample_rate)
+    for rate, resampler in resamplers.items():
+        tail = resampler.finish()
+        for lane in lanes[rate]:
+            lane.push(tail, is_silent=reach.is_silent)
+    info = stream.info
     segments: dict[str, Segments] = {}
     for group in lanes.values():
         for lane in group:
@@ -110,7 +159,7 @@ class _Reach:
         """Say what is out of reach, of a sound of which something, or nothing, was encoded."""
         if self._recorded.power >= _MOSTLY_ABOVE * max(SILENCE, self.heard.power):
             share = "most" if is_encoded else "all"
-            return [f"ultrasound: {share} of its sound lies above the {self._limit} heard here"]
+            return [f"ultrasound: {share} of its sound lies above {self._limit}, which is not heard"]
         return [] if is_encoded else ["silence: no sound in it"]
 
 
@@ -210,6 +259,17 @@ def _dense(
         yield encoded(windower.push(resampler.push(block)))
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
+
+
+def try_encoder(encoder: Encoder) -> None:
+    """Make sure that an encoder works, on a window of silence, before a file could be blamed for it.
+
+    Raises
+    ------
+    EncoderError
+        If it fails, or breaks its contract.
+    """
+    _encoded(encoder, np.zeros((1, encoder.spec.window_samples), np.float32), {})
 
 
 def _overlapping(encoder: Encoder, windows: Windows) -> dict[LogMel, Float32]:

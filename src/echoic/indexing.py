@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from echoic.catalog import Catalog
+from echoic.audio.choice import is_heard
+from echoic.catalog import Catalog, Known
 from echoic.embedding import why_nothing
 from echoic.encoders.registry import load_encoder
 from echoic.errors import AudioError, LibraryBusyError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan
 from echoic.stores.base import VectorStore
-from echoic.types import FileRecord, FileState, IndexReport, Progress, Segments
+from echoic.types import FileState, IndexReport, Progress, Segments, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
 __all__ = ["bring_up_to_date", "embed_paths", "watch"]
@@ -38,7 +39,7 @@ class _Plan:
     """What is to be done, and what has been settled without decoding."""
 
     work: list[tuple[Found, tuple[str, ...]]] = field(default_factory=list)
-    known: dict[Path, FileRecord] = field(default_factory=dict)
+    known: set[Path] = field(default_factory=set)  # those of them that are no new files
     failed: list[tuple[str, str]] = field(default_factory=list)
     moved: int = 0
     removed: int = 0
@@ -56,6 +57,7 @@ def bring_up_to_date(
     pool: WorkerPool,
     *,
     replaced: Mapping[str, str],
+    track: TrackChoice | None = None,
     leave: Collection[Path] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
@@ -76,12 +78,14 @@ def bring_up_to_date(
     replaced : mapping of str to str
         Collections of superseded revisions, and those that take their places: each file in the one, wherever
         it lies, must be in the other after the run.
+    track : int, "all" or "mix", optional
+        Which of several tracks of sound is heard; files heard otherwise before are read anew.
     leave : collection of Path
         Files to leave as they are known, whatever has become of them.
     """
     begun = time.perf_counter()
-    stored = _reconcile(catalog, stores)
-    plan = _plan(paths, catalog, stores, sources, stored, required, replaced, frozenset(leave))
+    _reconcile(catalog, stores)
+    plan = _Planner(catalog, stores, sources, required, replaced, track).plan(paths, frozenset(leave))
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
@@ -89,7 +93,7 @@ def bring_up_to_date(
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
     pending = {found.path: found for found, _ in plan.work}
-    tasks = (Task(found.path, tuple((sources[key], key) for key in keys)) for found, keys in plan.work)
+    tasks = (Task(found.path, tuple((sources[key], key) for key in keys), track) for found, keys in plan.work)
     for done, (task, result) in enumerate(pool.run(tasks), start=1):
         found = pending[task.path]
         if isinstance(result, AudioError):
@@ -128,89 +132,173 @@ def bring_up_to_date(
     )
 
 
-def _reconcile(catalog: Catalog, stores: Mapping[str, VectorStore]) -> dict[str, set[int]]:
-    """Drop vectors whose file the catalog does not know, and say which files each store has all vectors of.
+def _reconcile(catalog: Catalog, stores: Mapping[str, VectorStore]) -> None:
+    """Drop vectors whose file the catalog does not know.
 
-    A file without sound has none. The embedded store has no vectors of unknown files; one elsewhere may,
+    There are none where the store's writes are part of the catalog's transactions. There may be elsewhere,
     after a kill between its write and the catalog's.
     """
-    stored = {}
     for key, store in stores.items():
-        stored[key] = set(store.file_ids().tolist())
-        strangers = stored[key] - catalog.file_ids(key)
-        if strangers:
-            store.delete(sorted(strangers))
-        stored[key] |= catalog.silent_ids(key)
-    return stored
+        if not store.joins_transactions:
+            strangers = set(store.file_ids().tolist()) - catalog.file_ids(key)
+            if strangers:
+                store.delete(sorted(strangers))
 
 
-def _plan(
-    paths: Sequence[Path],
-    catalog: Catalog,
-    stores: Mapping[str, VectorStore],
-    sources: Mapping[str, str],
-    stored: Mapping[str, set[int]],
-    required: Sequence[str],
-    replaced: Mapping[str, str],
-    leave: Set[Path],
-) -> _Plan:
-    plan = _Plan()
-    records = {Path(record.path): record for record in catalog.files()}
-    by_size: dict[int, list[FileRecord]] = defaultdict(list)
-    for known in records.values():
-        if known.digest:
-            by_size[known.size].append(known)
+class _Planner:
+    """Compares files with the catalog, one after the other.
 
-    present = set(leave)
-    unlisted: list[Path] = []
-    moved_away: set[int] = set()
-    roots = {Path(os.path.abspath(path)) for path in paths}
-    outdated = [
-        path for path, r in records.items() if replaced.keys() & set(r.encoders) and os.path.lexists(path)
-    ]
-    for item in scan([*paths, *outdated], passed_over=plan.passed_over):
-        if item.path in leave:
-            continue
-        present.add(item.path)
-        if isinstance(item, Problem):
-            unlisted.append(item.path)
-            plan.failed.append((str(item.path), item.message))
-            if item.path.suffix.lower() in SUFFIXES and os.path.lexists(item.path):
-                _commit_failure(catalog, Found(item.path, 0, 0), UnreadableError(item.message))
-            continue
-        asked = required if {item.path, *item.path.parents} & roots else ()
-        record: FileRecord | None = records.get(item.path)
+    What the catalog has is looked up as it is needed: a library may hold far more than lies under the paths
+    of one run.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        stores: Mapping[str, VectorStore],
+        sources: Mapping[str, str],
+        required: Sequence[str],
+        replaced: Mapping[str, str],
+        track: TrackChoice | None,
+    ) -> None:
+        self._catalog = catalog
+        self._stores = stores
+        self._sources = sources
+        self._required = required
+        self._replaced = replaced
+        self._track = track
+        self._stored: dict[str, frozenset[int]] = {}  # the files that each store has all vectors of
+        self._gone: dict[int, dict[str, list[Known]]] = {}  # by size and digest: files gone from their paths
+        self._plan = _Plan()
+        self._seen: set[int] = set()  # ids of files that are where they are known to be, or moved there
+
+    def plan(self, paths: Sequence[Path], leave: Set[Path]) -> _Plan:
+        """Settle what can be settled without decoding, and list the rest."""
+        roots = _Roots(paths)
+        unlisted: list[Path] = []
+        outdated = [path for path in self._catalog.paths_in(self._replaced) if os.path.lexists(path)]
+        for item in scan([*paths, *outdated], passed_over=self._plan.passed_over):
+            if item.path in leave:
+                continue
+            if isinstance(item, Problem):
+                unlisted.append(item.path)
+                self._plan.failed.append((str(item.path), item.message))
+                if item.path.suffix.lower() in SUFFIXES and os.path.lexists(item.path):
+                    _commit_failure(self._catalog, Found(item.path, 0, 0), UnreadableError(item.message))
+            else:
+                self._compare(item, self._required if roots.root_of(item.path) else ())
+        self._forget_gone(roots, leave | frozenset(unlisted))
+        return self._plan
+
+    def _compare(self, item: Found, asked: Sequence[str]) -> None:
+        plan = self._plan
+        record = self._catalog.known_at(item.path)
+        moved = False
         if record is None:
-            record = _renamed(item, by_size, moved_away)
+            record = self._renamed(item)
             if record is None:
                 plan.work.append((item, tuple(asked)))
-                continue
-            with catalog.transaction():
-                catalog.move_file(record.id, item.path, item.mtime_ns)
-            moved_away.add(record.id)
-        due = dict.fromkeys([*asked, *(replaced[key] for key in record.encoders if key in replaced)])
-        if record.id not in moved_away and not _is_same(catalog, record, item):
+                return
+            with self._catalog.transaction():
+                self._catalog.move_file(record.id, item.path, item.mtime_ns)
+            moved = True
+        self._seen.add(record.id)
+        due = dict.fromkeys(
+            [*asked, *(self._replaced[key] for key in record.encoders if key in self._replaced)]
+        )
+        track = self._track
+        is_other_track = bool(asked) and track is not None and not is_heard(record.notes, track)
+        if is_other_track or not (moved or _is_same(self._catalog, record, item)):
             # New content: every vector of the old is out of date, also those not asked for now.
-            keys = due | dict.fromkeys(key for key in record.encoders if key in sources)
+            keys = due | dict.fromkeys(key for key in record.encoders if key in self._sources)
             plan.work.append((item, tuple(keys)))
-            plan.known[item.path] = record
-            continue
+            plan.known.add(item.path)
+            return
         if record.state == "failed":
             plan.skipped += 1
-            continue
-        missing = tuple(key for key in due if key not in record.encoders or record.id not in stored[key])
+            return
+        missing = tuple(key for key in due if key not in record.encoders or record.id not in self._holds(key))
         if missing:
             plan.work.append((item, missing))
-            plan.known[item.path] = record
-        elif record.id in moved_away:
+            plan.known.add(item.path)
+        elif moved:
             plan.moved += 1
         else:
             plan.unchanged += 1
-    _forget_gone(paths, catalog, stores, plan, records, present, unlisted, moved_away)
-    return plan
+
+    def _holds(self, key: str) -> frozenset[int]:
+        if key not in self._stored:
+            silent = self._catalog.silent_ids(key)  # have none
+            self._stored[key] = frozenset(self._stores[key].file_ids().tolist()) | silent
+        return self._stored[key]
+
+    def _renamed(self, found: Found) -> Known | None:
+        """Find a file that is gone from its path and has the content of ``found``."""
+        if found.size not in self._gone:
+            gone: dict[str, list[Known]] = {}
+            for record in reversed(self._catalog.known_of_size(found.size)):
+                if record.digest and not os.path.lexists(record.path):
+                    gone.setdefault(record.digest, []).append(record)
+            self._gone[found.size] = gone
+        by_digest = self._gone[found.size]
+        if not by_digest:
+            return None
+        same = by_digest.get(_digest(found.path))
+        while same:
+            record = same.pop()
+            if record.id not in self._seen:
+                return record
+        return None
+
+    def _forget_gone(self, roots: _Roots, present: Set[Path]) -> None:
+        """Forget the files under the roots that are there no more; ``present`` may be folders, too."""
+        gone: list[int] = []
+        for root in roots.outermost:
+            n_known = 0
+            lost: list[int] = []
+            for file_id, path in self._catalog.paths_under(root):
+                n_known += 1
+                if file_id in self._seen or os.path.lexists(path):
+                    continue
+                if present.isdisjoint((Path(path), *Path(path).parents)):
+                    lost.append(file_id)
+            if lost and len(lost) == n_known and root.is_dir() and _is_empty(root):
+                # An unmounted disk looks like this, and its index is worth hours.
+                self._plan.failed.append(
+                    (
+                        str(root),
+                        f"{quoted(root)} is empty, yet {len(lost)} files of it are indexed; connect its "
+                        f"disk, or, if they are gone for good, run: echoic remove {quoted(root)}",
+                    )
+                )
+            else:
+                gone += lost
+        if gone:
+            with self._catalog.transaction():
+                for store in self._stores.values():
+                    store.delete(gone)
+                self._catalog.delete_files(gone)
+        self._plan.removed = len(gone)
 
 
-def _is_same(catalog: Catalog, record: FileRecord, found: Found) -> bool:
+class _Roots:
+    """The paths of a run, and which of them a file lies at or under."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        named = {Path(os.path.abspath(path)) for path in paths}
+        self.outermost = sorted(path for path in named if named.isdisjoint(path.parents))
+        self._of_folder: dict[Path, Path | None] = {}  # files come folder by folder
+
+    def root_of(self, path: Path) -> Path | None:
+        """Return the outermost of the paths that a file lies at or under, or None."""
+        folder = path.parent
+        if folder not in self._of_folder:
+            lineage = {folder, *folder.parents}
+            self._of_folder[folder] = next((root for root in self.outermost if root in lineage), None)
+        return self._of_folder[folder] or (path if path in self.outermost else None)
+
+
+def _is_same(catalog: Catalog, record: Known, found: Found) -> bool:
     """Tell whether a file is as it is known, and note its new time stamp if only that has changed."""
     if (record.size, record.mtime_ns) == (found.size, found.mtime_ns):
         return True
@@ -226,60 +314,6 @@ def _digest(path: Path) -> str:
         return digest_of(path)
     except UnreadableError:
         return ""  # the worker will meet it too, and say so
-
-
-def _renamed(
-    found: Found, by_size: Mapping[int, list[FileRecord]], moved_away: set[int]
-) -> FileRecord | None:
-    """Find the record of a file that is gone from its path and has the content of ``found``."""
-    gone = [r for r in by_size.get(found.size, ()) if r.id not in moved_away and not os.path.lexists(r.path)]
-    if not gone:
-        return None
-    digest = _digest(found.path)
-    return next((record for record in gone if record.digest == digest), None)
-
-
-def _forget_gone(
-    paths: Sequence[Path],
-    catalog: Catalog,
-    stores: Mapping[str, VectorStore],
-    plan: _Plan,
-    records: Mapping[Path, FileRecord],
-    present: Set[Path],
-    unlisted: Sequence[Path],
-    moved_away: Set[int],
-) -> None:
-    roots = {Path(os.path.abspath(path)) for path in paths}
-    closed = frozenset(unlisted)
-    n_known: Counter[Path] = Counter()
-    lost: dict[Path, list[int]] = defaultdict(list)
-    for path, record in records.items():
-        lineage = {path, *path.parents}
-        if record.id in moved_away or not lineage & roots:
-            continue
-        root = min(lineage & roots, key=lambda folder: len(folder.parts))
-        n_known[root] += 1
-        if path not in present and not lineage & closed and not os.path.lexists(path):
-            lost[root].append(record.id)
-    gone: list[int] = []
-    for root, ids in lost.items():
-        if len(ids) == n_known[root] and root.is_dir() and _is_empty(root):
-            # An unmounted disk looks like this, and its index is worth hours.
-            plan.failed.append(
-                (
-                    str(root),
-                    f"{quoted(root)} is empty, yet {len(ids)} files of it are indexed; connect its disk, "
-                    f"or, if they are gone for good, run: echoic remove {quoted(root)}",
-                )
-            )
-        else:
-            gone += ids
-    if gone:
-        with catalog.transaction():
-            for store in stores.values():
-                store.delete(gone)
-            catalog.delete_files(gone)
-    plan.removed = len(gone)
 
 
 def _is_empty(folder: Path) -> bool:
@@ -309,7 +343,11 @@ def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:
 
 
 def embed_paths(
-    paths: Sequence[Path], encoder: str, pool: WorkerPool, progress: Callable[[Progress], None] | None = None
+    paths: Sequence[Path],
+    encoder: str,
+    pool: WorkerPool,
+    track: TrackChoice | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> tuple[dict[str, Segments], dict[str, str]]:
     """Encode files without a catalog; see :meth:`echoic.library.Library.embed`."""
     begun = time.perf_counter()
@@ -329,7 +367,8 @@ def embed_paths(
     results: dict[Path, Segments] = {}
     audio = 0.0
     done_bytes = 0
-    for done, (task, result) in enumerate(pool.run(Task(p, ((encoder, key),)) for p in spelt), start=1):
+    tasks = (Task(path, ((encoder, key),), track) for path in spelt)
+    for done, (task, result) in enumerate(pool.run(tasks), start=1):
         done_bytes += sizes[task.path]
         if isinstance(result, AudioError):
             failed[spelt[task.path]] = str(result)

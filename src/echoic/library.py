@@ -36,6 +36,7 @@ from echoic.types import (
     Segments,
     Status,
     TimeAlignment,
+    TrackChoice,
 )
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Library:
         store: str | None = None,
         jobs: int | None = None,
         tags: Sequence[str] = (),
+        track: TrackChoice | None = None,
         leave: Collection[Path] = (),
         progress: Callable[[Progress], None] | None = None,
     ) -> IndexReport:
@@ -149,6 +151,10 @@ class Library:
             Worker processes; by default one for each core.
         tags : sequence of str
             Given to all files under ``paths``.
+        track : int, "all" or "mix", optional
+            Which of a file's tracks of sound is heard, where it has several: one of them, from 1, each by
+            itself, or their mix. By default the first in which something is heard. Known files that were
+            heard otherwise are read anew.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
         progress : callable, optional
@@ -171,6 +177,7 @@ class Library:
 
         if not paths:
             raise UsageError("name at least one file or folder to index")
+        _check_track(track)
         for tag in tags:
             parse_tag(tag)
         places = [Path(path) for path in paths]
@@ -193,6 +200,7 @@ class Library:
                 required,
                 self._workers(jobs),
                 replaced={old.key: new.key for old, new in superseded.items()},
+                track=track,
                 leave=leave,
                 progress=progress,
             )
@@ -570,17 +578,36 @@ class Library:
     ) -> list[Duplicate]:
         """Find the recordings that the library holds twice, whole or in part, in any format and level.
 
-        Parameters
-        ----------
-        min_score : float, optional
-            Probability from which on two files are told.
-        progress : callable, optional
-            Called with a :class:`~echoic.types.Progress` after each file.
+        All at once; see :meth:`duplicates_as_found`.
 
         Returns
         -------
         list of Duplicate
             Each pair of files once for each part that they share.
+        """
+        found = self.duplicates_as_found(min_score=min_score, progress=progress)
+        return [duplicate for finding in found for duplicate in finding]
+
+    def duplicates_as_found(
+        self, *, min_score: float | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> Iterator[tuple[Duplicate, ...]]:
+        """Tell the recordings that the library holds twice while they are looked for.
+
+        What was found is kept beside the library until that changes: a search that was stopped goes on where
+        it was, after it has told the same again.
+
+        Parameters
+        ----------
+        min_score : float, optional
+            Probability from which on two files are told.
+        progress : callable, optional
+            Called with a :class:`~echoic.types.Progress` after each file, and within long ones.
+
+        Yields
+        ------
+        tuple of Duplicate
+            What belongs together: all pairs of a group of copies, or the parts that one file shares with
+            others.
 
         Raises
         ------
@@ -591,7 +618,13 @@ class Library:
         UsageError
             If ``min_score`` is no probability.
         """
-        return self._recognition(min_score).duplicates(progress)
+        from echoic.duplication import Duplication
+
+        _check_probability(min_score)
+        try:
+            yield from Duplication(*self._open(), min_score).findings(progress)
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(self.folder, error) from error
 
     def align(self, first: StrPath, second: StrPath, *, write: StrPath | None = None) -> TimeAlignment | None:
         """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
@@ -650,6 +683,7 @@ class Library:
         *,
         encoder: str = DEFAULT_ENCODERS[0],
         jobs: int | None = None,
+        track: TrackChoice | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[dict[str, Segments], dict[str, str]]:
         """Encode files without indexing them; the library need not exist.
@@ -660,6 +694,8 @@ class Library:
             Files and folders.
         encoder : str
             A name, or the path of an ``.onnx`` model.
+        track : int, "all" or "mix", optional
+            As in :meth:`index`.
 
         Returns
         -------
@@ -670,7 +706,8 @@ class Library:
         """
         from echoic.indexing import embed_paths
 
-        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), progress)
+        _check_track(track)
+        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), track, progress)
 
     # Looking at it
 
@@ -746,10 +783,9 @@ class Library:
         return self._opened
 
     def _recognition(self, min_score: float | None) -> Recognition:
-        if min_score is not None and not 0 <= min_score <= 1:
-            raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
         from echoic.recognition import Recognition
 
+        _check_probability(min_score)
         return Recognition(*self._open(), min_score, noted=self._note)
 
     def _note(self, query: Path, note: str) -> None:
@@ -823,6 +859,11 @@ class Library:
         return {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
 
 
+def _check_probability(min_score: float | None) -> None:
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
+
+
 def _check_part(start: float | None, end: float | None) -> None:
     """Refuse a part of a query that is none."""
     if start is not None and not 0 <= start < math.inf:
@@ -831,6 +872,11 @@ def _check_part(start: float | None, end: float | None) -> None:
         raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
     if end is not None and end <= (start or 0):
         raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
+
+
+def _check_track(track: TrackChoice | None) -> None:
+    if isinstance(track, int) and track < 1:
+        raise UsageError(f"tracks are counted from 1, and track is {track}")
 
 
 def _size_on_disk(folder: Path) -> int:

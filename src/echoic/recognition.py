@@ -1,4 +1,4 @@
-"""Recordings of a library, recognised: in files, in streams, and in each other."""
+"""Recordings of a library, recognised in files and in streams."""
 
 from __future__ import annotations
 
@@ -17,18 +17,12 @@ from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
 from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
-from echoic.fingerprint.duplicates import duplicates_of
 from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
 from echoic.machine import one_thread_for_algebra
-from echoic.progress import reported
 from echoic.spaces import Spaces
-from echoic.types import Duplicate, LiveSound, Match, Progress, Segments
+from echoic.types import LiveSound, Match, Segments
 
 __all__ = ["Recognition"]
-
-# What two files must share to be the same from end to end; the edges of a span are found within seconds.
-_NEARLY_ALL = 0.85
-_APART = 10.0  # s: two spans of a pair of files whose offsets differ by less are one, found from either side
 
 
 class Recognition:
@@ -139,45 +133,6 @@ class Recognition:
             for one in heard
             if one.file_id in paths
         ]
-
-    def duplicates(self, progress: Callable[[Progress], None] | None) -> list[Duplicate]:
-        """Find every pair of files that hold the same recording, once for each part that they share."""
-        records = {record.id: record for record in self._catalog.files()}
-        stored = [records[i] for i in self._store.file_ids().tolist() if i in records]
-        offsets: dict[frozenset[int], list[float]] = {}
-        found: list[Duplicate] = []
-        for one in reported(stored, progress):
-            for heard in duplicates_of(
-                one.id, self._store, self._spec, self._spans_of, self._decision, least=self._least
-            ):
-                other = records.get(heard.file_id)
-                if other is None:  # indexed since
-                    continue
-                offset = heard.start - heard.query_start
-                offset = offset if one.id < other.id else -offset
-                told = offsets.setdefault(frozenset((one.id, other.id)), [])
-                if any(abs(offset - known) < _APART for known in told):
-                    continue
-                told.append(offset)
-                end = min(heard.end, other.duration)
-                whole = (
-                    heard.query_end - heard.query_start >= _NEARLY_ALL * one.duration
-                    and end - heard.start >= _NEARLY_ALL * other.duration
-                )
-                found.append(
-                    Duplicate(
-                        path=one.path,
-                        other=other.path,
-                        start=heard.query_start,
-                        end=heard.query_end,
-                        other_start=heard.start,
-                        other_end=end,
-                        score=heard.score,
-                        tempo=heard.tempo,
-                        whole=whole,
-                    )
-                )
-        return found
 
     def _spans_of(self, file_id: int) -> npt.NDArray[np.float64]:
         return self._catalog.spans(file_id, self._spec.key)

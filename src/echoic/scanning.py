@@ -23,21 +23,21 @@ __all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan"]
 _SOUND = """
 .3ga .722 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
 .awb .bonk .bwf .caf .dff .dsf .dss .dts .dtshd .eac3 .ec3 .f4a .f4b .fap .flac .g722 .g723_1 .g729 .gsm
-.hcom .iamf .ircam .isma .laf .latm .lc3 .loas .m2a .m4a .m4b .m4p .m4r .mac .mka .mlp .mp+ .mp1 .mp2 .mp3
-.mpa .mpc .mpga .msbc .nist .oga .ogg .oma .omg .opus .osq .paf .pvf .qcp .qoa .ra .rf64 .rka .sbc .sds .sf
-.shn .sln .snd .sph .spx .tak .tco .thd .tta .voc .vqe .vqf .vql .w64 .wa .wav .wave .weba .wma .wsd .wv
-.xwma
+.hcom .iamf .ircam .isma .laf .latm .lbc .lc3 .loas .m2a .m4a .m4b .m4p .m4r .mac .mka .mlp .mp+ .mp1 .mp2
+.mp3 .mpa .mpc .mpga .msbc .nist .oga .ogg .oma .omg .opus .osq .paf .pvf .qcp .qoa .ra .rf64 .rka .sbc .sds
+.sf .shn .sln .snd .sox .spdif .sph .spx .tak .tco .thd .tta .voc .vqe .vqf .vql .w64 .wa .wav .wave .weba
+.wma .wsd .wv .xwma
 """
 _OF_GAMES = """
-.16svx .8svx .acm .adp .ads .adx .aea .afc .aix .ast .bcstm .bfstm .binka .bmv .brstm .cdata .dtk .fsb .fwse
-.genh .hca .iff .mca .mods .moflex .msf .mtaf .musx .mvi .nsp .roq .rsd .rso .sdx .sga .smk .ss2 .svag .svs
-.svx .thp .usm .vag .vpk .xa .xmd .xmv .xvag .yop
+.16svx .8svx .acm .adp .ads .adx .aea .afc .aix .ast .bcstm .bfstm .binka .brstm .dtk .fsb .fwse .genh .hca
+.iff .mca .msf .mtaf .musx .nsp .roq .rsd .rso .sdx .smk .ss2 .svag .svs .svx .thp .usm .vag .vpk .xa .xmd
+.xmv .xvag
 """
 _FILMS = """
 .3g2 .3gp .3gp2 .3gpp .amv .asf .avi .bik .dav .dif .divx .dv .dvd .dvr-ms .evo .f4p .f4v .flv .gxf .ism
 .ismv .ivr .kux .lvf .m1s .m2p .m2t .m2ts .m4v .mj2 .mk3d .mkv .mod .mov .mp4 .mp4v .mpe .mpeg .mpg .mpg2
-.mpv .mts .mxf .mxg .nsv .nut .nuv .ogm .ogv .ogx .pmp .psp .qt .rm .rmvb .tod .tp .trp .ts .ty .ty+ .viv
-.vob .vro .webm .wmv .wtv .xvid
+.mpv .mts .mxf .nsv .nut .nuv .ogm .ogv .ogx .pmp .psp .qt .rm .rmvb .tod .tp .trp .ts .ty .ty+ .vob .vro
+.webm .wmv .wtv .xvid
 """
 
 #: What is taken for audio, or for video with a sound track, inside a folder: all that ffmpeg knows by its

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from echoic.ranges import check_number, check_text, check_whole_number, shown
+from echoic.untrusted import check_number, check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
@@ -31,12 +31,15 @@ __all__ = [
     "Segments",
     "Status",
     "TimeAlignment",
+    "TrackChoice",
     "check_windows",
     "is_plain_name",
 ]
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "int8"]
+#: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
+TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 
 # What an encoder may be at most: beyond, a few windows would fill the memory of a laptop.
@@ -314,9 +317,11 @@ class Duplicate:
     score : float
         Probability, 0 … 1, that it is.
     tempo : float
-        1.04: the first plays it 4 % faster than the other.
+        1.04: the first plays it 4 % faster than the other; 1 if they differ by less than can be measured.
     whole : bool
-        Whether that part is nearly all of both files.
+        Whether that part is nearly all that sounds in both files; silence around it does not count.
+    group : int or None
+        Where ``whole``, the number, from 1, of the group of copies that both belong to.
     """
 
     path: str
@@ -328,6 +333,7 @@ class Duplicate:
     score: float
     tempo: float
     whole: bool
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +404,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; handed to the ``progress`` callback after each file.
+    """How far a run is; handed to the ``progress`` callback after each file, and by some within long ones.
 
     Parameters
     ----------

@@ -22,6 +22,9 @@ HEAD = """# The command line
 Results go to stdout, progress and messages to stderr. Paths in JSON are absolute, times are seconds. Where S
 is asked for, seconds are given, or a time as results print it: 75.5, 1:15.5, 1:15:29.
 
+A file name that is not UTF-8 stands in JSON as Python spells it (`os.fsencode` gives its bytes back), and for
+other programs in a second field, `path_base64` beside `path`; CSV and M3U hold its bytes.
+
 | exit code | |
 | --- | --- |
 | 0 | Done; also where nothing is found, or nothing recognised. |

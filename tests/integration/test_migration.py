@@ -116,7 +116,7 @@ def test_two_that_open_it_at_once_both_get_in(old, monkeypatch):
         assert go_on.wait(30)
         migrate(connection)
 
-    monkeypatch.setattr("echoic.catalog.catalog.migrate", slow)
+    monkeypatch.setattr("echoic.catalog.database.migrate", slow)
     counts = []
 
     def look():
@@ -135,7 +135,7 @@ def test_two_that_open_it_at_once_both_get_in(old, monkeypatch):
 
 
 def test_a_writer_of_the_older_version_is_waited_for_and_then_named(old, monkeypatch):
-    monkeypatch.setattr("echoic.catalog.catalog._PATIENCE", 0.1)
+    monkeypatch.setattr("echoic.catalog.database._PATIENCE", 0.1)
     with closing(sqlite3.connect(old / "writer.lock", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LibraryBusyError, match="another process is writing"):

@@ -236,3 +236,34 @@ def test_a_library_is_made_while_another_process_makes_it(tmp_path):
         made.result(timeout=30)
     with closing(Catalog(folder)) as catalog:
         assert catalog.setting("identity") is not None
+
+
+def test_what_is_needed_to_see_changes(catalog):
+    other = replace(SPEC, name="other")
+    with catalog.transaction():
+        catalog.add_encoder(SPEC, "spectral")
+        catalog.add_encoder(other, "other")
+    one, two = put(catalog, "/a/one.wav"), put(catalog, "/a/two.wav", state="partial")
+    with catalog.transaction():
+        catalog.put_failure(Path("/b/bad.wav"), 30, 1, "/b/bad.wav holds no sound")
+        for spec in (SPEC, other):
+            catalog.put_segments(one, spec.key, np.zeros(1), np.ones(1))
+        catalog.put_segments(two, other.key, np.zeros(1), np.ones(1))
+    assert catalog.known_at(Path("/a/one.wav")) == (
+        *(one, "/a/one.wav", 10, 20, "digest", "indexed"),
+        (SPEC.key, other.key),
+    )
+    assert catalog.known_at(Path("/a")) is None
+    assert [(known.id, known.encoders) for known in catalog.known_of_size(10)] == [
+        (one, (SPEC.key, other.key)),
+        (two, (other.key,)),
+    ]
+    assert [(known.state, known.digest, known.encoders) for known in catalog.known_of_size(30)] == [
+        ("failed", "", ())
+    ]
+    assert catalog.known_of_size(11) == []
+    assert catalog.paths_in([SPEC.key]) == [Path("/a/one.wav")]
+    assert catalog.paths_in([SPEC.key, other.key]) == [Path("/a/one.wav"), Path("/a/two.wav")]
+    assert catalog.paths_in([]) == []
+    assert dict(catalog.paths_under(Path("/a"))) == {one: "/a/one.wav", two: "/a/two.wav"}
+    assert [known.path for known in catalog.files(file_ids={two, 99})] == ["/a/two.wav"]

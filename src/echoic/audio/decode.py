@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
 
+from echoic.audio.choice import Choice, choose, tracks_note
 from echoic.audio.container import claimed_duration
-from echoic.audio.frames import Frames
-from echoic.audio.links import links_of
+from echoic.audio.frames import Frames, TrackError
+from echoic.audio.links import links_of, tag_size
 from echoic.audio.metadata import text_tags
 from echoic.audio.source import Source, StrPath
-from echoic.audio.timeline import Resampler, Timeline
+from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
 from echoic.errors import NotAudioError, UnreadableError, UsageError, quoted
 from echoic.types import AudioInfo, Float32
 
@@ -29,9 +31,15 @@ _MAX_MISSING = 0.25  # seconds that sound files end early, by the padding of cod
 _MIN_LOST = 0.05  # seconds within a file whose loss is worth telling: more than one packet
 _PREROLL = 1.0  # seconds decoded before a late start: bit reservoirs and overlaps have settled by then
 _SEEKS_EXACTLY = frozenset(
-    {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "ogg", "w64", "wav"}
+    {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
 )
+_CHANGES_RATE = frozenset({"aac", "ac3", "eac3", "loas", "mp3"})  # frames without a header over them all
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
+_WITHOUT_HEADER = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3"})
+_LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up to .17 were taken for sound
+_REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
+
+_choices: dict[tuple[object, ...], Choice] = {}
 
 
 class AudioStream:
@@ -43,10 +51,14 @@ class AudioStream:
         Hz, of the blocks.
     channels : int
         Of the blocks: 1, unless they were asked for.
+    n_tracks : int
+        Tracks of sound that the file has; one of them is read.
     """
 
-    def __init__(self, path: StrPath, *, mono: bool = True) -> None:
+    def __init__(self, path: StrPath, *, mono: bool = True, track: int | None = None) -> None:
+        self._path = path
         self._mono = mono
+        self._choice: Choice | None = None
         self._name = quoted(path)
         self._info: AudioInfo | None = None
         self._lost: list[str] = []  # what the container, rather than the timeline, tells
@@ -55,17 +67,23 @@ class AudioStream:
         try:
             if self._source.size == 0:
                 raise NotAudioError(f"{self._name} holds no sound: it is empty; get a new copy or remove it")
+            self._n_due = self._source.size - tag_size(self._source.look(0, 10))
             self._links = links_of(self._source)
-            first = self._open_first()
+            first = self._open_chosen(track)
         except BaseException as error:
             self.close()
             if isinstance(error, NotAudioError) and self._source.error is not None:
                 reason = self._source.error.strerror
                 raise UnreadableError(f"{self._name} cannot be read ({reason}); check the disk") from None
+            if isinstance(error, TrackError):
+                raise NotAudioError(str(error)) from None
             raise
-        # A chain may begin with a jingle of poor quality: no link loses what it holds.
+        # What comes first may be a jingle of poor quality, for which nothing of the rest should be lost.
         rates = [rate for link in self._links for rate in link.rates] if len(self._links) > 1 else []
-        self.sample_rate = max([first.sample_rate, *rates])
+        self._file_rate = max([first.sample_rate, *rates])
+        may_change = first.container.format.name in _CHANGES_RATE
+        self.sample_rate = max(self._file_rate, LEAST_RATE) if may_change else self._file_rate
+        self.n_tracks = first.n_tracks
         self._file_channels = first.first.channels
         self.channels = 1 if mono else self._file_channels
         self._codec = first.track.codec_context.name
@@ -75,6 +93,37 @@ class AudioStream:
         self._expected = first.origin  # the time stamp of what comes first
         self._timeline = Timeline(self.sample_rate, self.channels)
         self._started = False
+        self._n_heard = 0  # bytes that gave sound
+
+    def _open_chosen(self, track: int | None) -> Frames:
+        """Open the track that is heard, and find out whether its channels can be mixed."""
+        try:
+            first = self._open_first()
+        except TrackError as error:
+            if error.n_tracks == 1:
+                raise
+        else:
+            if first.n_tracks == 1:
+                track = None
+                if first.first.channels == 1 or not self._mono:
+                    return first
+        self._choice = self._chosen(track)
+        return self._open(self._number)
+
+    def _chosen(self, track: int | None) -> Choice:
+        key = (*self._source.stamp, track, self._mono)
+        if key not in _choices:
+            while len(_choices) >= _REMEMBERED:
+                del _choices[next(iter(_choices))]
+            link = self._links[self._number]
+            with closing(Source(self._path)) as source:
+
+                def opened(track: int) -> Frames:
+                    source.show(link.begin, link.end)
+                    return Frames(source, self._name, ogg=link.ogg, mono=False, track=track)
+
+                _choices[key] = choose(opened, mono=self._mono, track=track)
+        return _choices[key]
 
     def _open_first(self) -> Frames:
         for number in range(len(self._links) - 1):
@@ -92,7 +141,15 @@ class AudioStream:
         link = self._links[number]
         self._number = number
         self._source.show(link.begin, link.end)
-        frames = self._frames = Frames(self._source, self._name, ogg=link.ogg, mono=self._mono)
+        choice = self._choice or Choice()
+        frames = self._frames = Frames(
+            self._source,
+            self._name,
+            ogg=link.ogg,
+            mono=self._mono,
+            track=choice.track,
+            channel=choice.channel,
+        )
         if frames.ogg is not None and frames.ogg.regular:
             link.length = _claimed_length(frames, self._source)
         return frames
@@ -140,7 +197,12 @@ class AudioStream:
     def blocks(self) -> Iterator[Float32]:
         """Yield blocks, shape (n,) or (n, channels), at the file's own sample rate.
 
-        Damage ends the blocks early or leaves silence in them, and is told by :attr:`info`; it never raises.
+        Damage ends the blocks early or leaves silence in them, and is told by :attr:`info`.
+
+        Raises
+        ------
+        NotAudioError
+            At the end, if hardly anything of the file was sound.
         """
         if self._started:
             raise RuntimeError("the blocks of a stream can be read once")
@@ -148,21 +210,30 @@ class AudioStream:
         timeline, frames = self._timeline, self._frames
         begin, expected = self._begin, self._expected
         claimed = None
+        has_header = True
         while frames is not None:
             claimed = self._claimed_end(frames, begin)
             # The last packet is padded; only the container knows with how much.
             is_padded = frames.container.format.name.startswith(("mov", "ogg"))
             yield from timeline.take(frames, expected, end=claimed if is_padded else None)
+            self._n_heard += frames.n_bytes
+            has_header = frames.container.format.name not in _WITHOUT_HEADER
             link = self._links[self._number]
             if link is not self._links[-1]:
                 if link.length is not None:
                     yield from timeline.fill(begin + self._samples(link.length))
-                if link.ogg is not None and not link.ogg.complete:
+                if self._missing(claimed) > _MAX_MISSING or (link.ogg is not None and not link.ogg.complete):
                     self._lost.append(f"what ends at {timeline.end / self.sample_rate:.1f} s is cut off")
             begin = timeline.end
             frames = self._open_next(begin)
             expected = None if frames is None else frames.origin
         yield from timeline.finish()
+        if self._at == 0 and not has_header and self._n_heard < _LEAST_SOUND * self._n_due:
+            # Frames are found by a few bits, which programs and pictures have by chance.
+            raise NotAudioError(
+                f"{self._name} holds no sound: only {self._n_heard} of its {self._n_due} bytes could be "
+                f"taken for {self._codec}; it is something else, or damaged all over"
+            )
         self._end_losses(claimed)
         self._info = self._describe((timeline.at - self._at) / self.sample_rate)
 
@@ -210,12 +281,16 @@ class AudioStream:
     def _end_losses(self, claimed: int | None) -> None:
         """Take note of what is missing at the end of a file that was read up to there."""
         end = self._timeline.end / self.sample_rate
-        missing = 0.0 if claimed is None else claimed / self.sample_rate - end
+        missing = self._missing(claimed)
         ogg = self._links[-1].ogg
         if missing > _MAX_MISSING:
             self._lost.append(f"the last {missing:.1f} s of {end + missing:.1f} s could not be decoded")
         elif ogg is not None and not ogg.complete:
             self._lost.append(f"the file breaks off after {end:.1f} s")
+
+    def _missing(self, claimed: int | None) -> float:
+        """Return how many seconds the sound ends before a place, in samples."""
+        return 0.0 if claimed is None else (claimed - self._timeline.end) / self.sample_rate
 
     def _describe(self, duration: float) -> AudioInfo:
         losses = list(self._lost)
@@ -228,12 +303,23 @@ class AudioStream:
             losses.append(f"{self._timeline.n_not_finite} samples were not finite and became 0")
         return AudioInfo(
             duration=duration,
-            sample_rate=self.sample_rate,
+            sample_rate=self._file_rate,
             channels=self._file_channels,
             codec=self._codec,
             lost="; ".join(losses),
             tags=self._tags,
+            notes=tuple(self._notes()),
         )
+
+    def _notes(self) -> Iterator[str]:
+        choice = self._choice or Choice()
+        if self.n_tracks > 1:
+            yield tracks_note(self.n_tracks, choice.track)
+        if choice.channel is not None:
+            yield (
+                "phase: its channels cancel each other, so that channel "
+                f"{choice.channel + 1} of {self._file_channels} is heard alone"
+            )
 
     def _seek(self, seconds: int) -> int:
         """Let the blocks start shortly before a time, or further before it where no exact way leads there.
@@ -244,12 +330,15 @@ class AudioStream:
             Where in the file the next block starts, in samples; at most ``seconds * sample_rate``.
         """
         self._skip_links(seconds)
+        within = seconds - self._begin / self.sample_rate  # the link
+        is_exact = within > _PREROLL and self._seeks_exactly()
         frames = self._frames
         assert frames is not None
         origin = frames.origin
-        within = seconds - self._begin / self.sample_rate  # the link
-        if within > _PREROLL and origin is not None and _seeks_exactly(frames):
-            piece = frames.seek(origin + within - _PREROLL)
+        if is_exact and origin is not None:
+            # To where samples of both rates coincide, as the resampler counts from there.
+            grid = frames.sample_rate // math.gcd(frames.sample_rate, self.sample_rate)
+            piece = frames.seek(origin, within - _PREROLL, grid)
             if piece is not None and piece.time is not None and 0 <= piece.time - origin <= within:
                 self._expected = piece.time
                 self._at = self._begin + self._samples(piece.time - origin)
@@ -257,6 +346,21 @@ class AudioStream:
                 self._expected = self._open(self._number).origin
         self._timeline.at = self._at
         return self._at
+
+    def _seeks_exactly(self) -> bool:
+        """Tell whether a seek in the open link leads where it says."""
+        frames = self._frames
+        assert frames is not None
+        name = frames.container.format.name
+        if name == "ogg":
+            return frames.track.codec_context.name != "flac"  # leads up to a second elsewhere
+        if name == "mp3":
+            link = self._links[self._number]
+            if link.is_steady is None:
+                link.is_steady = frames.is_steady()
+                self._expected = self._open(self._number).origin
+            return link.is_steady
+        return name in _SEEKS_EXACTLY
 
     def _skip_links(self, seconds: int) -> None:
         """Open the link in which a time lies, as far as the lengths of those before it are certain."""
@@ -296,19 +400,15 @@ def _claimed_length(frames: Frames, source: Source) -> float | None:
     return claimed_duration(frames.container, frames.track, source)
 
 
-def _seeks_exactly(frames: Frames) -> bool:
-    """Tell whether a seek leads where it says. In FLAC in Ogg, it leads up to a second elsewhere."""
-    name = frames.container.format.name
-    return name in _SEEKS_EXACTLY and not (name == "ogg" and frames.track.codec_context.name == "flac")
-
-
-def open_audio(path: StrPath, *, mono: bool = True) -> AudioStream:
+def open_audio(path: StrPath, *, mono: bool = True, track: int | None = None) -> AudioStream:
     """Open the sound of a file.
 
     Parameters
     ----------
     mono : bool
-        Mix the channels down to their mean.
+        Mix the channels down to their mean; where they cancel each other, take the loudest.
+    track : int, optional
+        Which of several tracks of sound, from 1; by default the first in which something is heard.
 
     Raises
     ------
@@ -317,7 +417,7 @@ def open_audio(path: StrPath, *, mono: bool = True) -> AudioStream:
     NotAudioError
         If it holds no sound that can be decoded.
     """
-    return AudioStream(path, mono=mono)
+    return AudioStream(path, mono=mono, track=track)
 
 
 def read_audio(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from echoic.audio.ogg import OggLink, OggTrack
     from echoic.audio.source import Source
 
-__all__ = ["SAMPLE_RATES", "Frames", "Piece", "mix_down", "split"]
+__all__ = ["SAMPLE_RATES", "Frames", "Piece", "TrackError", "mix_down", "split"]
 
 SAMPLE_RATES = range(100, 3_072_001)  # Hz: beyond lies a damaged header
 _MAX_ERRORS = 20  # of the demuxer, one after another, before it is left alone
@@ -44,6 +44,14 @@ class Piece(NamedTuple):
     channels: int
 
 
+class TrackError(NotAudioError):
+    """A track of sound cannot be decoded, or is not there; caught by what chooses among tracks."""
+
+    def __init__(self, message: str, n_tracks: int) -> None:
+        super().__init__(message)
+        self.n_tracks = n_tracks
+
+
 class Frames:
     """The sound of one recording, decoded from its begin on.
 
@@ -57,6 +65,10 @@ class Frames:
         What the pages of an Ogg file tell.
     mono : bool
         Mix the channels down to their mean.
+    track : int, optional
+        Which of several tracks of sound, from 1; by default the one that ffmpeg takes for the best.
+    channel : int, optional
+        Take this channel, from 0, and not the mean.
     patient : bool
         Go on behind what the demuxer stumbles over. A connection that broke would do so for ever.
 
@@ -64,12 +76,16 @@ class Frames:
     ----------
     container : av.container.InputContainer
     track : av.AudioStream
+    n_tracks : int
+        Tracks of sound that the container has.
     first : Piece
         What comes first.
     origin : float or None
         The time stamp of second 0.
     n_errors : int
         How often the demuxer or the decoder has stumbled so far.
+    n_bytes : int
+        Bytes of the packets that gave sound so far.
     broke : Exception or None
         What the demuxer was left alone for.
 
@@ -86,18 +102,22 @@ class Frames:
         *,
         ogg: OggLink | None = None,
         mono: bool = True,
+        track: int | None = None,
+        channel: int | None = None,
         patient: bool = True,
     ) -> None:
         self._mono = mono
+        self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
+        self.n_bytes = 0
         self.broke: Exception | None = None
         if isinstance(source, av.container.InputContainer):
             self.container = source
         else:
             self.container = open_container(source, name)
         try:
-            self.track = self._chosen_track(name)
+            self.track = self._chosen_track(name, track)
             self._time_base = float(self.track.time_base or 0)
             self.ogg: OggTrack | None = None
             if ogg is not None and self.track.index < len(ogg.tracks):
@@ -106,9 +126,10 @@ class Frames:
             first = next(self._pieces, None)
             if first is None:
                 codec = self.track.codec_context.name
-                raise NotAudioError(
+                raise TrackError(
                     f"{name} holds no sound: no sample of its audio track ({codec}) can be decoded; "
-                    "get a new copy"
+                    "get a new copy",
+                    self.n_tracks,
                 )
         except BaseException:
             self.close()
@@ -116,10 +137,23 @@ class Frames:
         self.first = first
         self.origin = self._find_origin(first)
 
-    def _chosen_track(self, name: str) -> Track:
+    def _chosen_track(self, name: str, number: int | None) -> Track:
         track = self.container.streams.best("audio")
         if track is None:
-            raise NotAudioError(f"{name} holds no sound: it has no audio track; leave it out")
+            kinds = {stream.type for stream in self.container.streams}
+            raise NotAudioError(
+                f"{name} holds no sound: it is subtitles; name the film or recording that they belong to"
+                if kinds == {"subtitle"}
+                else f"{name} holds no sound: it has no audio track; leave it out"
+            )
+        known = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
+        self.n_tracks = len(known)
+        if number is not None and self.n_tracks:
+            if number > self.n_tracks:
+                raise TrackError(
+                    f"{name} has {self.n_tracks} tracks of sound, and no track {number}", self.n_tracks
+                )
+            track = known[number - 1]
         if track.codec_context is None:
             raise NotAudioError(f"{name} holds no sound: its codec is unknown; convert it to WAV")
         assert isinstance(track, av.AudioStream)
@@ -165,17 +199,45 @@ class Frames:
             for piece in pieces
         )
 
-    def seek(self, seconds: float) -> Piece | None:
-        """Go on near a time of the container; return what comes then, if that works."""
+    def is_steady(self) -> bool:
+        """Tell whether all MPEG frames have one sample rate: then times can be told without decoding.
+
+        All packets are gone through; afterwards one has to seek.
+        """
+        kinds = set()
         try:
-            self.container.seek(int(seconds / self._time_base), stream=self.track)
+            for packet in self.container.demux(self.track):
+                header = bytes(memoryview(packet)[:3])
+                if header:
+                    kinds.add((header[1] & 0xFE, header[2] & 0x0C))  # version and layer, sample rate
+        except _DAMAGE:
+            return False
+        return len(kinds) == 1
+
+    def seek(self, origin: float, seconds: float, grid: int) -> Piece | None:
+        """Go on near a time behind the origin, a whole number of times ``grid`` samples.
+
+        Returns
+        -------
+        Piece or None
+            What comes then, if that works; zeros may stand in front.
+        """
+        try:
+            self.container.seek(int((origin + seconds) / self._time_base), stream=self.track)
             self._pieces = self._decode()
             piece = next(self._pieces, None)
         except _DAMAGE:
             return None
-        if piece is not None:
-            self.first = piece
-            self.n_errors = 0  # a decoder may stumble over its first packet where the one before is missing
+        if piece is None or piece.time is None:
+            return None
+        self.n_errors = 0  # a decoder may stumble over its first packet where the one before is missing
+        rate = piece.sample_rate
+        ahead = round((piece.time - origin) * rate) % grid
+        if ahead:
+            zeros = np.zeros((ahead, *piece.samples.shape[1:]), np.float32)
+            samples = np.concatenate([zeros, piece.samples])
+            piece = piece._replace(time=piece.time - ahead / rate, samples=samples)
+        self.first = piece
         return piece
 
     def close(self) -> None:
@@ -204,6 +266,7 @@ class Frames:
         except (av.error.FFmpegError, ValueError):
             self.n_errors += 1
             return
+        self.n_bytes += packet.size if frames else 0
         for frame in frames:
             n_channels = frame.layout.nb_channels
             if not frame.samples:
@@ -212,7 +275,10 @@ class Frames:
                 self.n_errors += 1
                 continue
             time = None if frame.pts is None else frame.pts * self._time_base
-            samples = mix_down(frame) if self._mono or n_channels == 1 else split(frame)
+            if self._channel is not None and self._channel < n_channels:
+                samples = np.ascontiguousarray(split(frame)[:, self._channel])
+            else:
+                samples = mix_down(frame) if self._mono or n_channels == 1 else split(frame)
             yield Piece(time, samples, frame.sample_rate, n_channels)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
-__all__ = ["connections", "is_url", "microphone", "piped"]
+__all__ = ["connections", "is_url", "microphone", "microphones", "piped"]
 
 _BLOCK = 0.5  # s
 _LONGEST_GAP = (
@@ -113,38 +113,85 @@ def piped(file: BinaryIO) -> Iterator[LiveSound]:
         yield LiveSound("-", 0.0, sound.sample_rate, sound.blocks())
 
 
-@contextmanager
-def microphone(seconds: float | None = None) -> Iterator[LiveSound]:
-    """Listen to the system's microphone, for some seconds or until the block ends.
+#: What sounddevice stands on, which is the system's.
+PORTAUDIO = (
+    "PortAudio: on Debian and Ubuntu, sudo apt install libportaudio2; on a Mac, brew install portaudio"
+)
+
+
+def microphones() -> list[str]:
+    """Return the names of the devices that can be listened to, as ``--device`` takes them.
 
     Raises
     ------
     MissingDependencyError
         If sounddevice, or the PortAudio that it needs, is not installed.
     UnreadableError
-        If there is no microphone, or it may not be used.
+        If the system does not say.
     """
+    sounddevice = _sounddevice()
     try:
-        import sounddevice
-    except (ImportError, OSError) as error:  # OSError: without PortAudio
-        raise MissingDependencyError("listening to the microphone", "mic") from error
+        devices = sounddevice.query_devices()
+        return [device["name"] for device in devices if device["max_input_channels"] > 0]
+    except sounddevice.PortAudioError as error:
+        raise _no_microphone(error) from error
+
+
+@contextmanager
+def microphone(seconds: float | None = None, device: str | None = None) -> Iterator[LiveSound]:
+    """Listen to a microphone, for some seconds or until the block ends.
+
+    Parameters
+    ----------
+    seconds : float, optional
+    device : str, optional
+        Its name, or a part of it that no other has; by default the system's choice.
+
+    Raises
+    ------
+    MissingDependencyError
+        If sounddevice, or the PortAudio that it needs, is not installed.
+    UnreadableError
+        If there is no such microphone, or it may not be used.
+    """
+    sounddevice = _sounddevice()
+    chosen = {} if device is None else {"device": device}
     with ExitStack() as stack:
         try:
-            rate = round(sounddevice.query_devices(kind="input")["default_samplerate"])
+            rate = round(sounddevice.query_devices(kind="input", **chosen)["default_samplerate"])
             if rate not in SAMPLE_RATES:
                 raise ValueError(f"its sample rate is {rate} Hz")
             stream = stack.enter_context(
-                sounddevice.InputStream(samplerate=rate, channels=1, dtype="float32")
+                sounddevice.InputStream(samplerate=rate, channels=1, dtype="float32", **chosen)
             )
         except (sounddevice.PortAudioError, OverflowError, ValueError) as error:
+            if device is not None:
+                raise UnreadableError(
+                    f"the microphone {device!r} cannot be used ({_in_a_line(error)}); "
+                    f"choose one of: {', '.join(microphones()) or 'none, as there is none'}"
+                ) from error
             raise _no_microphone(error) from error
         blocks = _recorded(stream, rate, seconds, sounddevice.PortAudioError)
         yield LiveSound("microphone", 0.0, rate, blocks)
 
 
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise MissingDependencyError("listening to the microphone", "mic") from error
+    except OSError as error:  # it is there, and PortAudio is not
+        raise MissingDependencyError("listening to the microphone", "mic", PORTAUDIO) from error
+    return sounddevice
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _no_microphone(error: Exception) -> UnreadableError:
     return UnreadableError(
-        f"the microphone cannot be used ({error}); plug one in, or allow this terminal to listen"
+        f"the microphone cannot be used ({_in_a_line(error)}); plug one in, or allow this terminal to listen"
     )
 
 

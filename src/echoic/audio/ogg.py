@@ -3,7 +3,7 @@
 An Ogg file may hold several recordings, one after another, as recorders of web radio write it: a chain. Each
 link begins with pages that are marked so, one for each of its tracks, and may differ from the last in
 everything. ffmpeg reads a chain as one recording and goes wrong in most ways there are, so each link is
-shown to it as a file of its own. Only page headers are read here: 40,000 of them for three hours.
+shown to it as a file of its own. Only page headers are gone through here: 40,000 of them for three hours.
 
 References
 ----------
@@ -28,6 +28,7 @@ _FIXED = struct.Struct("<4sBBqIIIB")  # capture, version, flags, position, seria
 _CONTINUED, _BEGINS = 1, 2
 _IDENTIFICATION = 4096  # bytes that the page which begins a track may have
 _LONGEST_PAGE = 60.0  # s that one page may hold
+_WINDOW = 1 << 14  # bytes read at a time: four pages of the usual length
 _SEARCHED = 1 << 16  # bytes at a time
 
 
@@ -153,18 +154,38 @@ def page_size(header: bytes) -> int:
 def find_links(source: Source) -> list[OggLink]:
     """Find the links of an Ogg file, at least one."""
     chain = Chain()
+    look = _Window(source).look
     at = 0
-    while header := source.look(at, HEADER_SIZE):
+    while header := look(at, HEADER_SIZE):
         size = page_size(header)
         # A page that was cut off runs into the next link.
-        whole = 0 < size <= source.size - at and CAPTURE.startswith(source.look(at + size, len(CAPTURE)))
+        whole = 0 < size <= source.size - at and (
+            CAPTURE.startswith(look(at + size, HEADER_SIZE)[: len(CAPTURE)]) or is_sound(look(at, size))
+        )
         if size:
-            chain.page(at, header, partial(source.look, at, size), whole=whole)
+            chain.page(at, header, partial(look, at, size), whole=whole)
         elif CAPTURE.startswith(header[: len(CAPTURE)]):  # a part of a header, at the end
             chain.links[-1].complete = False
         at = at + size if whole else _search(source, at + 1)
     chain.links[-1].end = source.size
     return chain.links
+
+
+class _Window:
+    """A file looked at from front to back, a few small pages at a time."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._at = 0
+        self._data = b""
+
+    def look(self, at: int, size: int) -> bytes:
+        """Return the bytes from a place on, fewer only at the end of the file."""
+        begin = at - self._at
+        if not 0 <= begin <= len(self._data) - size:
+            self._data = self._source.look(at, max(size, _WINDOW))
+            self._at, begin = at, 0
+        return self._data[begin : begin + size]
 
 
 def _search(source: Source, at: int) -> int:

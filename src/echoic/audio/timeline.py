@@ -178,12 +178,16 @@ class Timeline:
         # These state where each packet begins, so that a gap is a loss.
         is_exact = frames.container.format.name in ("ogg", "flac")
         n_errors = 0
+        n_channels = frames.first.channels
         for piece in frames.pieces():
+            # Where one mp3 follows another, a frame or two cannot be decoded: nothing of either is lost.
+            is_joint = (piece.sample_rate, piece.channels) != (rate, n_channels)
+            n_channels = piece.channels
             if piece.time is not None and expected is not None:
                 gap = piece.time - expected
                 after_error = frames.n_errors > n_errors
                 if gap > (_GAP_AFTER_ERROR if after_error else _GAP) and self._may_be_silent(gap):
-                    if after_error or is_exact:
+                    if (after_error or is_exact) and not is_joint:
                         self.lost_inside += gap
                     yield from self._silence(round(gap * self.sample_rate))
             n_errors = frames.n_errors

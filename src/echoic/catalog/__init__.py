@@ -5,8 +5,8 @@ database and are written in the same transaction as the file's row, so a kill at
 the whole file or none of it. The database is in WAL mode: readers never block, and are never blocked.
 """
 
-from echoic.catalog.catalog import Catalog
+from echoic.catalog.catalog import Catalog, Known
 from echoic.catalog.conditions import parse_tag
 from echoic.catalog.schema import unusable
 
-__all__ = ["Catalog", "parse_tag", "unusable"]
+__all__ = ["Catalog", "Known", "parse_tag", "unusable"]

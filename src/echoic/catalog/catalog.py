@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import sqlite3
-import time
-import uuid
 import zlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,25 +20,33 @@ import numpy.typing as npt
 from echoic.audio.tags import folded, tag_values
 from echoic.catalog.conditions import among, encoded, fits_glob, parse_tag, readings
 from echoic.catalog.conditions import under as at_or_under
-from echoic.catalog.lock import LOCK_NAME, locked
-from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
+from echoic.catalog.database import Database
 from echoic.catalog.times import SIZE_OF_NONE, pack_times, unpack_times
-from echoic.errors import LibraryBusyError, LibraryError, UsageError
-from echoic.ranges import shown
+from echoic.errors import LibraryError, UsageError
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
+from echoic.untrusted import shown
 
-__all__ = ["Catalog"]
-
-_FILE_NAME = "library.sqlite"
-_PATIENCE = 30.0  # s that another process may keep the database to itself
-_MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
+__all__ = ["Catalog", "Known"]
 
 _FILE_COLUMNS = (
     "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message, notes"
 )
 
 
-class Catalog:
+class Known(NamedTuple):
+    """What a file was like when it was indexed, and the collections that it is in."""
+
+    id: int
+    path: str
+    size: int
+    mtime_ns: int
+    digest: str
+    state: FileState
+    notes: tuple[str, ...]
+    encoders: tuple[str, ...]
+
+
+class Catalog(Database):
     """An open catalog; one per process and thread.
 
     Parameters
@@ -56,149 +59,6 @@ class Catalog:
     LibraryError
         If the database is damaged, of a newer version, or the folder cannot be written.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / _FILE_NAME
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Autocommit: transactions begin and end where transaction() says, nowhere else.
-            self.connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
-        except (OSError, sqlite3.Error) as error:
-            raise unusable(folder, error) from error
-        try:
-            self._open()
-        except BaseException as error:
-            self.close()
-            if isinstance(error, sqlite3.Error):
-                raise unusable(folder, error) from error
-            raise
-
-    def _open(self) -> None:
-        execute = self.connection.execute
-        execute("PRAGMA foreign_keys = ON")
-        self._stat = self.path.stat()
-        version = version_of(self.connection)
-        if version == 0:
-            self._log_ahead()
-            with self.transaction():  # another process may be creating it too
-                if version_of(self.connection) == 0:
-                    create(self.connection)
-                    # Names this library's collections on a server that holds several libraries'.
-                    self.set_setting("identity", uuid.uuid4().hex)
-        elif OLDEST <= version < VERSION:
-            self._migrate(version)
-        elif version != VERSION:
-            raise mismatch(self.folder, version)
-        # A power cut may lose the last files, which are then indexed again; it never harms the database.
-        execute("PRAGMA synchronous = NORMAL")
-        # Vectors are read here and there out of gigabytes: mapped, in half the time.
-        execute(f"PRAGMA mmap_size = {_MAPPED}")
-
-    def _migrate(self, version: int) -> None:
-        """Bring an older library up to date, in one transaction: a kill leaves the old or the new one."""
-        try:
-            # Where another process is at it, this one waits and finds it done.
-            with self.writing(patience=_PATIENCE), self.transaction():
-                migrate(self.connection)
-        except LibraryBusyError:
-            raise
-        except (LibraryError, sqlite3.OperationalError) as error:
-            raise LibraryError(
-                f"the library {self.folder} has format {version} and must be brought up to date once, which "
-                f"needs the right to write there, and some room ({error}); then any command does it"
-            ) from error
-
-    def _log_ahead(self) -> None:
-        """Let readers read while one writes.
-
-        SQLite does not wait for others to let it switch, as it does for all else: they may wait for each
-        other.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            time.sleep(random.uniform(0.001, 0.02))
-
-    @staticmethod
-    def exists(folder: Path) -> bool:
-        """Tell whether a folder holds a library."""
-        return (folder / _FILE_NAME).is_file()
-
-    def check(self) -> list[str]:
-        """Check the database page by page; return one sentence for each finding."""
-        try:
-            findings = [row[0] for row in self.connection.execute("PRAGMA integrity_check")]
-        except sqlite3.DatabaseError as error:
-            findings = [str(error)]
-        return [] if findings == ["ok"] else [f"{self.path}: {finding}" for finding in findings]
-
-    def close(self) -> None:
-        """Close the database."""
-        self.connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Run a block as one transaction: all of it or nothing."""
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            yield
-            self.connection.execute("COMMIT")
-        except BaseException:
-            if self.connection.in_transaction:  # SQLite itself rolls back on a full disk, say
-                self.connection.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def writing(self, *, patience: float = 0.0, is_new: bool = False) -> Iterator[None]:
-        """Be the one process that changes the library.
-
-        Parameters
-        ----------
-        patience : float
-            Seconds to wait for another process that is.
-        is_new : bool
-            The library was made for what is written now: where that fails before the library has an encoder,
-            it is removed again.
-
-        Raises
-        ------
-        LibraryBusyError
-            If another process still is.
-        LibraryError
-            If the folder may not be written.
-        """
-        with locked(self.folder, patience):
-            if not self.is_there():
-                raise LibraryBusyError(
-                    f"the library {self.folder} was removed while this waited to write; try again"
-                )
-            try:
-                yield
-            except BaseException:
-                if is_new and not self.encoders():
-                    self._discard()
-                raise
-
-    def is_there(self) -> bool:
-        """Tell whether what was opened is still the library in the folder."""
-        try:
-            return os.path.samestat(self.path.stat(), self._stat)
-        except OSError:
-            return False
-
-    def _discard(self) -> None:
-        self.close()
-        files = [_FILE_NAME, f"{_FILE_NAME}-wal", f"{_FILE_NAME}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
-        with suppress(OSError):  # another file may lie there, or another process have it open
-            for name in files:
-                (self.folder / name).unlink(missing_ok=True)
-            self.folder.rmdir()
 
     # Settings and encoders
 
@@ -280,6 +140,40 @@ class Catalog:
         """Return the file at a path, or None."""
         found = self.files(path)
         return found[0] if found and found[0].path == os.path.abspath(path) else None
+
+    def known_at(self, path: Path) -> Known | None:
+        """Return what is needed to tell whether the file at a path has changed, or None."""
+        found = self._known("path = ?", (encoded(path),))
+        return found[0] if found else None
+
+    def known_of_size(self, size: int) -> list[Known]:
+        """Return the same of all files of a size in bytes, in order of path."""
+        return self._known("size = ?", (size,))
+
+    def _known(self, condition: str, values: tuple[object, ...]) -> list[Known]:
+        rows = self.connection.execute(
+            "SELECT id, path, size, mtime_ns, digest, state, notes, (SELECT group_concat(key, char(10))"
+            " FROM segments JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
+            f" FROM files WHERE {condition} ORDER BY path",
+            values,
+        )
+        return [_known(row) for row in rows]
+
+    def paths_under(self, folder: Path) -> Iterator[tuple[int, str]]:
+        """Go through the ids and paths of the files at or under a path; it is read as it is used."""
+        condition, values = at_or_under(folder)
+        for file_id, path in self.connection.execute(f"SELECT id, path FROM files WHERE {condition}", values):
+            yield file_id, os.fsdecode(path)
+
+    def paths_in(self, keys: Collection[str]) -> list[Path]:
+        """Return the paths of the files that have segments in one of some collections, in order."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT path FROM files JOIN segments ON file_id = files.id"
+            " JOIN encoders ON encoder_id = encoders.id WHERE key IN (SELECT value FROM json_each(?))"
+            " ORDER BY path",
+            (json.dumps(list(keys)),),
+        )
+        return [Path(os.fsdecode(path)) for (path,) in rows]
 
     def paths(self, file_ids: Sequence[int]) -> dict[int, str]:
         """Return the paths of files by id; ids without a file are left out."""
@@ -501,7 +395,16 @@ class Catalog:
         return {file_id for (file_id,) in rows}
 
 
+def _known(row: tuple[Any, ...]) -> Known:
+    *plain, notes, keys = row[2:]
+    fields = (*plain, _notes(notes), tuple(keys.split("\n")) if keys else ())
+    return Known(row[0], os.fsdecode(row[1]), *fields)
+
+
+def _notes(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()
+
+
 def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, str]) -> FileRecord:
-    notes = tuple(json.loads(row[-1])) if row[-1] else ()
-    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, notes)
+    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, _notes(row[-1]))
     return FileRecord(*fields)

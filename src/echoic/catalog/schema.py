@@ -7,6 +7,7 @@ before up to it. A step reads and writes this database alone: nothing is decoded
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from pathlib import Path
 
 from echoic.audio.tags import folded, is_mark, tag_values
@@ -73,6 +74,8 @@ def version_of(connection: sqlite3.Connection) -> int:
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables, within the transaction that is open."""
     _run(connection, _SCHEMA)
+    # Names this library's collections on a server that holds several libraries'.
+    connection.execute("INSERT INTO settings VALUES ('identity', ?)", (uuid.uuid4().hex,))
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, expand, expand_path
+from echoic.cli.options import Jobs, TrackOption, expand, expand_path
 from echoic.cli.output import complain, counted, progress_bar, say
 from echoic.errors import EchoicError, UsageError, quoted
 from echoic.files import written_whole
@@ -27,6 +27,7 @@ def run(
     segments: Annotated[
         bool, typer.Option("--segments", help="Every segment, with its start, instead of one mean a file.")
     ] = False,
+    track: TrackOption = None,
     jobs: Jobs = None,
 ) -> None:
     """Write the vectors of files to a NumPy archive.
@@ -45,7 +46,7 @@ def run(
     if output.is_dir():
         raise UsageError(f"{quoted(output)} is a folder; name a file that ends in .npz")
     with Library() as lib, progress_bar("encoding") as progress:
-        found, failed = lib.embed(files, encoder=encoder, jobs=jobs, progress=progress)
+        found, failed = lib.embed(files, encoder=encoder, jobs=jobs, track=track, progress=progress)
     for message in failed.values():
         complain(f"warning: {message}")
     if found:

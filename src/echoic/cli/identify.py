@@ -18,6 +18,7 @@ from echoic.cli.options import (
     Json,
     LibraryFolder,
     Microphone,
+    MicrophoneDevice,
     MinScore,
     PathGlobs,
     Tags,
@@ -47,6 +48,7 @@ def run(
         ),
     ] = None,
     mic: Microphone = False,
+    device: MicrophoneDevice = None,
     start: Annotated[
         float | None,
         typer.Option(
@@ -87,6 +89,8 @@ def run(
 
     if bool(files) == mic:
         raise UsageError("give a file, - for standard input, or --mic for the microphone")
+    if device is not None and not mic:
+        raise UsageError("--device chooses a microphone: give --mic as well")
     if json + as_csv + cue > 1:
         raise UsageError("choose one of --json, --csv and --cue")
     if cue and (mic or Path("-") in (files or ())):
@@ -103,7 +107,7 @@ def run(
         for name in ["microphone"] if mic else map(str, files or ()):
             try:
                 if mic:
-                    matches = _listened(lib, start, end, only)
+                    matches = _listened(lib, device, start, end, only)
                 elif name == "-":
                     matches = _piped(lib, start, end, only)
                 else:
@@ -138,12 +142,14 @@ def _printer(lib: Library, *, json: bool, as_csv: bool, cue: bool) -> Callable[[
     return lines
 
 
-def _listened(lib: Library, start: float | None, end: float | None, only: dict[str, Any]) -> list[Match]:
+def _listened(
+    lib: Library, device: str | None, start: float | None, end: float | None, only: dict[str, Any]
+) -> list[Match]:
     from echoic.audio.live import microphone
 
     if start is not None:
         raise UsageError("the microphone is listened to from now on: leave --start out")
-    with microphone(_LISTENS if end is None else end) as sound:
+    with microphone(_LISTENS if end is None else end, device) as sound:
         complain("listening …")
         return sorted(lib.monitor(sound, **only), key=lambda match: match.query_start)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, LibraryFolder, expand, expand_path
+from echoic.cli.options import Jobs, LibraryFolder, TrackOption, expand, expand_path
 from echoic.cli.output import complain, print_report, progress_bar
 from echoic.cli.stopping import exit_code
 
@@ -44,6 +44,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="T", help="Give all these files a tag; may be repeated.", show_default=False),
     ] = None,
+    track: TrackOption = None,
     jobs: Jobs = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")
@@ -67,6 +68,7 @@ def run(
                     store=store,
                     jobs=jobs,
                     tags=tag or (),
+                    track=track,
                     leave=leave,
                     progress=progress,
                 )

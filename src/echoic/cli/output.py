@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from echoic.types import Hit, IndexReport, Progress
+from echoic.untrusted import is_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichBar
 
 __all__ = [
+    "Bar",
     "as_clock",
     "as_size",
     "complain",
@@ -20,6 +27,7 @@ __all__ = [
     "hit_line",
     "note_teller",
     "print_json",
+    "print_names_as_bytes",
     "print_report",
     "progress_bar",
     "say",
@@ -43,8 +51,25 @@ def complain(text: str) -> None:
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
-    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters."""
-    say(json.dumps(fields))
+    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters.
+
+    Python reads such a name back as it is. Other programs put a mark in place of those bytes, or fail; for
+    them a second field holds the name's bytes in Base64.
+    """
+    odd = {
+        f"{name}_base64": base64.b64encode(os.fsencode(value)).decode("ascii")
+        for name, value in fields.items()
+        if isinstance(value, str) and not is_text(value)
+    }
+    say(json.dumps({**fields, **odd}))
+
+
+def print_names_as_bytes() -> None:
+    """Have file names written to stdout byte for byte from now on, whatever the encoding of the terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors(), newline="\n"
+        )
 
 
 def as_clock(seconds: float) -> str:
@@ -140,22 +165,60 @@ def note_teller() -> Callable[[str, str], None]:
     return tell
 
 
+class Bar:
+    """A bar on stderr with files, hours of audio, speed and the time left; call it with each Progress.
+
+    Parameters
+    ----------
+    bar : rich.progress.Progress, optional
+        What draws it; None draws nothing.
+    verb : str
+    """
+
+    def __init__(self, bar: RichBar | None, verb: str) -> None:
+        self._bar = bar
+        self._task = (
+            None if bar is None else bar.add_task(verb, total=None, files="starting", audio="", speed="")
+        )
+
+    def __call__(self, now: Progress) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task,
+                total=max(1, now.total_bytes),
+                completed=now.done_bytes,
+                files=f"{now.done}/{now.total} files",
+                audio=f"{now.audio / 3600:.2f} h",
+                speed=f"{now.audio / max(now.elapsed, 1e-9):.0f}x realtime",
+            )
+
+    @contextmanager
+    def wiped(self) -> Iterator[None]:
+        """Take the bar off the terminal while something else is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        sys.stdout.flush()
+        if self._bar is not None:
+            self._bar.start()
+
+
 @contextmanager
-def progress_bar(verb: str) -> Iterator[Callable[[Progress], None]]:
-    """Show a bar on stderr with files, hours of audio, speed and the time left.
+def progress_bar(verb: str) -> Iterator[Bar]:
+    """Show a bar on stderr; where that is no terminal it draws nothing.
 
     Yields
     ------
-    callable
-        To be called with each :class:`Progress`. Where stderr is no terminal it draws nothing. Print nothing
-        else before the end: the bar is wiped then.
+    Bar
+        To be called with each :class:`Progress`. Print nothing else before the end, unless within
+        :meth:`Bar.wiped`: the bar is wiped at its end.
     """
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield Bar(None, verb)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress as RichBar
 
     columns = (
         TextColumn("{task.description}"),
@@ -164,23 +227,11 @@ def progress_bar(verb: str) -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
     )
     # Redirected, what goes to stdout would be wrapped at the terminal's width and written to stderr.
-    with Bar(
+    with RichBar(
         *columns,
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     ) as bar:
-        task = bar.add_task(verb, total=None, files="starting", audio="", speed="")
-
-        def show(now: Progress) -> None:
-            bar.update(
-                task,
-                total=max(1, now.total_bytes),
-                completed=now.done_bytes,
-                files=f"{now.done}/{now.total} files",
-                audio=f"{now.audio / 3600:.2f} h",
-                speed=f"{now.audio / max(now.elapsed, 1e-9):.0f}x realtime",
-            )
-
-        yield show
+        yield Bar(bar, verb)

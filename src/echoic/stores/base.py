@@ -24,6 +24,7 @@ class VectorStore(Protocol):
     """The vectors of one encoder revision, searchable by cosine."""
 
     dim: int
+    joins_transactions: bool  # of the catalog: what is written stands and falls with the file's row
 
     def replace(self, file_id: int, vectors: Float32) -> None:
         """Make ``vectors``, shape (segments, dim), all that is stored for a file, at once or not at all.

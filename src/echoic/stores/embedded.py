@@ -132,6 +132,8 @@ class EmbeddedStore:
     [[Neighbor(file_id=7, segment=1, score=0.800000011920929)]]
     """
 
+    joins_transactions = True
+
     def __init__(
         self,
         connection: sqlite3.Connection,

@@ -68,6 +68,8 @@ class MilvusStore:
         If pymilvus is not installed.
     """
 
+    joins_transactions = False
+
     def __init__(self, uri: str, collection: str, dim: int, token: str = "") -> None:
         self.dim = dim
         self.collection = collection

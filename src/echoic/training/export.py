@@ -301,7 +301,8 @@ def _stage(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> Onnx
 
 def _write_card(card: Mapping[str, Any], model: Path) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    with model.with_suffix(".json").open("w", encoding="utf-8") as file:
+    # A folder of clips may be named by bytes that are no characters: so they stand in JSON.
+    with model.with_suffix(".json").open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

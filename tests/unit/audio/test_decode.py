@@ -637,3 +637,26 @@ def test_mutated_files_give_finite_sound_or_one_clear_error(
             assert n > 0
     except AudioError:
         return
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".aac"])
+def test_what_is_hardly_sound_at_all_is_refused_and_what_is_damaged_is_not(tmp_path, suffix):
+    """A few bits look like the begin of a frame, so that ffmpeg finds sound in programs."""
+    clip = tmp_path / f"clip{suffix}"
+    if suffix == ".aac":
+        mux(clip, "adts", "aac", sound(1, 44_100), sample_rate=44_100)
+    else:
+        write_audio(clip, sound(1, 44_100), 44_100)
+    data = clip.read_bytes()
+
+    def within(n_bytes, *, before=b""):
+        clip.write_bytes(before + data + bytes(n_bytes - len(data)))
+        return read_audio(clip, 16_000)
+
+    assert within(len(data))[1].lost == ""
+    assert len(within(4 * len(data))[0]) > 15_000
+    with pytest.raises(NotAudioError, match="could be taken for"):
+        within(40 * len(data))
+    size = 40 * len(data)
+    tag = b"ID3\4\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0)) + bytes(size)
+    assert len(within(len(data), before=tag)[0]) > 15_000  # a picture is no damage

@@ -1,0 +1,180 @@
+"""The database of a library: opened, made or brought up to date, written to by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from echoic.catalog.lock import LOCK_NAME, locked
+from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
+from echoic.errors import LibraryBusyError, LibraryError
+
+__all__ = ["Database"]
+
+_FILE_NAME = "library.sqlite"
+_PATIENCE = 30.0  # s that another process may keep the database to itself
+_MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
+
+
+class Database:
+    """An open database; one per process and thread.
+
+    Parameters
+    ----------
+    folder : Path
+        The library's folder, made if it is not there.
+
+    Raises
+    ------
+    LibraryError
+        If the database is damaged, of a newer version, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / _FILE_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Autocommit: transactions begin and end where transaction() says, nowhere else.
+            self.connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(folder, error) from error
+        try:
+            self._open()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise unusable(folder, error) from error
+            raise
+
+    def _open(self) -> None:
+        execute = self.connection.execute
+        execute("PRAGMA foreign_keys = ON")
+        self._stat = self.path.stat()
+        version = version_of(self.connection)
+        if version == 0:
+            self._log_ahead()
+            with self.transaction():  # another process may be creating it too
+                if version_of(self.connection) == 0:
+                    create(self.connection)
+        elif OLDEST <= version < VERSION:
+            self._migrate(version)
+        elif version != VERSION:
+            raise mismatch(self.folder, version)
+        # A power cut may lose the last files, which are then indexed again; it never harms the database.
+        execute("PRAGMA synchronous = NORMAL")
+        # Vectors are read here and there out of gigabytes: mapped, in half the time.
+        execute(f"PRAGMA mmap_size = {_MAPPED}")
+
+    def _migrate(self, version: int) -> None:
+        """Bring an older library up to date, in one transaction: a kill leaves the old or the new one."""
+        try:
+            # Where another process is at it, this one waits and finds it done.
+            with self.writing(patience=_PATIENCE), self.transaction():
+                migrate(self.connection)
+        except LibraryBusyError:
+            raise
+        except (LibraryError, sqlite3.OperationalError) as error:
+            raise LibraryError(
+                f"the library {self.folder} has format {version} and must be brought up to date once, which "
+                f"needs the right to write there, and some room ({error}); then any command does it"
+            ) from error
+
+    def _log_ahead(self) -> None:
+        """Let readers read while one writes.
+
+        SQLite does not wait for others to let it switch, as it does for all else: they may wait for each
+        other.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.001, 0.02))
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Tell whether a folder holds a library."""
+        return (folder / _FILE_NAME).is_file()
+
+    def check(self) -> list[str]:
+        """Check the database page by page; return one sentence for each finding."""
+        try:
+            findings = [row[0] for row in self.connection.execute("PRAGMA integrity_check")]
+        except sqlite3.DatabaseError as error:
+            findings = [str(error)]
+        return [] if findings == ["ok"] else [f"{self.path}: {finding}" for finding in findings]
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a block as one transaction: all of it or nothing."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:  # SQLite itself rolls back on a full disk, say
+                self.connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def writing(self, *, patience: float = 0.0, is_new: bool = False) -> Iterator[None]:
+        """Be the one process that changes the library.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds to wait for another process that is.
+        is_new : bool
+            The library was made for what is written now: where that fails before the library has an encoder,
+            it is removed again.
+
+        Raises
+        ------
+        LibraryBusyError
+            If another process still is.
+        LibraryError
+            If the folder may not be written.
+        """
+        with locked(self.folder, patience):
+            if not self.is_there():
+                raise LibraryBusyError(
+                    f"the library {self.folder} was removed while this waited to write; try again"
+                )
+            try:
+                yield
+            except BaseException:
+                if is_new and not self._is_settled():
+                    self._discard()
+                raise
+
+    def is_there(self) -> bool:
+        """Tell whether what was opened is still the library in the folder."""
+        try:
+            return os.path.samestat(self.path.stat(), self._stat)
+        except OSError:
+            return False
+
+    def _is_settled(self) -> bool:
+        return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM encoders)").fetchone()[0])
+
+    def _discard(self) -> None:
+        self.close()
+        files = [_FILE_NAME, f"{_FILE_NAME}-wal", f"{_FILE_NAME}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
+        with suppress(OSError):  # another file may lie there, or another process have it open
+            for name in files:
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
