@@ -126,6 +126,31 @@ def test_short_pieces_with_something_between_them(library, heard, pieces, second
         assert all(one[2] <= other[1] + 0.01 for one, other in itertools.pairwise(told))
 
 
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("kind", ["silence", "a quieter voice"])
+def test_a_speed_that_is_not_there_is_not_told(library, heard, pieces, kind, side):
+    known = excerpt(pieces[KNOWN[0]], 6, 5.5)
+    beside = np.zeros(8 * RATE) if kind == "silence" else at_level(talk(8, RATE), known, -14)
+    parts = [beside, known] if side == "before" else [known, beside]
+    [match] = library.identify(heard(np.concatenate(parts)))
+    begin = 8.0 if side == "before" else 0.0
+    assert (match.query_start, match.query_end) == pytest.approx((begin, begin + 5.5), abs=0.5)
+    assert match.start - match.query_start == pytest.approx(6 - begin, abs=0.1)
+    assert match.tempo == 1.0
+
+
+def test_what_is_drowned_for_a_while_is_one_match(heard, tmp_path):
+    steady = np.concatenate([make_piece(name, sample_rate=RATE).mean(axis=1) for name in PIECES[:2]])
+    with Library(tmp_path / "library") as library:
+        library.index([heard(steady, "steady.mp3")], encoders=["fingerprint"], jobs=1)
+        drowned = steady.copy()
+        drowned[40 * RATE : 45 * RATE] = at_level(noise(5, RATE, 10), steady, 10)
+        query = heard(drowned)
+        for [match] in (library.identify(query), list(library.monitor(query))):
+            assert match.query_end - match.query_start == pytest.approx(len(steady) / RATE, abs=1.5)
+            assert match.tempo == 1.0
+
+
 def test_every_place_of_a_jingle_and_every_airing(heard, pieces, tmp_path):
     jingle = excerpt(pieces[KNOWN[1]], 4, 5.3)
     parts = [pieces[ABSENT][: 9 * RATE], noise(7, RATE, 5), pieces[KNOWN[0]][: 8 * RATE]]

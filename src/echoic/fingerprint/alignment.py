@@ -435,15 +435,16 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
         return alignment
 
     @cache
-    def look(speed: float) -> tuple[float, float]:
+    def look(speed: float) -> tuple[float, float, Track]:
         query = at_speed(speed)
         centres = query.starts + window / speed / 2
         again = replace(track, cosines=query.vectors @ track.vectors.T, query_centres=centres)
-        return again.held(alignment.start, alignment.speed, speed)
+        return *again.held(alignment.start, alignment.speed, speed), again
 
+    found = alignment.start, alignment.speed
     (fit,) = track.fits(np.array([alignment.start]), np.array([alignment.speed]))
-    needed = fit + _OTHER_PITCH / (1 + track.span)
-    if look(speed)[0] < needed:
+    gain = _OTHER_PITCH / (1 + track.span)
+    if look(speed)[0] < fit + gain:
         return alignment
     for _ in range(2):
         slower, as_found, faster = (look(possible(speed + step))[0] for step in (-_PACE, 0.0, _PACE))
@@ -454,8 +455,10 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
         speed = possible(speed + _PACE * moved)
         if abs(moved) < 0.5:
             break
-    fit, start = look(speed)
-    return replace(alignment, start=start, speed=speed) if fit >= needed else alignment
+    best, start, again = look(speed)
+    if best < fit + gain or not again.gains_throughout(track, found, (start, speed), gain):
+        return alignment
+    return replace(alignment, start=start, speed=speed)
 
 
 def _best_others(neighbours: list[list[Neighbor]], cohort: Float32, without: Set[int]) -> Float64:

@@ -33,10 +33,14 @@ _LONGEST = 14.0  # s, that is still looked at as a whole
 _AGREE = 0.6  # s that two stretches may differ by in where they lie in a recording
 _SURE = 0.98  # probability from which one stretch among many, or a part of one, is believed alone
 _FAR = 0.35  # the cosine of a window with a place where it does not lie
+_MOSTLY = 0.75  # of a whole stretch's cosines as they rank: not all need be of what is heard in it
 _FILLED = 1.0  # s at either end of a stretch that one recording may leave and still fill it
+_LONGEST_PAUSE = 30.0  # s that a recording may be drowned and go on
+_OVERLAP = 1.0  # s that two places may have in common
 _PAUSE = 1.0  # s that a recording may be gone, and another heard, and still go on
-# Seconds by which a place is known to lie, in one stretch; and what one stretch tells the speed to.
-_PLACE_ERROR, _SPEED_ERROR = 0.1, 0.005
+# Seconds by which a place is known to lie, in one stretch; what ten seconds tell the speed to; and seconds
+# that tell none.
+_PLACE_ERROR, _SPEED_ERROR, _TELLS_SPEED = 0.1, 0.005, 2.5
 _FEWEST = 8  # windows that are judged without those at a join
 _TOGETHER = 0.3  # s
 _ALL = 0.9  # of a query that lies at every place which is told
@@ -81,20 +85,21 @@ class _Line:
         self._both += before * (place - self._place)
         self._first, self.last = min(self._first, time), max(self.last, time)
 
-    @property
-    def speed(self) -> float:
-        """1.04: 4 % fast; 1 where it may as well be 1."""
+    def speed(self, length: float = _STRETCH) -> float:
+        """1.04: 4 % fast; 1 where it may as well be 1, of what was heard for some seconds."""
         span = self.last - self._first
-        error = min(_SPEED_ERROR, _PLACE_ERROR / span) if span > 0 else _SPEED_ERROR
-        speed = self._both / self._times if error < _SPEED_ERROR else self._speed
+        error = _SPEED_ERROR * max(1.0, (_STRETCH / length) ** 1.5) if length > _TELLS_SPEED else np.inf
+        speed = self._speed
+        if span > 0 and _PLACE_ERROR / span < error:
+            speed, error = self._both / self._times, _PLACE_ERROR / span
         return 1.0 if abs(speed - 1) <= error else possible(speed)
 
-    def place(self, time: float) -> float:
+    def place(self, time: float, speed: float | None = None) -> float:
         """Where in the recording the query is at some time."""
-        return self._place + self.speed * (time - self._time)
+        return self._place + (self.speed() if speed is None else speed) * (time - self._time)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Detection:
     """What one stretch, or several that agree, say: ``begin`` and ``finish`` are seconds of the query.
 
@@ -109,20 +114,40 @@ class _Detection:
     fit: float
     line: _Line
     part: bool
+    ending: float  # of the recording
     elsewhere: bool = False
     n_stretches: int = 1
 
+    @property
+    def over(self) -> float:
+        """When it is over for good: what was heard for long may be drowned for a while."""
+        return self.finish + min(_LONGEST_PAUSE, (self.finish - self.begin) / 8)
+
     def heard(self) -> Heard:
+        speed = self.line.speed(self.finish - self.begin)
         return Heard(
             file_id=self.file_id,
             query_start=self.begin,
             query_end=self.finish,
-            start=max(0.0, self.line.place(self.begin)),
-            end=self.line.place(self.finish),
+            start=max(0.0, self.line.place(self.begin, speed)),
+            end=self.line.place(self.finish, speed),
             score=self.score,
-            tempo=self.line.speed,
+            tempo=speed,
             fit=self.fit,
         )
+
+    def apart(self, other: _Detection) -> float:
+        """Seconds between where in the recording the two have the middle of this one."""
+        middle = (self.begin + self.finish) / 2
+        return abs(self.line.place(middle) - other.line.place(middle))
+
+    def take_over(self, other: _Detection) -> None:
+        """Reach as far as one of the same recording at the same time that lies elsewhere in it."""
+        speed = self.line.speed()
+        first = self.begin - self.line.place(self.begin) / speed
+        last = self.begin + (self.ending - self.line.place(self.begin)) / speed
+        self.begin = max(min(self.begin, other.begin), min(self.begin, first))
+        self.finish = min(max(self.finish, other.finish), max(self.finish, last))
 
     def overlap(self, other: _Detection) -> float:
         """Seconds of the query that both are heard in."""
@@ -219,7 +244,7 @@ class _Listener:
             self._begin = float(query.starts[0])
         self._end = float(query.ends[-1])
         self._several = self._several or not is_last
-        known = self._going_on(float(query.starts[0]))
+        known = self._going_on()
         everything = slice(0, n)
         whole = self._likely(comparison, everything, known)
         found = []
@@ -234,16 +259,27 @@ class _Listener:
                     one, alignment=realign(one.alignment, partial(at_speed, begin, end), self._window)
                 )
             self._add(comparison, one, is_first, is_last)
-            if self._every_place and one.rows == everything:
-                for other in comparison.places(one.alignment):
+            if self._every_place and len(range(*one.rows.indices(n))) >= _ALL * n:
+                for other in comparison.places(one.alignment, one.rows):
                     self._add(comparison, replace(one, alignment=other), is_first, is_last, elsewhere=True)
 
     def over(self, until: float) -> Iterator[Heard]:
-        """Tell what was believed to be heard, and ended before a time of the query."""
-        current, self._current = self._current, [d for d in self._current if d.finish >= until]
-        told = [*current, *self._told]
-        for detection in current:
-            if detection.finish < until and self._is_believed(detection) and not _is_repeat(detection, told):
+        """Tell what was believed to be heard, and was over before a time of the query."""
+        believed = [d for d in self._current if self._is_believed(d)]
+        # Music repeats itself: of what is heard at two places of one recording at once, one is right.
+        believed.sort(key=lambda d: (-d.n_stretches, -d.fit * (d.finish - d.begin)))
+        kept: list[_Detection] = []
+        for detection in believed:
+            other = next((other for other in (*self._told, *kept) if _is_repeat(detection, other)), None)
+            if other is None:
+                kept.append(detection)
+            else:
+                other.take_over(detection)
+                self._current.remove(detection)
+        over = [d for d in self._current if d.over < until]
+        self._current = [d for d in self._current if d.over >= until]
+        for detection in over:
+            if detection in kept:
                 self._told.append(detection)
                 yield detection.heard()
         self._told = [d for d in self._told if d.finish >= until - _LONGEST]
@@ -264,17 +300,18 @@ class _Listener:
         for number, part in enumerate(divided):
             begun = divided[number - 1].last if number else 0
             over = divided[number + 1].first if number + 1 < len(divided) else len(comparison.query)
-            rows = _pure(comparison, part, self._window / 2, part.first == begun, part.last == over)
+            joins = number > 0 and part.first == begun, over < len(comparison.query) and part.last == over
+            rows = _pure(comparison, part, self._window / 2, joins)
             likely = self._likely(comparison, rows, known)
-            found += [replace(one, reach=slice(begun, over)) for one in likely]
+            found += [replace(one, reach=slice(begun, over), joins=joins) for one in likely]
         return found
 
-    def _going_on(self, time: float) -> list[Place]:
-        """Where the query lies in what is being heard at a time."""
+    def _going_on(self) -> list[Place]:
+        """Where the query lies in what is being heard."""
         return [
-            Place(d.file_id, d.line.place(0.0), d.line.speed)
+            Place(d.file_id, d.line.place(0.0), d.line.speed())
             for d in self._current
-            if d.finish >= time and not d.elsewhere and (d.n_stretches > 1 or d.score >= _SURE)
+            if not d.elsewhere and (d.n_stretches > 1 or d.score >= _SURE)
         ]
 
     def _add(
@@ -288,7 +325,15 @@ class _Listener:
         line.add(middle, alignment.start + alignment.speed * middle, alignment.speed)
         part = len(range(*one.rows.indices(len(query)))) < len(query)
         new = _Detection(
-            alignment.file_id, begin, finish, one.probability, alignment.fit, line, part, elsewhere
+            alignment.file_id,
+            begin,
+            finish,
+            one.probability,
+            alignment.fit,
+            line,
+            part,
+            comparison.edges(alignment.file_id)[1],
+            elsewhere,
         )
         for old in self._current:
             if (
@@ -327,32 +372,40 @@ class _Listener:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An alignment of some windows of a stretch, and the windows that its recording may be heard in."""
+    """An alignment of some windows of a stretch, and the windows that its recording may be heard in.
+
+    ``joins`` says whether it joins on to what is before those windows, and after.
+    """
 
     alignment: Alignment
     probability: float
     rows: slice
     reach: slice
+    joins: tuple[bool, bool] = (False, False)
 
 
-def _pure(comparison: Comparison, part: Part, margin: float, after: bool, before: bool) -> slice:
+def _pure(comparison: Comparison, part: Part, margin: float, joins: tuple[bool, bool]) -> slice:
     """Leave out the windows of a part that what comes right before it, or after, is heard in as well."""
     centres = comparison.centres
     first, last = part.first, part.last
-    if after and first > 0:
+    if joins[0]:
         first = int(np.searchsorted(centres, centres[first] + margin))
-    if before and last < len(centres):
+    if joins[1]:
         last = int(np.searchsorted(centres, centres[last - 1] - margin, side="right"))
     return slice(first, last) if last - first >= _FEWEST else slice(part.first, part.last)
 
 
-def _run(comparison: Comparison, one: _Found) -> tuple[int, int]:
-    """Find the first and last window that a recording is heard in more than not."""
+def _run(comparison: Comparison, one: _Found, usual: float = 0.5) -> tuple[int, int]:
+    """Find the first and last window that a recording is heard in more than not.
+
+    Half way between a cosine that is ``usual`` among its windows, a quantile, and that of a stranger.
+    """
     alignment = one.alignment
     similarities, inside = comparison.along(Place(alignment.file_id, alignment.start, alignment.speed))
     within = np.zeros(len(similarities), np.bool_)
     within[one.rows] = True
-    level = (float(np.median(similarities[within & inside])) + _FAR) / 2 if (within & inside).any() else 1.0
+    mine = similarities[within & inside]
+    level = (float(np.quantile(mine, usual)) + _FAR) / 2 if len(mine) else 1.0
     first, last = best_run(np.where(inside, similarities - level, -1.0)[one.reach])
     offset = one.reach.indices(len(similarities))[0]
     return first + offset, last + offset
@@ -360,7 +413,7 @@ def _run(comparison: Comparison, one: _Found) -> tuple[int, int]:
 
 def _fills(comparison: Comparison, one: _Found) -> bool:
     """Tell whether one recording is heard nearly from end to end of a stretch."""
-    first, last = _run(comparison, one)
+    first, last = _run(comparison, one, _MOSTLY)
     centres = comparison.centres
     return bool(centres[first] - centres[0] <= _FILLED and centres[-1] - centres[last] <= _FILLED)
 
@@ -393,19 +446,16 @@ def _span(
     finish = latest if latest - finish < window / 2 else finish
     reach = one.reach.indices(len(query))
     start, stop = edges(reach[0], reach[1] - 1)
-    return max(begin, start), min(finish, stop)
+    return start if one.joins[0] else max(begin, start), stop if one.joins[1] else min(finish, stop)
 
 
-def _is_repeat(detection: _Detection, others: list[_Detection]) -> bool:
-    """Tell a stretch that was laid against a passage's other occurrence, where music repeats itself."""
-    return any(
-        other is not detection
-        and other.file_id == detection.file_id
-        and not detection.elsewhere
-        and other.n_stretches > detection.n_stretches
-        and detection.overlap(other) > (detection.finish - detection.begin) / 3
-        for other in others
-    )
+def _is_repeat(detection: _Detection, other: _Detection) -> bool:
+    """Tell a passage that was laid against another occurrence of it in the same recording."""
+    if detection.file_id != other.file_id or other.elsewhere:
+        return False
+    if detection.elsewhere:
+        return detection.apart(other) < detection.finish - detection.begin - _OVERLAP
+    return detection.overlap(other) > min(d.finish - d.begin for d in (detection, other)) / 3
 
 
 def stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:

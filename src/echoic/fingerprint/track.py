@@ -32,6 +32,7 @@ _FAR = 0.35
 _JITTER = 1e-3  # a recording's last window may lie close to the one before
 # What a speed other than 1 must improve the fit by, for a query of a second; less for longer ones.
 _PLAIN_SPEED = 0.03
+_EACH_HALF = 0.25  # of that, either half of a query at least
 _REACH = 0.7  # hops that a window may lie from its neighbour: the edge of a recording, or of silence
 _DIGITS = 9  # of a fit that mean something
 _COVERED = 0.6  # of the query's windows must lie inside of the recording
@@ -136,8 +137,11 @@ class Track:
         fit, place, speed = self._climb(start + speed * middle, speed + slower, middle, 2 / self.span)
         start = place - speed * middle
         as_it_is, plain = self.held(start, speed, 1.0)
-        if as_it_is > fit - _PLAIN_SPEED / (1 + self.span):
+        needed = _PLAIN_SPEED / (1 + self.span)
+        if as_it_is > fit - needed:
             return plain, 1.0, speed
+        if not self.gains_throughout(self, (plain, 1.0), (start, speed), needed):
+            return plain, 1.0, 1.0
         return start, speed, speed
 
     def held(self, start: float, speed: float, other: float) -> tuple[float, float]:
@@ -173,14 +177,35 @@ class Track:
 
     def fits(self, starts: Float64, speeds: Float64) -> Float64:
         """Average the cosines with the recording's vectors at each window's very place: (alignments,)."""
+        fits: Float64 = self._each(starts, speeds).mean(axis=1)
+        return fits
+
+    def gains_throughout(
+        self, before: Track, plain: tuple[float, float], other: tuple[float, float], needed: float
+    ) -> bool:
+        """Tell whether another (start, speed) fits better than a plain one did before, early and late.
+
+        A speed that is real moves both ends of a query away from a plain alignment. Windows half of which
+        are silent, or sound with something else, lie at one end.
+        """
+
+        def halves(track: Track, start: float, speed: float) -> list[float]:
+            each = track._each(np.array([start]), np.array([speed]))[0]
+            return [float(half.mean()) for half in np.array_split(each, 2) if len(half)]
+
+        gains = zip(halves(self, *other), halves(before, *plain), strict=False)
+        return min(fit - plain_fit for fit, plain_fit in gains) >= _EACH_HALF * needed
+
+    def _each(self, starts: Float64, speeds: Float64) -> Float64:
+        """Give each window's cosine at its very place, 0 outside of the recording: (alignments, windows)."""
         first, weights, inside = self._interpolation(starts[:, None] + speeds[:, None] * self.query_centres)
         around = first[..., None] + np.arange(weights.shape[-1])
         cosines = (weights * self.cosines[self._row[:, None], around]).sum(axis=-1)
         squares = (np.matmul(weights[..., None, :], self._likenesses[first])[..., 0, :] * weights).sum(
             axis=-1
         )
-        fits: Float64 = (cosines / np.sqrt(squares) * inside).mean(axis=1)
-        return fits
+        each: Float64 = cosines / np.sqrt(squares) * inside
+        return each
 
     def vectors_at(self, start: float, speed: float) -> tuple[Float64, npt.NDArray[np.bool_]]:
         """Give the recording's unit vectors at each window's place, and which places it has."""
