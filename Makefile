@@ -2,16 +2,22 @@
 # first; PYTHON chooses the interpreter that makes it.
 PYTHON ?= python3
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench evaluate clean
+.PHONY: demo test lowest check bench evaluate clean
 
 demo: $(VENV)/.core
 	@$(BIN)/echoic demo $(if $(AUDIO),"$(AUDIO)") --output build/demo
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The core, and searching and identifying with it, on the lowest versions that pyproject.toml allows. Those may warn.
+lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -o filterwarnings= tests/unit/audio/test_decode.py tests/unit/encoders \
+		tests/unit/stores/test_embedded_store.py tests/integration/test_search.py tests/integration/test_identify.py
 
 check: $(VENV)/.test
 	$(BIN)/ruff check
@@ -28,7 +34,7 @@ evaluate: $(VENV)/.test
 	$(BIN)/python -m benchmarks.retrieval --readme
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(LOWEST) build dist
 
 $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV)
@@ -43,3 +49,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.python
 	@echo "installing Echoic and its test tools into $(VENV) …"
 	@$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.core
+
+$(LOWEST)/.installed: pyproject.toml tests/lowest.py
+	@echo "installing the lowest versions into $(LOWEST) …"
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(PYTHON) tests/lowest.py >$(LOWEST)/lowest.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable . --constraint $(LOWEST)/lowest.txt \
+		pytest pytest-timeout hypothesis onnx psutil
+	@touch $@
