@@ -225,6 +225,17 @@ def test_a_moment_of_opposite_phase_decides_nothing(tmp_path):
     np.testing.assert_allclose(heard, samples.mean(axis=1), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["later.wav", "later.mp3", "later.flac"])
+def test_channels_that_cancel_each_other_later_are_told(tmp_path, name):
+    tone, other = mono(1), mono(2)
+    samples = np.concatenate([pair(tone, other), pair(tone, -tone)])
+    write_audio(tmp_path / name, samples, RATE)
+    _, info = read_audio(tmp_path / name, RATE)
+    (note,) = info.notes
+    assert note.startswith("phase: its channels cancel each other for about ")
+    assert float(note.split()[8]) == pytest.approx(SECONDS, abs=1.5)
+
+
 def test_channels_that_mix_are_found_out_without_opening_a_file_again(tmp_path, monkeypatch):
     opened = []
 

@@ -18,13 +18,15 @@ from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
 from echoic.types import Float32, TrackChoice
 
-__all__ = ["Balance", "Choice", "choose", "is_heard", "mixes", "tracks_note"]
+__all__ = ["Balance", "Cancelled", "Choice", "choose", "is_heard", "mixes", "tracks_note"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
 _CANCELS, _MIXES = 1 / 16, 1 / 4
 _AS_LOUD = 0.9  # of channels about as loud, the first
 _ENOUGH = 3.0  # s of sound, after which channels that mix are believed to go on so
+_STRETCH = 0.5  # s: stereo that is wide for a moment is none that cancels
+_WORTH_TELLING = 2.5  # s
 _AHEAD = 10.0  # s that are kept while they are listened to, so that a file need not be opened twice
 
 
@@ -58,7 +60,7 @@ class Balance:
         self._alone = np.zeros(0)
         self._mixed = 0.0
 
-    def push(self, samples: Float32, sample_rate: int) -> None:
+    def push(self, samples: Float32, sample_rate: float) -> None:
         """Take the samples of a frame, shape (n, channels)."""
         if samples.shape[1] != len(self._alone):  # the number of channels changes, at a joint, say
             self._alone, self._mixed = np.zeros(samples.shape[1]), 0.0
@@ -90,6 +92,38 @@ class Balance:
         if self._left >= _CANCELS:
             return None
         return int(np.argmax(self._alone > _AS_LOUD * self._alone.max()))
+
+
+class Cancelled:
+    """How long the channels of a recording, which are mixed, cancel each other; some frames of it tell.
+
+    Attributes
+    ----------
+    seconds : float
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._stretch = Balance()
+
+    def push(self, samples: Float32, sample_rate: float) -> None:
+        """Take the samples of a frame, shape (n, channels)."""
+        self._stretch.push(samples, sample_rate)
+        if self._stretch.seconds >= _STRETCH:
+            if self._stretch.louder is not None:
+                self.seconds += self._stretch.seconds
+            self._stretch = Balance()
+
+    @property
+    def note(self) -> str | None:
+        """What a person should know of it."""
+        seconds = self.seconds + (self._stretch.seconds if self._stretch.louder is not None else 0.0)
+        if seconds < _WORTH_TELLING:
+            return None
+        return (
+            f"phase: its channels cancel each other for about {seconds:.0f} s, of which hardly anything "
+            "is heard"
+        )
 
 
 def mixes(frames: Frames, balance: Balance) -> bool:

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
-from echoic.audio.choice import Balance, Choice, choose, mixes, tracks_note
+from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes, tracks_note
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import links_of, tag_size
@@ -65,6 +65,7 @@ class AudioStream:
         self._path = path
         self._mono = mono
         self._choice: Choice | None = None
+        self._cancelled = Cancelled()
         self._name = quoted(path)
         self._info: AudioInfo | None = None
         self._lost: list[str] = []  # what the container, rather than the timeline, tells
@@ -133,15 +134,15 @@ class AudioStream:
 
             return choose(opened, mono=self._mono, track=track)
 
-    def _open_first(self, observe: Callable[[Float32, int], None] | None = None) -> Frames:
+    def _open_first(self, look: Callable[[Float32, float], None] | None = None) -> Frames:
         for number in range(len(self._links) - 1):
             try:
-                return self._open(number, observe)
+                return self._open(number, look)
             except NotAudioError:
                 self._lost.append("its begin could not be decoded")
-        return self._open(len(self._links) - 1, observe)
+        return self._open(len(self._links) - 1, look)
 
-    def _open(self, number: int, observe: Callable[[Float32, int], None] | None = None) -> Frames:
+    def _open(self, number: int, look: Callable[[Float32, float], None] | None = None) -> Frames:
         """Open a link in the place of the one that is open."""
         if self._frames is not None:
             self._frames.close()
@@ -157,7 +158,8 @@ class AudioStream:
             mono=self._mono,
             track=choice.track,
             channel=choice.channel,
-            observe=observe,
+            observe=self._cancelled.push,
+            look=look,
         )
         if frames.ogg is not None and frames.ogg.regular:
             link.length = _claimed_length(frames, self._source)
@@ -329,6 +331,8 @@ class AudioStream:
                 "phase: its channels cancel each other, so that channel "
                 f"{choice.channel + 1} of {self._file_channels} is heard alone"
             )
+        elif (note := self._cancelled.note) is not None:
+            yield note
 
     def _seek(self, seconds: int) -> int:
         """Let the blocks start shortly before a time, or further before it where no exact way leads there.

@@ -32,6 +32,7 @@ __all__ = ["SAMPLE_RATES", "Frames", "Piece", "TrackError", "mix_down", "split"]
 
 SAMPLE_RATES = range(100, 3_072_001)  # Hz: beyond lies a damaged header
 _MAX_ERRORS = 20  # of the demuxer, one after another, before it is left alone
+_OBSERVED = 8192  # samples, of which one frame is observed: what lasts for seconds shows, at hardly any cost
 _DAMAGE = (av.error.FFmpegError, OSError, ValueError)
 
 
@@ -70,8 +71,10 @@ class Frames:
     channel : int, optional
         Take this channel, from 0, and not the mean.
     observe : callable, optional
-        Is given the channels of each frame, shape (n, channels), and their sample rate, until
-        :meth:`look_ahead` returns.
+        Is given the channels of a frame now and then, shape (n, channels), where they are mixed, and how many
+        such samples a second has.
+    look : callable, optional
+        Is given the channels of every frame and their sample rate, until :meth:`look_ahead` returns.
     patient : bool
         Go on behind what the demuxer stumbles over. A connection that broke would do so for ever.
 
@@ -107,11 +110,14 @@ class Frames:
         mono: bool = True,
         track: int | None = None,
         channel: int | None = None,
-        observe: Callable[[Float32, int], None] | None = None,
+        observe: Callable[[Float32, float], None] | None = None,
+        look: Callable[[Float32, float], None] | None = None,
         patient: bool = True,
     ) -> None:
         self._mono = mono
         self._observe = observe
+        self._look = look
+        self._n_mixed = 0  # samples since a frame was observed
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
@@ -205,7 +211,7 @@ class Frames:
         )
 
     def look_ahead(self, is_enough: Callable[[], bool], most: float) -> bool:
-        """Decode until enough has been observed, or that many seconds; what was decoded comes all the same.
+        """Decode until enough has been looked at, or that many seconds; what was decoded comes all the same.
 
         Returns
         -------
@@ -222,7 +228,7 @@ class Frames:
                 taken.append(piece)
                 seconds += len(piece.samples) / piece.sample_rate
         self._pieces = chain(taken, self._pieces)
-        self._observe = None
+        self._look = None
         return at_end
 
     def is_steady(self) -> bool:
@@ -301,12 +307,17 @@ class Frames:
                 self.n_errors += 1
                 continue
             time = None if frame.pts is None else frame.pts * self._time_base
-            if self._observe is not None:
-                self._observe(split(frame), frame.sample_rate)
+            if self._look is not None:
+                self._look(split(frame), frame.sample_rate)
             if self._channel is not None and self._channel < n_channels:
                 samples = np.ascontiguousarray(split(frame)[:, self._channel])
             else:
                 samples = mix_down(frame) if self._mono or n_channels == 1 else split(frame)
+                if self._observe is not None and self._mono and n_channels > 1:
+                    self._n_mixed += frame.samples
+                    if self._n_mixed >= _OBSERVED:
+                        self._observe(split(frame), frame.sample_rate * frame.samples / self._n_mixed)
+                        self._n_mixed = 0
             yield Piece(time, samples, frame.sample_rate, n_channels)
 
 
