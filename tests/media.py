@@ -94,3 +94,33 @@ def mux(
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
     return path
+
+
+def ogg_pages(data: bytes) -> list[bytes]:
+    """Divide an Ogg file into its pages."""
+    pages, at = [], 0
+    while at < len(data):
+        n_segments = data[at + 26]
+        size = 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
+        pages.append(data[at : at + size])
+        at += size
+    return pages
+
+
+def ogg_page(page: bytes, **fields: int) -> bytes:
+    """Change ``serial``, ``flags`` or ``position`` of an Ogg page, and its checksum with it."""
+    changed = bytearray(page)
+    if "serial" in fields:
+        changed[14:18] = fields["serial"].to_bytes(4, "little")
+    if "flags" in fields:
+        changed[5] = fields["flags"]
+    if "position" in fields:
+        changed[6:14] = fields["position"].to_bytes(8, "little", signed=True)
+    changed[22:26] = bytes(4)
+    checksum = 0
+    for byte in changed:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ 0x104C11DB7) if checksum & 0x80000000 else checksum << 1
+    changed[22:26] = checksum.to_bytes(4, "little")
+    return bytes(changed)

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from echoic.encoders.registry import available
-from echoic.errors import EchoicError
+from echoic.errors import EchoicError, MissingDependencyError
 from echoic.library import Library
 
 __all__ = ["Finding", "examine"]
@@ -33,8 +33,8 @@ class Finding:
 
 
 def examine(library: Library) -> list[Finding]:
-    """Look at Python, packages, decoders, encoders and the library, in this order."""
-    return [*_packages(), *_decoders(), *_encoders(), *_library(library)]
+    """Look at Python, packages, microphones, decoders, encoders and the library, in this order."""
+    return [*_packages(), *_microphones(), *_decoders(), *_encoders(), *_library(library)]
 
 
 def _version(package: str) -> str | None:
@@ -58,6 +58,22 @@ def _packages() -> Iterator[Finding]:
             yield Finding(extra, "missing", f"for {purpose}: pip install 'echoic[{extra}]'")
         else:
             yield Finding(extra, "ok", f"{purpose}: {', '.join(f'{p} {_version(p)}' for p in packages)}")
+
+
+def _microphones() -> Iterator[Finding]:
+    from echoic.audio.live import microphones
+
+    try:
+        names = microphones()
+    except MissingDependencyError as error:
+        if error.system:  # without the extra, its line has said so
+            yield Finding("microphone", "missing", str(error))
+    except EchoicError as error:
+        yield Finding("microphone", "missing", str(error))
+    else:
+        yield Finding(
+            "microphone", "ok" if names else "missing", "; ".join(names) or "no device to listen to"
+        )
 
 
 def _decoders() -> Iterator[Finding]:

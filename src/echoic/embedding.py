@@ -6,27 +6,40 @@ its spectrogram computed once for each front end, however many encoders share th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.audio.decode import Resampler, open_audio, read_audio
+from echoic.audio.choice import tracks_note
+from echoic.audio.decode import AudioStream, Resampler, open_audio, read_audio
+from echoic.audio.levels import SILENCE, Loudest
+from echoic.audio.mix import Mix, open_mix
 from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows, cut
 from echoic.encoders.base import Encoder, MelEncoder, check_vectors
-from echoic.errors import EchoicError, EncoderError
-from echoic.types import AudioInfo, Float32, Segments
+from echoic.encoders.registry import FINDS_VERSIONS, IDENTIFIES
+from echoic.errors import EchoicError, EncoderError, NotAudioError
+from echoic.types import AudioInfo, Float32, Segments, TrackChoice
 
-__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part"]
+__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder", "why_nothing"]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
 
+# What lies above an encoder's reach is told from where on it makes the loudest moment this much louder.
+_MOSTLY_ABOVE = 10.0
 
-def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, dict[str, Segments]]:
+
+def embed_file(
+    path: Path,
+    encoders: Mapping[str, Encoder],
+    *,
+    track: TrackChoice | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[AudioInfo, dict[str, Segments]]:
     """Encode a whole file.
 
     Parameters
@@ -34,11 +47,18 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
     path : Path
     encoders : mapping of str to Encoder
         By any name; the results come under the same.
+    track : int, "all" or "mix", optional
+        Which of several tracks of sound, from 1; by default the first in which something is heard. Of all,
+        each is encoded by itself; encoders whose windows are compared as a sequence take their mix.
+    progress : callable, optional
+        Called with the seconds of sound of each block, once it has been dealt with.
 
     Returns
     -------
     info : AudioInfo
+        Its notes say, too, what of the sound no encoder hears.
     segments : dict of str to Segments
+        No rows where there is nothing to be heard.
 
     Raises
     ------
@@ -47,26 +67,100 @@ def embed_file(path: Path, encoders: Mapping[str, Encoder]) -> tuple[AudioInfo, 
     EncoderError
         If an encoder breaks its contract.
     """
+    if track == "all":
+        return _embed_each_track(path, encoders, progress)
+    with open_mix(path) if track == "mix" else open_audio(path, track=track) as stream:
+        return _embed_stream(stream, encoders, progress)
+
+
+def _embed_each_track(
+    path: Path, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
+) -> tuple[AudioInfo, dict[str, Segments]]:
     with open_audio(path) as stream:
-        lanes: dict[int, list[_Lane]] = {}
-        for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
-            lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
-        resamplers = {rate: Resampler(stream.sample_rate, rate) for rate in lanes}
-        for block in stream.blocks():
-            for rate, resampler in resamplers.items():
-                resampled = resampler.push(block)
-                for lane in lanes[rate]:
-                    lane.push(resampled)
+        n_tracks = stream.n_tracks
+    if n_tracks == 1:
+        return embed_file(path, encoders, progress=progress)
+    in_sequence = {name: e for name, e in encoders.items() if e.spec.name in (IDENTIFIES, FINDS_VERSIONS)}
+    alone = {name: e for name, e in encoders.items() if name not in in_sequence}
+    info, segments = embed_file(path, in_sequence or alone, track="mix", progress=progress)
+    found = []
+    for number in range(1, n_tracks + 1) if alone else ():
+        try:
+            found.append(embed_file(path, alone, track=number, progress=progress)[1])
+        except NotAudioError:  # the others are heard
+            continue
+    for name in alone:
+        starts = np.concatenate([one[name].starts for one in found])
+        ends = np.concatenate([one[name].ends for one in found])
+        vectors = np.concatenate([one[name].vectors for one in found])
+        order = np.argsort(starts, kind="stable")
+        segments[name] = Segments(starts[order], ends[order], vectors[order])
+    notes = [tracks_note(n_tracks, "all"), *(note for note in info.notes if not note.startswith("tracks: "))]
+    return replace(info, notes=tuple(notes)), segments
+
+
+def _embed_stream(
+    stream: AudioStream | Mix, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
+) -> tuple[AudioInfo, dict[str, Segments]]:
+    lanes: dict[int, list[_Lane]] = {}
+    for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
+        lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
+    resamplers = {rate: Resampler(stream.sample_rate, rate) for rate in lanes}
+    reach = _Reach(stream.sample_rate, max(lanes))
+    for block in stream.blocks():
+        reach.push(block)
         for rate, resampler in resamplers.items():
-            tail = resampler.finish()
+            resampled = resampler.push(block)
+            if rate == max(lanes):
+                reach.heard.push(resampled)
             for lane in lanes[rate]:
-                lane.push(tail)
-        info = stream.info
+                lane.push(resampled, is_silent=reach.is_silent)
+        progress(len(block) / stream.sample_rate)
+    for rate, resampler in resamplers.items():
+        tail = resampler.finish()
+        for lane in lanes[rate]:
+            lane.push(tail, is_silent=reach.is_silent)
+    info = stream.info
     segments: dict[str, Segments] = {}
     for group in lanes.values():
         for lane in group:
-            segments |= lane.finish()
-    return info, segments
+            segments |= lane.finish(is_silent=reach.is_silent)
+    notes = reach.notes(any(len(found) for found in segments.values()))
+    return replace(info, notes=(*info.notes, *notes)), segments
+
+
+def why_nothing(info: AudioInfo) -> str:
+    """Say why nothing of a file was encoded, from its notes."""
+    kinds = dict(note.split(": ", 1) for note in info.notes)
+    return kinds.get("ultrasound") or kinds.get("silence") or "no sound in it"
+
+
+class _Reach:
+    """What of a sound lies within reach of an encoder: its loudest moment as recorded, and as heard."""
+
+    def __init__(self, recorded_rate: int, heard_rate: int) -> None:
+        self._limit = f"{heard_rate / 2000:g} kHz"
+        self._recorded = Loudest(recorded_rate)
+        self.heard = Loudest(heard_rate)
+
+    def push(self, block: Float32) -> None:
+        """Take the next samples as recorded."""
+        self._recorded.push(block)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there has been no sound so far.
+
+        What a resampler makes of an offset where it begins and ends, a click at either end, is none.
+        """
+        return self._recorded.power < SILENCE
+
+    def notes(self, is_encoded: bool) -> list[str]:
+        """Say what is out of reach, of a sound of which something, or nothing, was encoded."""
+        if self._recorded.power >= _MOSTLY_ABOVE * max(SILENCE, self.heard.power):
+            share = "most" if is_encoded else "all"
+            return [f"ultrasound: {share} of its sound lies above {self._limit}, which is not heard"]
+        return [] if is_encoded else ["silence: no sound in it"]
 
 
 def embed_part(
@@ -77,8 +171,11 @@ def embed_part(
     *,
     hop: float | None = None,
     speed: float = 1.0,
+    noted: Callable[[str], None] = lambda _: None,
 ) -> Segments:
     """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
+
+    No rows where there is no sound; ``noted`` is called with what a person should know of the file.
 
     Its windows are ``hop`` seconds apart, by default as far as those of a whole file. What plays at another
     ``speed`` than 1 is encoded as it sounds at its own, pitch and all; the spans stay those of the file.
@@ -90,42 +187,89 @@ def embed_part(
     """
     spec = encoder.spec
     offset = start or 0.0
-    samples, _ = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
+    samples, info = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
     hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
     windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
+    for note in (*info.notes, *([] if len(windows.starts) else ["silence: no sound in this part of it"])):
+        noted(note)
     known = {} if hop is None else _overlapping(encoder, windows)
     vectors = _encoded(encoder, windows.samples, known)
     return Segments(windows.starts / speed + offset, windows.ends / speed + offset, vectors)
 
 
-def embed_densely(path: Path, encoder: Encoder, hop: float) -> Iterator[Segments]:
-    """Encode a file with its windows ``hop`` seconds apart, a few at a time as it is read.
+def embed_densely(
+    path: Path,
+    encoder: Encoder,
+    hop: float,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    noted: Callable[[str], None] = lambda _: None,
+) -> Iterator[Segments]:
+    """Encode a file, or the part of it between two times, with its windows ``hop`` seconds apart.
+
+    They come a few at a time as it is read; their spans count from the file's begin. At its end ``noted`` is
+    called with what a person should know of it.
 
     Raises
     ------
     AudioError
         If the file cannot be decoded at all.
+    UsageError
+        If it ends before ``start``.
     """
+    offset = start or 0.0
     with open_audio(path) as stream:
-        yield from embed_blocks(stream.blocks(), stream.sample_rate, encoder, hop)
+        if start is None and end is None:
+            blocks, rate = stream.blocks(), stream.sample_rate
+        else:
+            rate = encoder.spec.sample_rate
+            blocks = stream.span(rate, offset, end)
+        reach, is_encoded = _Reach(rate, encoder.spec.sample_rate), False
+        for segments in _dense(blocks, rate, encoder, hop, reach):
+            is_encoded = is_encoded or len(segments) > 0
+            yield Segments(segments.starts + offset, segments.ends + offset, segments.vectors)
+        # What lies above this encoder's reach in part only, others may hear.
+        for note in (*stream.info.notes, *([] if is_encoded else reach.notes(False))):
+            noted(note)
 
 
 def embed_blocks(
     blocks: Iterable[Float32], sample_rate: int, encoder: Encoder, hop: float
 ) -> Iterator[Segments]:
     """Encode sound as it comes, mono blocks of shape (n,), with its windows ``hop`` seconds apart."""
+    return _dense(blocks, sample_rate, encoder, hop, _Reach(sample_rate, encoder.spec.sample_rate))
+
+
+def _dense(
+    blocks: Iterable[Float32], sample_rate: int, encoder: Encoder, hop: float, reach: _Reach
+) -> Iterator[Segments]:
     spec = encoder.spec
     windower = Windower(spec.window_samples, round(hop * spec.sample_rate), spec.sample_rate)
 
     def encoded(windows: Windows) -> Segments:
+        if reach.is_silent:
+            windows = Windows(windows.samples[:0], windows.starts[:0], windows.ends[:0])
         vectors = _encoded(encoder, windows.samples, _overlapping(encoder, windows))
         return Segments(windows.starts, windows.ends, vectors)
 
     resampler = Resampler(sample_rate, spec.sample_rate)
     for block in blocks:
+        reach.push(block)
         yield encoded(windower.push(resampler.push(block)))
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
+
+
+def try_encoder(encoder: Encoder) -> None:
+    """Make sure that an encoder works, on a window of silence, before a file could be blamed for it.
+
+    Raises
+    ------
+    EncoderError
+        If it fails, or breaks its contract.
+    """
+    _encoded(encoder, np.zeros((1, encoder.spec.window_samples), np.float32), {})
 
 
 def _overlapping(encoder: Encoder, windows: Windows) -> dict[LogMel, Float32]:
@@ -177,16 +321,22 @@ class _Lane:
         self._starts: list[npt.NDArray[np.float64]] = []
         self._ends: list[npt.NDArray[np.float64]] = []
 
-    def push(self, samples: Float32) -> None:
-        self._take(*self._windower.push(samples))
+    def push(self, samples: Float32, *, is_silent: bool) -> None:
+        windows = self._windower.push(samples)
+        if not is_silent:
+            self._take(*windows)
 
-    def finish(self) -> dict[str, Segments]:
-        self._take(*self._windower.finish())
+    def finish(self, *, is_silent: bool) -> dict[str, Segments]:
+        windows = self._windower.finish()
+        if not is_silent:
+            self._take(*windows)
         self._encode()
-        starts, ends = np.concatenate(self._starts), np.concatenate(self._ends)
-        return {
-            name: Segments(starts, ends, np.concatenate(done.vectors)) for name, done in self._encoded.items()
-        }
+        starts, ends = (np.concatenate([np.empty(0), *times]) for times in (self._starts, self._ends))
+        found = {}
+        for name, done in self._encoded.items():
+            nothing = np.empty((0, done.encoder.spec.dim), np.float32)
+            found[name] = Segments(starts, ends, np.concatenate([nothing, *done.vectors]))
+        return found
 
     def _take(self, windows: Float32, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]) -> None:
         if len(windows):

@@ -96,11 +96,14 @@ class StoreError(EchoicError):
 
 
 class MissingDependencyError(EchoicError):
-    """A feature needs a package that is not installed."""
+    """A feature needs a package that is not installed; ``system`` names one that pip does not install."""
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(feature, extra)  # both in args, so that it can be pickled
+    def __init__(self, feature: str, extra: str, system: str = "") -> None:
+        super().__init__(feature, extra, system)  # all in args, so that it can be pickled
         self.extra = extra
+        self.system = system
 
     def __str__(self) -> str:
+        if self.system:
+            return f"{self.args[0]} needs {self.system}"
         return f"{self.args[0]} needs packages that are not installed: pip install 'echoic[{self.extra}]'"

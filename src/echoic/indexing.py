@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from echoic.audio.choice import is_heard
 from echoic.catalog import Catalog, Known
+from echoic.embedding import why_nothing
 from echoic.encoders.registry import load_encoder
 from echoic.errors import AudioError, LibraryBusyError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan
 from echoic.stores.base import VectorStore
-from echoic.types import FileState, IndexReport, Progress, Segments
+from echoic.types import FileState, IndexReport, Progress, Segments, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
 __all__ = ["bring_up_to_date", "embed_paths", "watch"]
@@ -43,6 +45,7 @@ class _Plan:
     removed: int = 0
     unchanged: int = 0
     skipped: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 def bring_up_to_date(
@@ -54,6 +57,7 @@ def bring_up_to_date(
     pool: WorkerPool,
     *,
     replaced: Mapping[str, str],
+    track: TrackChoice | None = None,
     leave: Collection[Path] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
@@ -74,19 +78,22 @@ def bring_up_to_date(
     replaced : mapping of str to str
         Collections of superseded revisions, and those that take their places: each file in the one, wherever
         it lies, must be in the other after the run.
+    track : int, "all" or "mix", optional
+        Which of several tracks of sound is heard; files heard otherwise before are read anew.
     leave : collection of Path
         Files to leave as they are known, whatever has become of them.
     """
     begun = time.perf_counter()
     _reconcile(catalog, stores)
-    plan = _Planner(catalog, stores, sources, required, replaced).plan(paths, frozenset(leave))
+    plan = _Planner(catalog, stores, sources, required, replaced, track).plan(paths, frozenset(leave))
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
     pending = {found.path: found for found, _ in plan.work}
-    tasks = (Task(found.path, tuple((sources[key], key) for key in keys)) for found, keys in plan.work)
+    tasks = (Task(found.path, tuple((sources[key], key) for key in keys), track) for found, keys in plan.work)
     for done, (task, result) in enumerate(pool.run(tasks), start=1):
         found = pending[task.path]
         if isinstance(result, AudioError):
@@ -95,6 +102,7 @@ def bring_up_to_date(
         else:
             _commit(catalog, stores, found, result)
             audio += result.info.duration
+            notes += [(str(found.path), note) for note in result.info.notes]
             if result.info.lost:
                 partial.append((str(found.path), f"{quoted(found.path)}: {result.info.lost}"))
             elif found.path in plan.known:
@@ -117,6 +125,8 @@ def bring_up_to_date(
         skipped=plan.skipped,
         partial=tuple(partial),
         failed=tuple(plan.failed),
+        notes=tuple(notes),
+        passed_over=dict(plan.passed_over),
         audio=audio,
         elapsed=time.perf_counter() - begun,
     )
@@ -149,13 +159,15 @@ class _Planner:
         sources: Mapping[str, str],
         required: Sequence[str],
         replaced: Mapping[str, str],
+        track: TrackChoice | None,
     ) -> None:
         self._catalog = catalog
         self._stores = stores
         self._sources = sources
         self._required = required
         self._replaced = replaced
-        self._stored: dict[str, frozenset[int]] = {}  # the files that each store holds
+        self._track = track
+        self._stored: dict[str, frozenset[int]] = {}  # the files that each store has all vectors of
         self._gone: dict[int, dict[str, deque[Known]]] = {}  # by size and digest: files gone from their paths
         self._plan = _Plan()
         self._seen: set[int] = set()  # ids of files that are where they are known to be, or moved there
@@ -165,7 +177,7 @@ class _Planner:
         roots = _Roots(paths)
         unlisted: list[Path] = []
         outdated = [path for path in self._catalog.paths_in(self._replaced) if os.path.lexists(path)]
-        for item in scan([*paths, *outdated]):
+        for item in scan([*paths, *outdated], passed_over=self._plan.passed_over):
             if item.path in leave:
                 continue
             if isinstance(item, Problem):
@@ -194,7 +206,9 @@ class _Planner:
         due = dict.fromkeys(
             [*asked, *(self._replaced[key] for key in record.encoders if key in self._replaced)]
         )
-        if not moved and not _is_same(self._catalog, record, item):
+        track = self._track
+        is_other_track = bool(asked) and track is not None and not is_heard(record.notes, track)
+        if is_other_track or not (moved or _is_same(self._catalog, record, item)):
             # New content: every vector of the old is out of date, also those not asked for now.
             keys = due | dict.fromkeys(key for key in record.encoders if key in self._sources)
             plan.work.append((item, tuple(keys)))
@@ -214,7 +228,8 @@ class _Planner:
 
     def _holds(self, key: str) -> frozenset[int]:
         if key not in self._stored:
-            self._stored[key] = frozenset(self._stores[key].file_ids().tolist())
+            silent = self._catalog.silent_ids(key)  # have none
+            self._stored[key] = frozenset(self._stores[key].file_ids().tolist()) | silent
         return self._stored[key]
 
     def _renamed(self, found: Found) -> Known | None:
@@ -329,7 +344,11 @@ def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:
 
 
 def embed_paths(
-    paths: Sequence[Path], encoder: str, pool: WorkerPool, progress: Callable[[Progress], None] | None = None
+    paths: Sequence[Path],
+    encoder: str,
+    pool: WorkerPool,
+    track: TrackChoice | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> tuple[dict[str, Segments], dict[str, str]]:
     """Encode files without a catalog; see :meth:`echoic.library.Library.embed`."""
     begun = time.perf_counter()
@@ -349,10 +368,13 @@ def embed_paths(
     results: dict[Path, Segments] = {}
     audio = 0.0
     done_bytes = 0
-    for done, (task, result) in enumerate(pool.run(Task(p, ((encoder, key),)) for p in spelt), start=1):
+    tasks = (Task(path, ((encoder, key),), track) for path in spelt)
+    for done, (task, result) in enumerate(pool.run(tasks), start=1):
         done_bytes += sizes[task.path]
         if isinstance(result, AudioError):
             failed[spelt[task.path]] = str(result)
+        elif not len(result.segments[key]):
+            failed[spelt[task.path]] = f"{quoted(task.path)} has no vector: {why_nothing(result.info)}"
         else:
             results[task.path] = result.segments[key]
             audio += result.info.duration

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from echoic.catalog import Catalog, parse_tag, unusable
 from echoic.encoders.base import mean_vector
 from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
-from echoic.errors import LibraryError, UnreadableError, UsageError, quoted
+from echoic.errors import LibraryError, NotAudioError, UnreadableError, UsageError, quoted
 from echoic.machine import n_cores
 from echoic.search import rank_files, refine_query, thin
 from echoic.spaces import Spaces, spell_out
@@ -36,6 +36,7 @@ from echoic.types import (
     Segments,
     Status,
     TimeAlignment,
+    TrackChoice,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ class Library:
     folder : path, optional
         Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
         the platform's folder for a user's data.
+    noted : callable, optional
+        Called with the path of a query, and with a note of what a person should know of it; see
+        :class:`~echoic.types.AudioInfo`.
 
     Examples
     --------
@@ -90,8 +94,11 @@ class Library:
     ...         print(hit.rank, hit.path, hit.start, hit.end, hit.score)
     """
 
-    def __init__(self, folder: StrPath | None = None) -> None:
+    def __init__(
+        self, folder: StrPath | None = None, *, noted: Callable[[str, str], None] | None = None
+    ) -> None:
         self.folder = default_folder() if folder is None else Path(folder)
+        self._noted = noted
         self._stack = ExitStack()
         self._opened: tuple[Catalog, Spaces] | None = None
         self._pool: tuple[int, WorkerPool] | None = None
@@ -121,6 +128,7 @@ class Library:
         store: str | None = None,
         jobs: int | None = None,
         tags: Sequence[str] = (),
+        track: TrackChoice | None = None,
         leave: Collection[Path] = (),
         progress: Callable[[Progress], None] | None = None,
     ) -> IndexReport:
@@ -143,6 +151,10 @@ class Library:
             Worker processes; by default one for each core.
         tags : sequence of str
             Given to all files under ``paths``.
+        track : int, "all" or "mix", optional
+            Which of a file's tracks of sound is heard, where it has several: one of them, from 1, each by
+            itself, or their mix. By default the first in which something is heard. Known files that were
+            heard otherwise are read anew.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
         progress : callable, optional
@@ -165,6 +177,7 @@ class Library:
 
         if not paths:
             raise UsageError("name at least one file or folder to index")
+        _check_track(track)
         for tag in tags:
             parse_tag(tag)
         places = [Path(path) for path in paths]
@@ -187,6 +200,7 @@ class Library:
                 required,
                 self._workers(jobs),
                 replaced={old.key: new.key for old, new in superseded.items()},
+                track=track,
                 leave=leave,
                 progress=progress,
             )
@@ -351,7 +365,7 @@ class Library:
         LibraryError
             If there is no library.
         AudioError
-            If an example cannot be read.
+            If an example cannot be read, or nothing can be heard in it.
         UsageError
             If there is nothing to search by, or a number makes no sense.
         """
@@ -432,7 +446,7 @@ class Library:
         UnknownEncoderError
             If the library was made without ``harmony``.
         AudioError
-            If the query cannot be read.
+            If the query cannot be read, or nothing can be heard in it.
         UsageError
             If a number makes no sense.
         """
@@ -469,6 +483,9 @@ class Library:
         start: float | None = None,
         end: float | None = None,
         min_score: float | None = None,
+        path: str | Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
     ) -> list[Match]:
         """Tell which recordings of the library are heard in a file, and where; none if it is none of them.
 
@@ -478,16 +495,21 @@ class Library:
         Parameters
         ----------
         query : path
-            An audio file. If it is in the library itself, it is found in itself.
+            An audio file. If it is in the library itself, its other copies are found.
         start, end : float, optional
             Seconds: listen to this part of it only.
         min_score : float, optional
             Probability from which on a match is told; by default one that unknown recordings rarely reach.
+        path, tags
+            As in :meth:`search`: only such recordings.
+        include_query : bool
+            Let the file itself be found.
 
         Returns
         -------
         list of Match
-            In order of time.
+            In order of time; each airing once. All of a query, a jingle say, is told at every place of a
+            recording where it lies, the nearest first, as copies of a recording are.
 
         Raises
         ------
@@ -501,9 +523,18 @@ class Library:
             If a number makes no sense.
         """
         _check_part(start, end)
-        return self._recognition(min_score).identify(Path(query), start, end)
+        within = self._within(path, None, None, tags)
+        without = set() if include_query else self._ids([query])
+        return self._recognition(min_score).identify(Path(query), start, end, within=within, without=without)
 
-    def monitor(self, source: StrPath | LiveSound, *, min_score: float | None = None) -> Iterator[Match]:
+    def monitor(
+        self,
+        source: StrPath | LiveSound,
+        *,
+        min_score: float | None = None,
+        path: str | Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+    ) -> Iterator[Match]:
         """Listen to a stream, or a long file, and tell each recording of the library once it is over.
 
         Parameters
@@ -514,6 +545,8 @@ class Library:
             again; times are seconds since listening began.
         min_score : float, optional
             Probability from which on a match is told; by default one that unknown recordings rarely reach.
+        path, tags
+            As in :meth:`search`: only such recordings.
 
         Yields
         ------
@@ -533,7 +566,8 @@ class Library:
         """
         try:
             yield from self._recognition(min_score).monitor(
-                source if isinstance(source, LiveSound) else os.fspath(source)
+                source if isinstance(source, LiveSound) else os.fspath(source),
+                within=self._within(path, None, None, tags),
             )
         except sqlite3.Error as error:  # while it is read: _explained would only see it begin
             raise unusable(self.folder, error) from error
@@ -544,17 +578,36 @@ class Library:
     ) -> list[Duplicate]:
         """Find the recordings that the library holds twice, whole or in part, in any format and level.
 
-        Parameters
-        ----------
-        min_score : float, optional
-            Probability from which on two files are told.
-        progress : callable, optional
-            Called with a :class:`~echoic.types.Progress` after each file.
+        All at once; see :meth:`duplicates_as_found`.
 
         Returns
         -------
         list of Duplicate
             Each pair of files once for each part that they share.
+        """
+        found = self.duplicates_as_found(min_score=min_score, progress=progress)
+        return [duplicate for finding in found for duplicate in finding]
+
+    def duplicates_as_found(
+        self, *, min_score: float | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> Iterator[tuple[Duplicate, ...]]:
+        """Tell the recordings that the library holds twice while they are looked for.
+
+        What was found is kept beside the library until that changes: a search that was stopped goes on where
+        it was, after it has told the same again.
+
+        Parameters
+        ----------
+        min_score : float, optional
+            Probability from which on two files are told.
+        progress : callable, optional
+            Called with a :class:`~echoic.types.Progress` after each file, and within long ones.
+
+        Yields
+        ------
+        tuple of Duplicate
+            What belongs together: all pairs of a group of copies, or the parts that one file shares with
+            others.
 
         Raises
         ------
@@ -565,7 +618,13 @@ class Library:
         UsageError
             If ``min_score`` is no probability.
         """
-        return self._recognition(min_score).duplicates(progress)
+        from echoic.duplication import Duplication
+
+        _check_probability(min_score)
+        try:
+            yield from Duplication(*self._open(), min_score).findings(progress)
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(self.folder, error) from error
 
     def align(self, first: StrPath, second: StrPath, *, write: StrPath | None = None) -> TimeAlignment | None:
         """Tell how two recordings of one event lie in time, to milliseconds; the library need not exist.
@@ -624,6 +683,7 @@ class Library:
         *,
         encoder: str = DEFAULT_ENCODERS[0],
         jobs: int | None = None,
+        track: TrackChoice | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[dict[str, Segments], dict[str, str]]:
         """Encode files without indexing them; the library need not exist.
@@ -634,6 +694,8 @@ class Library:
             Files and folders.
         encoder : str
             A name, or the path of an ``.onnx`` model.
+        track : int, "all" or "mix", optional
+            As in :meth:`index`.
 
         Returns
         -------
@@ -644,7 +706,8 @@ class Library:
         """
         from echoic.indexing import embed_paths
 
-        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), progress)
+        _check_track(track)
+        return embed_paths([Path(p) for p in paths], spell_out(encoder), self._workers(jobs), track, progress)
 
     # Looking at it
 
@@ -720,11 +783,15 @@ class Library:
         return self._opened
 
     def _recognition(self, min_score: float | None) -> Recognition:
-        if min_score is not None and not 0 <= min_score <= 1:
-            raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
         from echoic.recognition import Recognition
 
-        return Recognition(*self._open(), min_score)
+        _check_probability(min_score)
+        return Recognition(*self._open(), min_score, noted=self._note)
+
+    def _note(self, query: Path, note: str) -> None:
+        """Pass on what a person should know of a query."""
+        if self._noted is not None:
+            self._noted(os.fspath(query), note)
 
     def _workers(self, jobs: int | None) -> WorkerPool:
         from echoic.workers import WorkerPool
@@ -741,17 +808,34 @@ class Library:
     def _vectors_of(
         self, path: Path, source: str, spec: EncoderSpec, start: float | None = None, end: float | None = None
     ) -> Segments:
-        """Encode an example, or look it up if it is indexed as it is now."""
-        if start is None and end is None:
+        """Encode an example, or look it up if it is indexed as it is now.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read, or nothing can be heard in it.
+        """
+        is_whole = start is None and end is None
+        if is_whole:
             stored = self._open()[1].stored(path, spec)
             if stored is not None:
                 return stored
-        from echoic.embedding import embed_file, embed_part
+        from echoic.embedding import embed_file, embed_part, why_nothing
 
         encoder = self._open()[1].encoder(source, spec)
-        if start is None and end is None:
-            return embed_file(path, {source: encoder})[1][source]
-        return embed_part(path, encoder, start, end)
+        if is_whole:
+            info, found = embed_file(path, {source: encoder})
+            segments, why = found[source], why_nothing(info)
+            notes: list[str] = [*info.notes] if len(segments) else []
+        else:
+            notes = []
+            segments = embed_part(path, encoder, start, end, noted=notes.append)
+            why = "no sound in this part of it"
+        if not len(segments):
+            raise NotAudioError(f"{quoted(path)} is nothing to search by: {why}; choose another example")
+        for note in notes:
+            self._note(path, note)
+        return segments
 
     def _within(
         self,
@@ -775,6 +859,11 @@ class Library:
         return {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
 
 
+def _check_probability(min_score: float | None) -> None:
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")
+
+
 def _check_part(start: float | None, end: float | None) -> None:
     """Refuse a part of a query that is none."""
     if start is not None and not 0 <= start < math.inf:
@@ -783,6 +872,11 @@ def _check_part(start: float | None, end: float | None) -> None:
         raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
     if end is not None and end <= (start or 0):
         raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
+
+
+def _check_track(track: TrackChoice | None) -> None:
+    if isinstance(track, int) and track < 1:
+        raise UsageError(f"tracks are counted from 1, and track is {track}")
 
 
 def _size_on_disk(folder: Path) -> int:

@@ -7,7 +7,45 @@ from collections.abc import Callable, Iterator, Sequence
 
 from echoic.types import FileRecord, Progress
 
-__all__ = ["reported"]
+__all__ = ["Reporter", "reported"]
+
+
+class Reporter:
+    """Says how many files are done, and how far the work within a long one has come.
+
+    Parameters
+    ----------
+    records : sequence of FileRecord
+        All that will be done, in any order.
+    progress : callable, optional
+        Called each time.
+    """
+
+    def __init__(self, records: Sequence[FileRecord], progress: Callable[[Progress], None] | None) -> None:
+        self._progress = progress
+        self._begun = time.monotonic()
+        self._total, self._total_bytes = len(records), sum(record.size for record in records)
+        self._done, self._done_bytes, self._audio = 0, 0, 0.0
+
+    def done(self, record: FileRecord) -> None:
+        """Count a file as done."""
+        self._done += 1
+        self._done_bytes += record.size
+        self._audio += record.duration
+        self._say(record, 0.0)
+
+    def inside(self, record: FileRecord) -> Callable[[float], None]:
+        """Return what is to be called with the share of the work on a file, 0 … 1, that is done."""
+        return lambda share: self._say(record, share)
+
+    def _say(self, record: FileRecord, share: float) -> None:
+        if self._progress is not None:
+            done_bytes = self._done_bytes + round(share * record.size)
+            audio = self._audio + share * record.duration
+            elapsed = time.monotonic() - self._begun
+            self._progress(
+                Progress(record.path, self._done, self._total, done_bytes, self._total_bytes, audio, elapsed)
+            )
 
 
 def reported(
@@ -21,12 +59,7 @@ def reported(
     progress : callable, optional
         Called once what was yielded has been dealt with.
     """
-    begun, total_bytes = time.monotonic(), sum(record.size for record in records)
-    done_bytes, audio = 0, 0.0
-    for done, record in enumerate(records, start=1):
+    reporter = Reporter(records, progress)
+    for record in records:
         yield record
-        done_bytes += record.size
-        audio += record.duration
-        if progress is not None:
-            elapsed = time.monotonic() - begun
-            progress(Progress(record.path, done, len(records), done_bytes, total_bytes, audio, elapsed))
+        reporter.done(record)

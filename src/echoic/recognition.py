@@ -1,11 +1,13 @@
-"""Recordings of a library, recognised: in files, in streams, and in each other."""
+"""Recordings of a library, recognised in files and in streams."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +17,12 @@ from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
 from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
-from echoic.fingerprint.duplicates import duplicates_of
-from echoic.fingerprint.identification import QUERY_HOP, identify
+from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
 from echoic.machine import one_thread_for_algebra
-from echoic.progress import reported
 from echoic.spaces import Spaces
-from echoic.types import Duplicate, LiveSound, Match, Progress, Segments
+from echoic.types import LiveSound, Match, Segments
 
 __all__ = ["Recognition"]
-
-# What two files must share to be the same from end to end; the edges of a span are found within seconds.
-_NEARLY_ALL = 0.85
-_APART = 10.0  # s: two spans of a pair of files whose offsets differ by less are one, found from either side
 
 
 class Recognition:
@@ -38,6 +34,8 @@ class Recognition:
     spaces : Spaces
     least : float, optional
         Probability from which on something is told; by default one that unknown recordings rarely reach.
+    noted : callable, optional
+        Called with a query and what a person should know of it.
 
     Raises
     ------
@@ -47,114 +45,94 @@ class Recognition:
         If the library was made without fingerprints.
     """
 
-    def __init__(self, catalog: Catalog, spaces: Spaces, least: float | None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        spaces: Spaces,
+        least: float | None,
+        noted: Callable[[Path, str], None] = lambda *_: None,
+    ) -> None:
         source, self._spec = spaces.chosen(IDENTIFIES)
         self._catalog = catalog
         self._encoder = spaces.encoder(source, self._spec)
         self._store = spaces.store(self._spec)
         self._decision = Decision.load(self._spec)
         self._least = least
+        self._noted = noted
 
-    def identify(self, query: Path, start: float | None, end: float | None) -> list[Match]:
-        """Tell what is heard in a file, or a part of it, in order of time."""
+    def identify(
+        self,
+        query: Path,
+        start: float | None,
+        end: float | None,
+        *,
+        within: Set[int] | None = None,
+        without: Set[int] = frozenset(),
+    ) -> list[Match]:
+        """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first.
+
+        ``within`` and ``without`` are files of the library: the only ones to look into, and ones not to.
+        """
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
             # Half the windows tell the speed as well.
             return embed_part(query, self._encoder, begin, finish, hop=2 * QUERY_HOP, speed=speed)
 
-        if start is None and end is None:
-            segments = embed_densely(query, self._encoder, QUERY_HOP)
-        else:
-            segments = iter([embed_part(query, self._encoder, start, end, hop=QUERY_HOP)])
+        options = {"at_speed": at_speed, "within": within, "without": without, "every_place": True}
         with one_thread_for_algebra():
-            matches = list(self._matches(os.fspath(query), segments, at_speed))
-        return sorted(matches, key=lambda match: (match.query_start, -match.score))
+            heard = list(self._listen(self._densely(query, start, end), **options))
+        return self._matches(os.fspath(query), in_order(heard))
 
-    def monitor(self, source: str | LiveSound) -> Iterator[Match]:
+    def monitor(self, source: str | LiveSound, *, within: Set[int] | None = None) -> Iterator[Match]:
         """Tell what is heard in a file, or as it comes, each recording once it is over."""
         if isinstance(source, LiveSound):
-            yield from self._heard(source)
+            yield from self._heard(source, within)
         elif is_url(source):
             for connection in connections(source):
-                yield from self._heard(connection)
+                yield from self._heard(connection, within)
         else:
-            yield from self._matches(source, embed_densely(Path(source), self._encoder, QUERY_HOP))
+            for heard in self._listen(self._densely(Path(source)), within=within):
+                yield from self._matches(source, [heard])
 
-    def _heard(self, connection: LiveSound) -> Iterator[Match]:
+    def _densely(
+        self, query: Path, start: float | None = None, end: float | None = None
+    ) -> Iterator[Segments]:
+        noted = partial(self._noted, query)
+        return embed_densely(query, self._encoder, QUERY_HOP, start=start, end=end, noted=noted)
+
+    def _heard(self, connection: LiveSound, within: Set[int] | None) -> Iterator[Match]:
         segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)
-        for match in self._matches(connection.name, segments):
-            yield replace(
-                match,
-                query_start=match.query_start + connection.begun,
-                query_end=match.query_end + connection.begun,
+        for heard in self._listen(segments, within=within):
+            for match in self._matches(connection.name, [heard]):
+                yield replace(
+                    match,
+                    query_start=match.query_start + connection.begun,
+                    query_end=match.query_end + connection.begun,
+                )
+
+    def _listen(self, segments: Iterable[Segments], **options: Any) -> Iterator[Heard]:
+        return identify(
+            segments, self._store, self._spec, self._starts_of, self._decision, least=self._least, **options
+        )
+
+    def _matches(self, query: str, heard: Iterable[Heard]) -> list[Match]:
+        """Name the files of what was heard; one that is gone since its vectors were read is left out."""
+        heard = list(heard)
+        paths = self._catalog.paths([one.file_id for one in heard])
+        return [
+            Match(
+                query=query,
+                path=paths[one.file_id],
+                query_start=one.query_start,
+                query_end=one.query_end,
+                start=one.start,
+                end=one.end,
+                score=one.score,
+                tempo=one.tempo,
             )
-
-    def _matches(
-        self,
-        query: str,
-        segments: Iterable[Segments],
-        at_speed: Callable[[float, float, float], Segments] | None = None,
-    ) -> Iterator[Match]:
-        for heard in identify(
-            segments,
-            self._store,
-            self._spec,
-            self._starts_of,
-            self._decision,
-            at_speed=at_speed,
-            least=self._least,
-        ):
-            path = self._catalog.paths([heard.file_id]).get(heard.file_id)
-            if path is not None:  # gone since its vectors were read
-                yield Match(
-                    query=query,
-                    path=path,
-                    query_start=heard.query_start,
-                    query_end=heard.query_end,
-                    start=heard.start,
-                    end=heard.end,
-                    score=heard.score,
-                    tempo=heard.tempo,
-                )
-
-    def duplicates(self, progress: Callable[[Progress], None] | None) -> list[Duplicate]:
-        """Find every pair of files that hold the same recording, once for each part that they share."""
-        records = {record.id: record for record in self._catalog.files()}
-        stored = [records[i] for i in self._store.file_ids().tolist() if i in records]
-        offsets: dict[frozenset[int], list[float]] = {}
-        found: list[Duplicate] = []
-        for one in reported(stored, progress):
-            for heard in duplicates_of(
-                one.id, self._store, self._spec, self._spans_of, self._decision, least=self._least
-            ):
-                other = records.get(heard.file_id)
-                if other is None:  # indexed since
-                    continue
-                offset = heard.start - heard.query_start
-                offset = offset if one.id < other.id else -offset
-                told = offsets.setdefault(frozenset((one.id, other.id)), [])
-                if any(abs(offset - known) < _APART for known in told):
-                    continue
-                told.append(offset)
-                end = min(heard.end, other.duration)
-                whole = (
-                    heard.query_end - heard.query_start >= _NEARLY_ALL * one.duration
-                    and end - heard.start >= _NEARLY_ALL * other.duration
-                )
-                found.append(
-                    Duplicate(
-                        path=one.path,
-                        other=other.path,
-                        start=heard.query_start,
-                        end=heard.query_end,
-                        other_start=heard.start,
-                        other_end=end,
-                        score=heard.score,
-                        tempo=heard.tempo,
-                        whole=whole,
-                    )
-                )
-        return found
+            for one in heard
+            if one.file_id in paths
+        ]
 
     def _spans_of(self, file_id: int) -> npt.NDArray[np.float64]:
         return self._catalog.spans(file_id, self._spec.key)

@@ -1,28 +1,54 @@
 """Finds the audio files under the paths that a person names.
 
-A folder is searched to its depths for files with a known suffix; a file named outright is taken whatever it
-is called. Hidden files and folders are passed over. Links are followed after all else, those to folders
-first, so that a file that lies under the paths is known by its place: each folder is searched once, and a
-link to a file that was found already is passed over. Hard links are files of their own.
+A folder is searched to its depths for files with a known suffix; others are passed over and counted. A file
+named outright is taken whatever it is called, unless it is known to hold subtitles: a shell's ``*`` names
+those beside a film too. Hidden files and folders are passed over. Links are followed after all else, those to
+folders first, so that a file that lies under the paths is known by its place: each folder is searched once,
+and a link to a file that was found already is passed over. Hard links are files of their own.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from echoic.errors import quoted
 
-__all__ = ["SUFFIXES", "Found", "Problem", "scan"]
+__all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan"]
 
-#: What is taken for audio, or for video with a sound track, inside a folder.
-SUFFIXES = frozenset(
-    ".3gp .aac .ac3 .aif .aifc .aiff .alac .amr .ape .asf .au .avi .caf .dff .dsf .dts .eac3 .f4v .flac .flv"
-    " .gsm .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp1 .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .oga .ogg .ogv .opus"
-    " .ra .rm .snd .spx .tak .ts .tta .voc .vob .w64 .wav .wave .webm .wma .wmv .wv".split()
+_SOUND = """
+.3ga .722 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
+.awb .bonk .bwf .caf .dff .dsf .dss .dts .dtshd .eac3 .ec3 .f4a .f4b .fap .flac .g722 .g723_1 .g729 .gsm
+.hcom .iamf .ircam .isma .laf .latm .lbc .lc3 .loas .m2a .m4a .m4b .m4p .m4r .mac .mka .mlp .mp+ .mp1 .mp2
+.mp3 .mpa .mpc .mpga .msbc .nist .oga .ogg .oma .omg .opus .osq .paf .pvf .qcp .qoa .ra .rf64 .rka .sbc .sds
+.sf .shn .sln .snd .sox .spdif .sph .spx .tak .tco .thd .tta .voc .vqe .vqf .vql .w64 .wa .wav .wave .weba
+.wma .wsd .wv .xwma
+"""
+_OF_GAMES = """
+.16svx .8svx .acm .adp .ads .adx .aea .afc .aix .ast .bcstm .bfstm .binka .brstm .dtk .fsb .fwse .genh .hca
+.iff .mca .msf .mtaf .musx .nsp .roq .rsd .rso .sdx .smk .ss2 .svag .svs .svx .thp .usm .vag .vpk .xa .xmd
+.xmv .xvag
+"""
+_FILMS = """
+.3g2 .3gp .3gp2 .3gpp .amv .asf .avi .bik .dav .dif .divx .dv .dvd .dvr-ms .evo .f4p .f4v .flv .gxf .ism
+.ismv .ivr .kux .lvf .m1s .m2p .m2t .m2ts .m4v .mj2 .mk3d .mkv .mod .mov .mp4 .mp4v .mpe .mpeg .mpg .mpg2
+.mpv .mts .mxf .nsv .nut .nuv .ogm .ogv .ogx .pmp .psp .qt .rm .rmvb .tod .tp .trp .ts .ty .ty+ .vob .vro
+.webm .wmv .wtv .xvid
+"""
+
+#: What is taken for audio, or for video with a sound track, inside a folder: all that ffmpeg knows by its
+#: suffix, and what recorders and archives call the same. Left out is what holds pictures or text alone, and
+#: raw samples, whose rate nobody can know.
+SUFFIXES = frozenset(f"{_SOUND} {_OF_GAMES} {_FILMS}".split())
+
+#: What holds the words to a film or song, and no sound.
+SUBTITLES = frozenset(
+    ".aqt .ass .dfxp .idx .jss .lrc .mcc .mks .mpl .mpl2 .pjs .rt .sami .sbv .scc .smi .srt .ssa .stl"
+    " .sub .sup .ttml .usf .vtt .webvtt".split()
 )
 
 
@@ -43,10 +69,17 @@ class Problem:
     message: str
 
 
-def scan(paths: Sequence[Path]) -> Iterator[Found | Problem]:
+def scan(paths: Sequence[Path], *, passed_over: Counter[str] | None = None) -> Iterator[Found | Problem]:
     """Walk the paths in order, folders by name; each file comes once, by its absolute path.
 
     Nothing is raised for what cannot be read: it comes as a :class:`Problem`.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files and folders.
+    passed_over : Counter of str, optional
+        Counts by suffix, in lower case, the files that are not taken for audio.
     """
     walk = _Walk()
     for path in paths:
@@ -55,21 +88,24 @@ def scan(paths: Sequence[Path]) -> Iterator[Found | Problem]:
         yield from walk.visit(link, certain=True)
     for link in walk.other_links:
         yield from walk.visit(link, is_link=True)
+    if passed_over is not None:
+        passed_over.update(path.suffix.lower() for path in walk.passed_over - walk.told)
 
 
 class _Walk:
     """What was met so far, and the links put off until all else is done."""
 
     def __init__(self) -> None:
+        self.told: set[Path] = set()
+        self.passed_over: set[Path] = set()
         self.folder_links: list[Path] = []
         self.other_links: list[Path] = []
-        self._told: set[Path] = set()
         self._folders: set[tuple[int, int]] = set()
         self._files: set[tuple[int, int]] = set()
 
     def visit(self, path: Path, *, certain: bool = False, is_link: bool = False) -> Iterator[Found | Problem]:
         """Find what lies at a path; ``certain`` of what was named or is a folder: it needs no suffix."""
-        if path in self._told:
+        if path in self.told:
             return
         try:
             status = path.stat()
@@ -80,13 +116,15 @@ class _Walk:
                     return
                 self._folders.add(identity)
                 entries = _listed(path)
-            elif not certain and (
-                path.suffix.lower() not in SUFFIXES or (is_link and identity in self._files)
-            ):
+            elif is_link and identity in self._files:
+                return
+            elif not _is_wanted(path, certain):
+                if not is_link:
+                    self.passed_over.add(path)
                 return
             else:
                 self._files.add(identity)
-                self._told.add(path)
+                self.told.add(path)
                 # Whether it is a regular file is for the decoder to say: its sentence is the clearer one.
                 yield Found(path, status.st_size, status.st_mtime_ns)
                 return
@@ -94,7 +132,7 @@ class _Walk:
             # A link into a closed folder may lead to any amount of audio, whatever it is called.
             closed = is_link and isinstance(error, PermissionError)
             if certain or closed or path.suffix.lower() in SUFFIXES:
-                self._told.add(path)
+                self.told.add(path)
                 yield Problem(
                     path, f"{quoted(path)} cannot be read ({error.strerror}); check that it is there"
                 )
@@ -108,6 +146,12 @@ class _Walk:
                 self.folder_links.append(path / name)
             else:
                 self.other_links.append(path / name)
+
+
+def _is_wanted(path: Path, certain: bool) -> bool:
+    """Tell by its name whether a file is to be read; ``certain`` if it was named outright."""
+    suffix = path.suffix.lower()
+    return suffix in SUFFIXES or (certain and suffix not in SUBTITLES)
 
 
 def _listed(folder: Path) -> list[tuple[str, bool, bool]]:

@@ -28,6 +28,7 @@ from echoic.machine import n_cores
 from echoic.stores.names import without_password
 from echoic.stores.trusted import TOKEN_VARIABLE, is_trusted, trust
 from echoic.types import EncoderSpec, Segments
+from echoic.untrusted import is_text
 
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
@@ -70,7 +71,7 @@ class Spaces:
         if uri is None:
             return
         if uri != EMBEDDED and "://" not in uri:
-            uri = os.path.abspath(uri)
+            uri = _kept(os.path.abspath(uri))
         elif "@" in uri.partition("://")[2].partition("/")[0]:
             raise UsageError(
                 "leave name and password out of the store's address, where they would be kept and shown; "
@@ -100,7 +101,7 @@ class Spaces:
             If the store cannot be reached.
         """
         catalog = self._catalog
-        sources = [spell_out(name) for name in names] or list(catalog.encoders()) or DEFAULT_ENCODERS
+        sources = [_kept(spell_out(name)) for name in names] or list(catalog.encoders()) or DEFAULT_ENCODERS
         specs = {source: load_encoder(source).spec for source in dict.fromkeys(sources)}
         known = [spec.name for spec in (self._not_moved(specs) | specs).values()]
         twice = {name for name in known if known.count(name) > 1}
@@ -309,3 +310,12 @@ class Spaces:
 def spell_out(encoder: str) -> str:
     """Make the path of a model absolute; it must be found from any folder later."""
     return os.path.abspath(encoder) if encoder.endswith(".onnx") else encoder
+
+
+def _kept(path: str) -> str:
+    """Make sure that a library can keep the name of a model or store."""
+    if not is_text(path):
+        raise UsageError(
+            f"{quoted(path)} has a name that is no text in UTF-8; rename it, or a folder above it"
+        )
+    return path

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from echoic.ranges import check_number, check_text, check_whole_number, shown
+from echoic.untrusted import check_number, check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
@@ -31,12 +31,15 @@ __all__ = [
     "Segments",
     "Status",
     "TimeAlignment",
+    "TrackChoice",
     "check_windows",
     "is_plain_name",
 ]
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "int8"]
+#: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
+TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 
 # What an encoder may be at most: beyond, a few windows would fill the memory of a laptop.
@@ -180,7 +183,8 @@ class AudioInfo:
         Metadata of the container (title, artist, genre …), keys in lower case; several values of a key in one
         text, as the file parts them, or by ``;``.
     notes : tuple of str
-        What else a person should know of it, one sentence each.
+        What else a person should know of it, one sentence each after its kind: ``silence: no sound in it``.
+        The other kinds are ``tracks``, ``phase`` and ``ultrasound``.
     """
 
     duration: float
@@ -313,9 +317,11 @@ class Duplicate:
     score : float
         Probability, 0 … 1, that it is.
     tempo : float
-        1.04: the first plays it 4 % faster than the other.
+        1.04: the first plays it 4 % faster than the other; 1 if they differ by less than can be measured.
     whole : bool
-        Whether that part is nearly all of both files.
+        Whether that part is nearly all that sounds in both files; silence around it does not count.
+    group : int or None
+        Where ``whole``, the number, from 1, of the group of copies that both belong to.
     """
 
     path: str
@@ -327,6 +333,7 @@ class Duplicate:
     score: float
     tempo: float
     whole: bool
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +404,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; handed to the ``progress`` callback after each file.
+    """How far a run is; handed to the ``progress`` callback after each file, and by some within long ones.
 
     Parameters
     ----------
@@ -433,6 +440,10 @@ class IndexReport:
         Files of which a part, or nothing, could be read, with one sentence each.
     skipped : int
         Files that failed in an earlier run and have not been touched since.
+    notes : tuple of (path, note)
+        What a person should know of the files read in this run; a note is its kind, a colon, and a sentence.
+    passed_over : dict of str to int
+        How many files were not taken for audio, by suffix.
     audio, elapsed : float
         Seconds of sound encoded, and seconds that took.
     tagged : int
@@ -447,6 +458,8 @@ class IndexReport:
     skipped: int = 0
     partial: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    passed_over: dict[str, int] = field(default_factory=dict)
     audio: float = 0.0
     elapsed: float = 0.0
     tagged: int = 0

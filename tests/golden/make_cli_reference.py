@@ -22,6 +22,9 @@ HEAD = """# The command line
 Results go to stdout, progress and messages to stderr. Paths in JSON are absolute, times are seconds. Where S
 is asked for, seconds are given, or a time as results print it: 75.5, 1:15.5, 1:15:29.
 
+A file name that is not UTF-8 stands in JSON as Python spells it (`os.fsencode` gives its bytes back), and for
+other programs in a second field, `path_base64` beside `path`; CSV and M3U hold its bytes.
+
 | exit code | |
 | --- | --- |
 | 0 | Done; also where nothing is found, or nothing recognised. |
@@ -30,7 +33,7 @@ there is no library yet, another process writes to it, or it is damaged; a serve
 recordings have nothing in common. |
 | 2 | Wrong usage: a word, option, number, time or tag that makes no sense; an encoder that is not there; \
 a path that the library does not have; a place to write to that is none. |
-| 130 | Stopped by Ctrl-C. |
+| 130, 143 | Stopped by Ctrl-C, by SIGTERM. |
 """
 
 

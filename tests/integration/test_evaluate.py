@@ -81,7 +81,7 @@ def test_two_encoders_side_by_side(within, sounds, model, tmp_path):
     assert f"P@1 {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})" in result.stdout
     assert "13 of 13 clips have something to find among 13" in result.stdout
     assert result.stderr.startswith("report: ")
-    facts = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    facts = json.loads((tmp_path / "out.figures.json").read_text("utf-8"))
     assert [of["mean_average_precision"]["value"] for of in facts["encoders"]] == pytest.approx(
         [spectral.mean_average_precision.value, other.mean_average_precision.value]
     )
@@ -138,7 +138,7 @@ def test_a_bad_file_is_named_once_and_left_out(within, sounds, model, tmp_path):
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert str(folder / "hum" / "bad.wav") in warnings[0]
-    facts = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    facts = json.loads((tmp_path / "r.figures.json").read_text("utf-8"))
     assert facts["facts"] == {"Left out": "1 file that cannot be read"}
 
 
@@ -172,8 +172,11 @@ def test_what_cannot_be_measured_is_said_in_a_sentence(within, sounds, tmp_path)
     line = said(sounds / "clips.csv", *columns, "--queries", "fold 9", code=2)
     assert "its splits are 'held out', 'rest'" in line
     assert "does not exist" in said(folder, "--report", tmp_path / "no" / "r.html", code=2)
-    (tmp_path / "card.json").write_text("{}")
-    assert "something else" in said(folder, "--report", tmp_path / "card.html", code=2)
+    (tmp_path / "mine.figures.json").write_text("{}")
+    assert "something else" in said(folder, "--report", tmp_path / "mine.html", code=2)
+    assert (tmp_path / "mine.figures.json").read_text() == "{}"
+    for name in ("take.wav", "birds.onnx", "birds.json", "birds.echoic"):
+        assert "ends in .html" in said(folder, "--report", tmp_path / name, code=2)
 
 
 def test_an_encoder_that_is_not_there_is_met_before_the_work(within, sounds):

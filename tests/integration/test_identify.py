@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import itertools
 import json
+import re
 
 import numpy as np
 import pytest
 import soxr
 from typer.testing import CliRunner
 
-from echoic import Library, UnknownEncoderError, UsageError
+from echoic import Library, Match, UnknownEncoderError, UsageError
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise, talk, tone
 from echoic.cli import app
@@ -56,8 +60,9 @@ def excerpt(samples, start, seconds):
 
 
 def only(matches):
-    [match] = matches
-    return match
+    """Give the nearest of the places that one recording has for all of a query: music repeats itself."""
+    assert len({(match.path, match.query_start) for match in matches}) == 1
+    return matches[0]
 
 
 @pytest.mark.parametrize("name", KNOWN[:3])
@@ -97,6 +102,50 @@ def test_several_in_one_file(library, heard, pieces):
     assert second.query_start == pytest.approx(30, abs=3.5)
 
 
+GAPS = {"nothing": 0.0, "silence": 1.5, "noise": 2.0, "an absent piece": 3.0}
+
+
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("seconds", [4, 5, 6, 8])
+def test_short_pieces_with_something_between_them(library, heard, pieces, seconds, gap):
+    between = {"noise": noise(GAPS[gap], RATE, 4), "an absent piece": excerpt(pieces[ABSENT], 9, GAPS[gap])}
+    silence = np.zeros(round(GAPS[gap] * RATE))
+    names = (KNOWN[2], KNOWN[0], KNOWN[1], KNOWN[2]) if seconds < 6 else (KNOWN[1], KNOWN[2])
+    parts, truth, time = [], [], 0.0
+    for name in names:
+        parts += [excerpt(pieces[name], 5.2, seconds), between.get(gap, silence)]
+        truth.append((name, time, time + seconds))
+        time += seconds + GAPS[gap]
+    query = heard(np.concatenate(parts))
+    for matches in (library.identify(query), list(library.monitor(query))):
+        told = [(m.path.rpartition("/")[2], m.query_start, m.query_end, m.tempo) for m in matches]
+        assert [row[0] for row in told] == [f"{name}.mp3" for name, *_ in truth]
+        for (_, begin, finish, tempo), (_, true_begin, true_finish) in zip(told, truth, strict=True):
+            assert (begin, finish) == pytest.approx((true_begin, true_finish), abs=0.5)
+            assert tempo == 1.0
+        assert all(one[2] <= other[1] + 0.01 for one, other in itertools.pairwise(told))
+
+
+def test_every_place_of_a_jingle_and_every_airing(heard, pieces, tmp_path):
+    jingle = excerpt(pieces[KNOWN[1]], 4, 5.3)
+    parts = [pieces[ABSENT][: 9 * RATE], noise(7, RATE, 5), pieces[KNOWN[0]][: 8 * RATE]]
+    programme = np.concatenate([*(x for part in parts for x in (part, jingle)), noise(3, RATE, 6)])
+    true = [9.0, 21.3, 34.6]
+    long, short = heard(programme, "programme.wav"), heard(jingle, "jingle.wav")
+    with Library(tmp_path / "of the programme") as library:
+        library.index([long], encoders=["fingerprint"], jobs=1)
+        matches = library.identify(short)
+        assert sorted(match.start for match in matches) == pytest.approx(true, abs=0.25)
+        for match in matches:
+            assert (match.query_start, match.query_end) == pytest.approx((0, 5.3), abs=0.1)
+            assert match.tempo == 1.0
+    with Library(tmp_path / "of the jingle") as library:
+        library.index([short], encoders=["fingerprint"], jobs=1)
+        for matches in (library.identify(long), list(library.monitor(long))):
+            assert [match.query_start for match in matches] == pytest.approx(true, abs=0.25)
+            assert [match.start for match in matches] == pytest.approx([0, 0, 0], abs=0.25)
+
+
 def test_a_part_of_a_file(library, heard, pieces):
     both = heard(np.concatenate([excerpt(pieces[KNOWN[0]], 1, 10), excerpt(pieces[KNOWN[2]], 2, 10)]))
     match = only(library.identify(both, start=11, end=19))
@@ -120,9 +169,35 @@ def test_what_is_in_no_recording_is_not_recognised(library, heard, pieces, kind)
     assert library.identify(heard(STRANGERS[kind](pieces))) == []
 
 
-def test_a_file_of_the_library_is_found_in_itself(library):
+def test_a_file_of_the_library_is_found_in_itself_only_if_asked_for(library):
     path = library.files()[0].path
-    assert only(library.identify(path)).path == path
+    assert library.identify(path) == []
+    match = only(library.identify(path, include_query=True))
+    assert (match.path, match.tempo, match.score) == (path, 1.0, pytest.approx(1, abs=1e-3))
+    assert (match.query_start, match.start) == pytest.approx((0, 0), abs=0.01)
+    fades = 0.7  # s at its end in which there is next to nothing
+    assert (match.query_end, match.end) == pytest.approx([library.files()[0].duration] * 2, abs=fades)
+
+
+def test_only_recordings_that_are_asked_for_are_known(library, heard, pieces):
+    query = heard(excerpt(pieces[KNOWN[0]], 2, 8))
+    assert library.identify(query, path=f"{KNOWN[1]}.mp3") == []
+    assert only(library.identify(query, path=f"music/{KNOWN[0]}.*")).path.endswith(f"{KNOWN[0]}.mp3")
+    assert library.identify(query, tags=["genre=no such"]) == []
+    assert list(library.monitor(query, path=f"{KNOWN[1]}.mp3")) == []
+    assert len(list(library.monitor(query, path=f"{KNOWN[0]}.mp3"))) == 1
+
+
+def test_a_part_that_is_named_by_its_times_is_listened_to_as_it_is_read(library, heard, pieces):
+    parts = [noise(70, RATE, 7), excerpt(pieces[KNOWN[0]], 2, 20), excerpt(pieces[KNOWN[2]], 2, 20)]
+    query = heard(np.concatenate(parts))
+    words = ["identify", str(query), "--start", "1:05", "--end", "1:29.5", "--library", str(library.folder)]
+    match = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert match["path"].endswith(f"{KNOWN[0]}.mp3")
+    assert (match["query_start"], match["query_end"]) == pytest.approx((70, 89.5), abs=0.5)
+    assert match["start"] == pytest.approx(2, abs=0.5)
+    with pytest.raises(UsageError, match="ends before 200"):
+        library.identify(query, start=200)
 
 
 def test_numbers_that_make_no_sense_are_refused(library, heard):
@@ -158,3 +233,30 @@ def test_the_command(library, heard, pieces, tmp_path):
     result = CliRunner().invoke(app, words[:2] + words[-2:])
     assert result.exit_code == 0
     assert f"{KNOWN[0]}.mp3  0:0" in result.stdout
+
+
+def test_what_is_printed_for_other_programs(library, heard, pieces):
+    names = (KNOWN[0], KNOWN[2])
+    query = heard(np.concatenate([excerpt(pieces[name], 2, 8) for name in names]), 'a "mix".mp3')
+    words = ["identify", str(query), "--library", str(library.folder)]
+    rows = list(csv.DictReader(CliRunner().invoke(app, [*words, "--csv"]).stdout.splitlines()))
+    assert list(rows[0]) == [field.name for field in dataclasses.fields(Match)]
+    assert [row["path"].rpartition("/")[2] for row in rows] == [f"{name}.mp3" for name in names]
+    assert float(rows[1]["query_start"]) == pytest.approx(8, abs=0.5)
+
+    library.tag([rows[0]["path"]], add=['title=The "one"', "artist=Nobody"])
+    first, *lines = CliRunner().invoke(app, [*words, "--cue"]).stdout.splitlines()
+    assert first == f'FILE "{str(query).replace(chr(34), chr(39))}" MP3'
+    index = lines.pop()
+    assert lines == [
+        "  TRACK 01 AUDIO",
+        "    TITLE \"The 'one'\"",
+        '    PERFORMER "Nobody"',
+        "    INDEX 01 00:00:00",
+        "  TRACK 02 AUDIO",
+        f'    TITLE "{names[1]}"',
+    ]
+    assert re.fullmatch(r"    INDEX 01 00:0[78]:\d\d", index)
+    for wrong in (["--csv", "--cue"], ["--json", "--cue"]):
+        assert CliRunner().invoke(app, [*words, *wrong]).exit_code == 2
+    assert CliRunner().invoke(app, ["identify", "-", "--cue", *words[2:]], input=b"").exit_code == 2

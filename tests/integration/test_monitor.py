@@ -17,6 +17,7 @@ from echoic.audio import live
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise
 from echoic.cli import app
+from echoic.doctor import examine
 
 RATE = 16_000
 ONE, OTHER = (name for name in PIECES[2:4])
@@ -208,6 +209,63 @@ def test_the_microphone_is_monitored(library, microphone):
     assert match.query_end == pytest.approx(12, abs=1)
 
 
+@pytest.fixture
+def two_microphones(microphone, monkeypatch):
+    """Two devices, and a loudspeaker; the second microphone hears the piece."""
+    asked = []
+    plain = microphone.InputStream
+
+    def query(device=None, kind=None):
+        if device is None and kind is None:
+            inputs = {"Built-in": 1, "USB Audio": 2, "Loudspeaker": 0}
+            return [{"name": name, "max_input_channels": n} for name, n in inputs.items()]
+        if device not in (None, "USB"):
+            raise ValueError(f"No input device matching {device!r}")
+        return {"default_samplerate": float(RATE)}
+
+    def stream(*, device, **options):
+        asked.append(device)
+        return plain(**options)
+
+    monkeypatch.setattr(microphone, "query_devices", query)
+    monkeypatch.setattr(microphone, "InputStream", stream)
+    return asked
+
+
+def test_a_microphone_is_chosen_by_its_name(library, two_microphones):
+    assert live.microphones() == ["Built-in", "USB Audio"]
+    words = ["identify", "--mic", "--json", "--library", str(library.folder), "--device"]
+    result = CliRunner().invoke(app, [*words, "USB"])
+    assert json.loads(result.stdout)["path"].endswith(f"{ONE}.mp3")
+    assert two_microphones == ["USB"]
+    result = CliRunner().invoke(app, [*words, "Radio"])
+    assert result.exit_code == 1
+    assert "No input device matching 'Radio'" in result.stderr
+    assert "choose one of: Built-in, USB Audio" in result.stderr
+    for verb in ("identify", "monitor"):
+        result = CliRunner().invoke(app, [verb, "a.wav", "--device", "USB", "--library", str(library.folder)])
+        assert result.exit_code == 2
+        assert "--mic" in result.stderr
+
+
+def test_the_doctor_lists_microphones(library, two_microphones):
+    [found] = [finding for finding in examine(library) if finding.what == "microphone"]
+    assert (found.state, found.detail) == ("ok", "Built-in; USB Audio")
+
+
+def test_without_portaudio_the_package_of_the_system_is_named(library, tmp_path, monkeypatch):
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    [found] = [finding for finding in examine(library) if finding.what == "microphone"]
+    result = CliRunner().invoke(app, ["monitor", "--mic", "--library", str(library.folder)])
+    assert result.exit_code == 1
+    for said in (found.detail, result.stderr):
+        assert "sudo apt install libportaudio2" in said
+        assert "brew install portaudio" in said
+        assert "pip install" not in said
+
+
 def test_without_a_microphone(library, microphone, monkeypatch):
     words = ["monitor", "--mic", "--library", str(library.folder)]
 
@@ -229,9 +287,10 @@ def test_standard_input(library, pieces, tmp_path, verb):
     write_audio(tmp_path / "heard.ogg", pieces[OTHER].astype(np.float32)[: 9 * RATE], RATE)
     words = [verb, "-", "--library", str(library.folder)]
     result = CliRunner().invoke(app, [*words, "--json"], input=(tmp_path / "heard.ogg").read_bytes())
-    match = json.loads(result.stdout)
+    match, *others = map(json.loads, result.stdout.splitlines())
     assert match["query"] == "-"
     assert match["path"].endswith(f"{OTHER}.mp3")
+    assert {other["path"] for other in others} <= {match["path"]}  # where the piece repeats itself
     result = CliRunner().invoke(app, words, input=b"not audio")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "standard input" in result.stderr

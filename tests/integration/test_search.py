@@ -177,7 +177,8 @@ def test_filters_by_duration(library, sounds):
     shorter = {p for p, d in durations.items() if d <= middle} - {str(query)}
     assert {hit.path for hit in library.search(query, 100, min_duration=middle)} == longer
     assert {hit.path for hit in library.search(query, 100, max_duration=middle)} == shorter
-    assert library.search(query, 100, min_duration=5, max_duration=4) == []
+    with pytest.raises(UsageError, match="5 s or longer, and 4 s or shorter"):
+        library.search(query, 100, min_duration=5, max_duration=4)
 
 
 def test_filters_by_tag(library, sounds):

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from echoic.audio.encode import write_audio
+from echoic.encoders.onnx import BUNDLED
 from echoic.nn.checkpoint import load_checkpoint
 from echoic.training.recipes import RECIPES
 from tests.integration.conftest import CommandLine, CommandsWithin
 
 RATE = 16_000
-QUICK = ("--window", "0.5", "--epochs", "2", "--threads", "1", "--dim", "16")
+SMALL = ("--window", "0.5", "--epochs", "2", "--threads", "1", "--dim", "16")
+QUICK = (*SMALL, "--from-scratch")
 BANDS = {"high": (3_000, 6_000), "low": (80, 300), "middle": (600, 1_500)}
 
 
@@ -82,8 +84,8 @@ def test_the_checkpoint_tells_how_it_came_about(trained):
 def test_the_report_tells_what_the_checkpoint_does(trained):
     home, _, _ = trained
     facts = json.loads((home / "m.report.json").read_text("utf-8"))
-    model, floor = facts["encoders"]
-    assert (model["name"], floor["name"]) == ("m.echoic", "spectral")
+    assert [encoder["name"] for encoder in facts["encoders"]] == ["m.echoic", "sound", "spectral"]
+    model = facts["encoders"][0]
     figures = load_checkpoint(home / "m.echoic").figures
     assert model["precision_at_1"]["value"] == pytest.approx(figures["p1"])
     assert model["mean_average_precision"]["value"] == pytest.approx(figures["mean_average_precision"])
@@ -128,6 +130,71 @@ def test_a_search_sees_what_the_training_measured(trained, tmp_path):
     assert (np.sum(vectors * looked_up, axis=1) > 0.9999).all()
 
 
+def test_it_says_how_the_model_compares_with_what_needs_no_training(trained):
+    home, _, said = trained
+    facts = json.loads((home / "m.report.json").read_text("utf-8"))
+    reached = [encoder["mean_average_precision"]["value"] for encoder in facts["encoders"]]
+    assert (
+        f"mAP of the clips held out: {reached[0]:.3f}; sound {reached[1]:.3f}; spectral {reached[2]:.3f}\n"
+    ) in said.stdout
+    as_good = [
+        name for name, value in zip(("sound", "spectral"), reached[1:], strict=True) if value >= reached[0]
+    ]
+    told = [line for line in said.stderr.splitlines() if "finds them as well" in line]
+    assert [re.findall(r"sound|spectral", line) for line in told] == ([as_good] if as_good else [])
+
+
+def test_evaluate_tells_what_a_model_was_taught(trained, tmp_path):
+    home, echoic, _ = trained
+    model = tmp_path / "m.onnx"
+    echoic("export", home / "m.echoic", "-o", model)
+    learnt = load_checkpoint(home / "m.echoic").training["data"]["clips"]
+    words = ("--encoder", "spectral", "--encoder", model, "--json")
+    said = echoic("evaluate", home / "sounds", *words, code=1)
+    assert (
+        f"warning: {model} was taught {learnt} and was chosen by {24 - learnt} of the 24 clips that ask, "
+        "so that its figures flatter it"
+    ) in said.stderr.splitlines()
+    counts = [(row["n_taught"], row["n_held_out"]) for row in map(json.loads, said.stdout.splitlines())]
+    assert counts == [(0, 0), (learnt, 24 - learnt)]
+    for label in BANDS:
+        for seed in (90, 91):
+            write_sound(tmp_path / "other" / label / f"{seed}.wav", label, seed)
+    assert echoic("evaluate", tmp_path / "other", *words).stderr == ""
+    # A copy under another name is the same clip.
+    shutil.copy(home / "sounds" / "low" / "0.wav", tmp_path / "other" / "low" / "copy.wav")
+    assert re.search(
+        r"was (taught|chosen by) 1 of the 7 clips", echoic("evaluate", tmp_path / "other", *words).stderr
+    )
+
+
+def test_it_goes_on_from_sound_where_it_can(trained, tmp_path, monkeypatch):
+    home, echoic, _ = trained
+    monkeypatch.setattr("echoic.training.loop._STEPS", (1, 1))
+    words = ("train", home / "sounds", "--epochs", "1", "--threads", "1")
+    said = echoic(*words, "-o", tmp_path / "m.echoic", code=1)
+    assert "from scratch" not in said.stderr
+    model = load_checkpoint(tmp_path / "m.echoic")
+    assert (model.architecture, model.window, model.dim) == ("cnn", 5.0, 128)
+    before = model.training["started_from"]
+    assert before["data"]["clips"] == 13_358
+    # One gentle step away from sound, which finds these clips already.
+    sound = load_checkpoint(BUNDLED / "sound.echoic")
+    weights = "blocks.0.conv1.weight"
+    assert (model.weights[weights] - sound.weights[weights]).abs().max() < 0.01
+    for options, why in (
+        (("--recipe", "transformer-supcon", "--epochs", "1"), "sound has nothing to give to a transformer"),
+        (("--window", "0.5"), "sound hears 5 s at a time, not 0.5"),
+        (("--dim", "16", "--window", "5"), "sound gives 128 numbers, not 16"),
+    ):
+        said = echoic(*words, *options, "-o", tmp_path / "x.echoic", code=1)
+        assert f"note: trained from scratch, as {why}" in said.stderr.splitlines()
+        assert load_checkpoint(tmp_path / "x.echoic").training["started_from"] is None
+    said = echoic(*words, "--from-scratch", "--window", "0.5", "-o", tmp_path / "x.echoic", code=1)
+    assert "from scratch" not in said.stderr
+    assert load_checkpoint(tmp_path / "x.echoic").training["started_from"] is None
+
+
 def test_fine_tuning_and_starting_from_the_bundled_model(trained, tmp_path):
     home, echoic, _ = trained
     said = echoic(
@@ -137,13 +204,15 @@ def test_fine_tuning_and_starting_from_the_bundled_model(trained, tmp_path):
         tmp_path / "tuned.echoic",
         "--start",
         home / "m.echoic",
-        *QUICK,
+        *SMALL,
         code=1,
     )
     assert "tuned.echoic" in said.stdout
     assert load_checkpoint(tmp_path / "tuned.echoic").training["started_from"]["recipe"] == "cnn-supcon"
-    wrong = echoic("train", home / "sounds", "-o", tmp_path / "x.echoic", "--start", "nothing", code=2)
-    assert "nothing can be started from nothing" in wrong.stderr
+    words = ("train", home / "sounds", "-o", tmp_path / "x.echoic", "--start")
+    assert "nothing can be started from nothing" in echoic(*words, "nothing", code=2).stderr
+    assert "contradict each other" in echoic(*words, "sound", "--from-scratch", code=2).stderr
+    assert "vectors of 128 numbers, not 64" in echoic(*words, "sound", "--dim", "64", code=2).stderr
 
 
 def test_another_encoder_teaches(trained, tmp_path):
@@ -212,6 +281,17 @@ def test_wrong_words_are_wrong_usage(echoic, tmp_path):
     said = echoic("train", tmp_path / "a", "-o", tmp_path / "none" / "m.echoic", code=2).stderr
     assert "does not exist" in said
     assert "cuda" in echoic("train", tmp_path / "a", "--device", "tpu", code=2).stderr
+
+
+def test_a_file_in_the_place_of_the_report_is_met_before_the_training(echoic, tmp_path):
+    write_sound(tmp_path / "a" / "low" / "0.wav", "low", 0)
+    (tmp_path / "m.report.json").write_text("mine")
+    said = echoic("train", tmp_path / "a", "-o", tmp_path / "m.echoic", code=2).stderr
+    assert said == (
+        f"error: the figures would be written to {tmp_path / 'm.report.json'}, which is something else; "
+        "choose another name\n"
+    )
+    assert (tmp_path / "m.report.json").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +370,7 @@ def test_a_label_that_no_held_out_clip_has_is_learnt_and_said_to_be_unmeasured(e
                 lines.append(f"{name},{label},{'train' if split == 't' else 'validation'}")
     (tmp_path / "m.csv").write_text("\n".join(lines))
     ran = echoic("train", tmp_path / "m.csv", "-o", tmp_path / "m.echoic", *QUICK)
-    notes = [line for line in ran.stderr.splitlines() if line.startswith("note: ")]
+    notes = [line for line in ran.stderr.splitlines() if line.startswith("note: no clip")]
     assert notes == ["note: no clip of 'middle' is held out: learnt from, not measured"]
     assert load_checkpoint(tmp_path / "m.echoic").training["data"]["labels"] == 3
 
@@ -301,7 +381,19 @@ def test_a_killed_training_goes_on(trained, tmp_path):
     shutil.copytree(home / "sounds", data)
     (data / "low" / "bad.wav").unlink()
     echoic = commands(tmp_path, CommandLine)
-    words = ("train", data, "-o", tmp_path / "m.echoic", "--window", "0.5", "--epochs", "6", "--threads", "1")
+    words = (
+        "train",
+        data,
+        "-o",
+        tmp_path / "m.echoic",
+        "--window",
+        "0.5",
+        "--epochs",
+        "6",
+        "--threads",
+        "1",
+        "--from-scratch",
+    )
     part = tmp_path / "m.echoic.part"
     with echoic.start(*words) as process:
         end = time.monotonic() + 60

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from pathlib import Path
 
+import av
 import pytest
+from av.format import ContainerFormat
 
-from echoic.scanning import Found, Problem, scan
+from echoic.audio.container import _ACCEPTED
+from echoic.scanning import SUBTITLES, SUFFIXES, Found, Problem, scan
 
 
 def make(folder, *names):
@@ -136,3 +140,65 @@ def test_names_that_are_no_text(tmp_path):
     (tmp_path / os.fsdecode(name)).touch()
     (item,) = scan([tmp_path])
     assert os.fsencode(item.path.name) == name
+
+
+def suffixes_of_ffmpeg():
+    """What ffmpeg calls files of the formats that are read."""
+    found = set()
+    for name in av.formats_available:
+        for mode in ("r", "w"):
+            try:
+                described = ContainerFormat(name, mode)
+            except ValueError:  # it only reads, or only writes
+                continue
+            if {*name.split(",")} & {*_ACCEPTED}:
+                found |= {f".{suffix.strip().lower()}" for suffix in described.extensions}
+    return found
+
+
+# Of the suffixes that ffmpeg knows, those of pictures and films without sound, of text, of lists of files, of
+# samples without a header, and those that mean something else on most disks.
+WITHOUT_SOUND = frozenset(
+    ".264 .265 .266 .302 .a64 .adf .afd .al .ans .apc .apm .apng .apv .art .asc .aud .avc .avif .avs"
+    " .avs2 .avs3 .bit .bitpacked .bmp .c2 .cavs .cdg .cdxl .cgi .chk .cif .cpk .cvg .dat .daud .derf"
+    " .dfpwm .diz .dnxhd .dnxhr .dpx .drc .evc .exr .ffmeta .fits .flm .g728 .gif .h261 .h263 .h264 .h265"
+    " .h266 .h26l .hdr .heic .heif .hevc .hxvs .ice .ico .idf .ifv .im1 .im24 .im8 .imx .ipu .ivf .j2c"
+    " .j2k .jls .jp2 .jpeg .jpg .js .jxl .jxs .ljpg .m1v .m2v .m3u8 .mjpeg .mjpg .mmf .mpd .mpo .nc .nfo"
+    " .obu .pam .pbm .pcm .pcx .pdv .pfm .pgm .pgmyuv .phm .pix .png .ppm .qcif .qoi .ras .rco .rcv .rgb"
+    " .rs .sb .sbg .sdns .sdr2 .ser .sgi .son .str .sun .sunras .sw .swf .tga .tif .tiff .tun .txt .ub .ul"
+    " .uw .v .v210 .vb .vbn .vc1 .vc2 .vt .vvc .way .wbmp .webp .xbm .xface .xl .xml .xwd .y .y4m .yuv"
+    " .yuv10".split()
+)
+
+
+def test_all_that_ffmpeg_knows_by_its_suffix_is_taken():
+    assert suffixes_of_ffmpeg() - SUFFIXES - SUBTITLES - WITHOUT_SOUND == set()
+    assert not SUFFIXES & SUBTITLES
+    assert not SUFFIXES & WITHOUT_SOUND
+
+
+def test_what_recorders_cameras_and_archives_write_is_taken():
+    named = ".mxf .mod .tod .m2t .trp .tp .bwf .rf64 .qt .3g2 .mpa .m2a .mpga .dv .dif .divx .sph .nist .vro"
+    assert {*named.split(), *".evo .rmvb .m4r .aax .adts .nut .snd .ogm .mpe .awb .3ga".split()} <= SUFFIXES
+
+
+def test_what_is_passed_over_is_counted_by_suffix(tmp_path):
+    make(tmp_path, "a.wav", "b.TXT", "c/d.txt", "c/e.jpg", "c/f", ".hidden.txt", ".git/g.txt", "h.srt")
+    (tmp_path / "link.txt").symlink_to("b.TXT")
+    counts = Counter()
+    assert names_of(scan([tmp_path, tmp_path / "c"], passed_over=counts), tmp_path) == ["a.wav"]
+    assert counts == {".txt": 2, ".jpg": 1, "": 1, ".srt": 1}
+
+
+def test_what_is_named_outright_is_not_passed_over(tmp_path):
+    make(tmp_path, "a.dat", "b.dat")
+    counts = Counter()
+    assert names_of(scan([tmp_path, tmp_path / "b.dat"], passed_over=counts), tmp_path) == ["b.dat"]
+    assert counts == {".dat": 1}
+
+
+def test_subtitles_beside_a_film_are_passed_over_even_where_a_shell_names_them(tmp_path):
+    make(tmp_path, "film.mkv", "film.srt", "film.VTT", "song.lrc", "film.idx", "film.sub")
+    counts = Counter()
+    assert names_of(scan(sorted(tmp_path.iterdir()), passed_over=counts), tmp_path) == ["film.mkv"]
+    assert counts == {".srt": 1, ".vtt": 1, ".lrc": 1, ".idx": 1, ".sub": 1}

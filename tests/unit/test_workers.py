@@ -11,8 +11,15 @@ import pytest
 
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import tone
-from echoic.errors import AudioError, EncoderError, NotAudioError, UnknownEncoderError, UnreadableError
-from echoic.workers import Analysis, Task, WorkerPool, digest_of
+from echoic.errors import (
+    AudioError,
+    EncoderError,
+    NotAudioError,
+    UnknownEncoderError,
+    UnreadableError,
+    UsageError,
+)
+from echoic.workers import Analysis, Budget, Task, WorkerPool, digest_of
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +134,136 @@ def test_nothing_is_imported_from_the_current_folder(clips, tmp_path, monkeypatc
     with WorkerPool(1) as pool:
         results = [result for _, result in pool.run(tasks(clips))]
     assert all(isinstance(result, Analysis) for result in results)
+
+
+STRANGE = """
+import os, pickle, time
+from pathlib import Path
+import numpy as np
+from echoic import EncoderSpec
+
+class Encoder:
+    def encode(self, windows):
+        if np.abs(windows).max() > 0:  # a file: before one, encoders are tried on silence
+            self.act()
+        return np.tile(np.float32([1, 0, 0]), (len(windows), 1))
+
+def made(name):
+    return EncoderSpec(name, "1", 8_000, 2.0, 2.0, 3)
+
+class Slow(Encoder):
+    spec = made("slow")
+    def act(self):
+        time.sleep(3600)
+
+class Steady(Encoder):
+    spec = made("steady")
+    def act(self):
+        time.sleep(0.6)
+
+class Large(Encoder):
+    spec = made("large")
+    def act(self):
+        self.kept = np.ones(400 << 17)  # 400 MiB
+        time.sleep(3600)
+
+class Touch:
+    def __reduce__(self):
+        return Path.touch, (Path(os.environ["TOUCHED"]),)
+
+class Hostile(Encoder):
+    spec = made("hostile")
+    def act(self):
+        for file in range(3, 30):
+            try:
+                os.write(file, pickle.dumps(Touch()) * 1000)
+            except OSError:
+                pass
+        time.sleep(3600)
+
+class Fragile:
+    spec = made("fragile")
+    def encode(self, windows):
+        os._exit(3)
+"""
+NAMES = ("slow", "steady", "large", "hostile", "fragile")
+
+
+@pytest.fixture
+def strange(tmp_path, monkeypatch):
+    """Encoders of another package that go wrong on files, or on anything."""
+    folder = tmp_path / "packages"
+    information = folder / "strange-1.0.dist-info"
+    information.mkdir(parents=True)
+    (folder / "strange.py").write_text(STRANGE)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    points = "\n".join(f"{name} = strange:{name.title()}" for name in NAMES)
+    (information / "entry_points.txt").write_text(f"[echoic.encoders]\n{points}\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("TOUCHED", str(tmp_path / "touched"))
+
+
+def outcome(pool, path, encoder):
+    [(_, result)] = pool.run(tasks([path], encoder))
+    return result
+
+
+def test_a_file_that_gets_nowhere_is_given_up_and_the_run_goes_on(clips, strange):
+    with WorkerPool(1, Budget(seconds=0.5)) as pool:
+        result = outcome(pool, clips[0], "slow")
+        assert isinstance(result, UnreadableError)  # it is tried again
+        assert str(result) == (
+            f"{clips[0]} was given up: in 0.5 s its worker got through no further minute of it; "
+            "leave it out, or allow more with $ECHOIC_FILE_SECONDS"
+        )
+    with WorkerPool(1, Budget(seconds=30)) as pool:
+        assert len([r for _, r in pool.run(tasks(clips)) if isinstance(r, Analysis)]) == 6
+
+
+def test_a_long_file_may_take_longer_than_a_short_one(tmp_path, strange):
+    """Five minutes of sound take ten batches of .6 s, more than a minute may, and each minute two of them."""
+    path = tmp_path / "long.wav"
+    write_audio(path, tone(440, 300.0, 8_000), 8_000)
+    with WorkerPool(1, Budget(seconds=5)) as pool:
+        result = outcome(pool, path, "steady")
+    assert isinstance(result, Analysis), result
+    assert len(result.segments["steady@1"]) == 150
+
+
+def test_a_file_over_which_a_worker_swells_is_given_up(clips, strange):
+    with WorkerPool(1, Budget(mebibytes=200)) as pool:
+        result = outcome(pool, clips[0], "large")
+        assert isinstance(result, UnreadableError)
+        assert str(result) == (
+            f"{clips[0]} was given up: its worker took more than 200 MiB; "
+            "leave it out, or allow more with $ECHOIC_FILE_MEBIBYTES"
+        )
+        assert isinstance(outcome(pool, clips[1], "spectral"), Analysis)
+
+
+def test_a_worker_in_the_power_of_a_file_is_not_believed(clips, strange, tmp_path):
+    with WorkerPool(1, Budget(seconds=5)) as pool:
+        result = outcome(pool, clips[0], "hostile")
+        assert isinstance(result, UnreadableError)
+        assert "brought its worker process down" in str(result)
+        assert isinstance(outcome(pool, clips[1], "spectral"), Analysis)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_an_encoder_that_brings_its_worker_down_blames_no_file(clips, strange):
+    with WorkerPool(1) as pool, pytest.raises(EncoderError) as caught:
+        outcome(pool, clips[0], "fragile")
+    assert str(caught.value).startswith("fragile@1 brings its process down when it is loaded (exit code 3)")
+
+
+def test_what_a_file_may_take_can_be_chosen(monkeypatch):
+    for name in ("ECHOIC_FILE_SECONDS", "ECHOIC_FILE_MEBIBYTES"):
+        monkeypatch.delenv(name, raising=False)
+    assert Budget.chosen() == Budget(300, 2048)
+    monkeypatch.setenv("ECHOIC_FILE_SECONDS", "7.5")
+    monkeypatch.setenv("ECHOIC_FILE_MEBIBYTES", "4096")
+    assert Budget.chosen() == Budget(7.5, 4096)
+    for wrong in ("0", "-1", "nan", "inf", "a lot"):
+        monkeypatch.setenv("ECHOIC_FILE_SECONDS", wrong)
+        with pytest.raises(UsageError, match=r"\$ECHOIC_FILE_SECONDS is .* and must be a number above 0"):
+            WorkerPool(1)

@@ -1,44 +1,51 @@
-"""Opening files with ffmpeg, and what their containers say about themselves.
+"""Opening files, pipes and addresses with ffmpeg, and what their containers say about themselves.
 
-A file to be indexed may come from anywhere, so it is opened at arm's length. Only regular files are read:
-a pipe or device could hang for ever. ffmpeg gets an open file and never the name, which it would read as an
-address or a pattern (``concat:``, ``%03d``). Formats that point to other files are refused, and so is any
-attempt of a demuxer to open one.
+What is to be heard may come from anywhere, so it is opened at arm's length, everywhere by the same rules.
+Only formats of a list are read, which holds none that points to other files, reads a device, or makes up
+sound; any attempt of a demuxer to open a file of its own is refused. What an address leads to, by a
+redirection or a playlist, is on the web as well.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import io
-import os
 import re
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import av
 import av.error
 
-from echoic.errors import NotAudioError, UnreadableError, quoted
+from echoic.audio.links import StreamLinks, tag_size
+from echoic.audio.source import Source
+from echoic.errors import NotAudioError
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream as Track
     from av.container import InputContainer
 
-__all__ = ["Source", "breaks_off", "claimed_duration", "open_container"]
+__all__ = ["claimed_duration", "open_address", "open_container", "receive"]
 
-StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-
-# Demuxers that read devices, other files or addresses, or make up sound.
-_DEVICES = {"alsa", "fbdev", "kmsgrab", "lavfi", "oss", "v4l2", "video4linux2,v4l2", "x11grab"}
-_LISTS = {"concat", "dash", "hds", "hls", "image2", "vobsub", "webm_dash_manifest"}
-_STREAMS = {"rtp", "rtsp", "sap", "sdp"}
-_SCRIPTS = {"sbg"}
-_ACCEPTED = ",".join(sorted(av.formats_available - _DEVICES - _LISTS - _STREAMS - _SCRIPTS))
+# ffmpeg's names of the formats that are read: sound, and films for the sake of their sound. Not raw samples,
+# whose rate nobody could know.
+_ACCEPTED = """
+    aa aac ac3 ac4 aiff amr amrnb amrwb ape aptx aptx_hd asf asf_o au caf codec2 daud dfpwm dsf dss dts dtshd
+    eac3 epaf flac g722 g723_1 g726 g726le g728 g729 gsm iamf iff ilbc ircam laf lc3 loas matroska mlp mp3 mpc
+    mpc8 nistsphere nsp ogg oma osq pvf qcp qoa rka rso sbc sds sdx shn sln sox spdif tak truehd tta voc vqf
+    w64 wav wavarc wsd wv wve xwma
+    avi dhav dv flv gxf ivr kux live_flv lvf lxf mov mpeg mpegts mxf nsv nut nuv pva rm swf ty wtv
+    3dostr aax acm act ace adp ads adx aea afc aix alp apac apc apm argo_asf argo_brp argo_cvg ast avr bfstm
+    bink binka bit boa bonk brstm dcstr derf ea film_cpk fsb fwse genh hca hcom kvag mca mmf msf mtaf musx paf
+    pmp pp_bnk psxstr redspark roq rsd scd sdns siff smjpeg smk sol svag svs thp usm vag vpk wady wsaud xa
+    xmd xmv xvag
+""".split()  # fmt: skip
+_FORMATS = ",".join(_ACCEPTED)
+_PROTOCOLS = "http,https,tcp,tls,crypto,httpproxy"  # the last four are what the first two are made of
 _READ_SIZE = 1 << 16
 _MAX_ALLOCATION = 1 << 28  # bytes; a packet of sound has some thousands, cover art some millions
-_PIPE = "a pipe, socket or device; save its sound to a file first"
+_CANNOT_OPEN = (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError)
+_TIMEOUT = 15.0  # s without a byte from an address
 
 
 def _limit_memory() -> None:
@@ -51,131 +58,77 @@ def _limit_memory() -> None:
 _limit_memory()
 
 
-class Source:
-    """An open regular file, as PyAV reads it and as this package looks at it beside PyAV.
-
-    Parameters
-    ----------
-    path : str, bytes or path
+def open_container(source: Source | StreamLinks, name: str) -> InputContainer:
+    """Open a file, or bytes that come; messages call it by a name.
 
     Raises
     ------
-    UnreadableError
-        If it cannot be opened or is not a regular file; a pipe is not waited for.
-    """
-
-    def __init__(self, path: StrPath) -> None:
-        self._file = _open_regular(path)
-        self.size = os.fstat(self._file.fileno()).st_size
-        # The suffix helps to tell raw formats apart; nothing else of the name is shown to ffmpeg.
-        suffix = re.search(r"\.[A-Za-z0-9]{1,8}$", os.fsdecode(path))
-        self.name = "audio" + (suffix[0] if suffix else "")
-        self.error: OSError | None = None  # that the disk gave, as opposed to ffmpeg
-
-    def read(self, size: int) -> bytes:
-        """Read up to ``size`` bytes; none at the end of the file and where the disk fails."""
-        try:
-            return self._file.read(size) or b""
-        except OSError as error:
-            self.error = error
-            return b""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, or return a negative number where ffmpeg tries out one that does not exist."""
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
-            return -errno.EINVAL
-
-    def tell(self) -> int:
-        """Return the place from which is read next."""
-        return self._file.tell()
-
-    def look(self, at: int, size: int) -> bytes:
-        """Read elsewhere without moving the place from which ffmpeg reads on."""
-        before = self.tell()
-        self.seek(at)
-        data = self.read(size)
-        self.seek(before)
-        return data
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _open_regular(path: StrPath) -> io.FileIO:
-    name = quoted(path)
-    # O_NONBLOCK: a pipe that nobody writes to then opens at once, to be refused below.
-    flags = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
-    try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        raise UnreadableError(f"{name} does not exist, or is a link to nothing; check the path") from None
-    except PermissionError:
-        raise UnreadableError(f"{name} may not be read; allow it and try again") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENXIO:  # a socket
-            raise UnreadableError(f"{name} is {_PIPE}") from None
-        if isinstance(error, OSError) and error.errno == errno.ELOOP:
-            raise UnreadableError(f"{name} is a loop of symbolic links; remove the link") from None
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableError(f"{name} cannot be opened ({reason}); check the path and the disk") from None
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        if stat.S_ISDIR(mode):
-            raise UnreadableError(f"{name} is a directory; give the files in it")
-        raise UnreadableError(f"{name} is {_PIPE}")
-    return io.FileIO(descriptor, "rb")
-
-
-def open_container(path: StrPath) -> tuple[InputContainer, Source]:
-    """Open a file with ffmpeg.
-
-    Returns
-    -------
-    container : av.container.InputContainer
-    source : Source
-        What the container reads from; to be closed after it.
-
-    Raises
-    ------
-    UnreadableError
-        If the file cannot be opened or read.
     NotAudioError
-        If ffmpeg does not know what it is.
+        If ffmpeg does not know what it is, or may not read it.
     """
-    source = Source(path)
-    name = quoted(path)
     try:
-        if source.size == 0:
-            raise NotAudioError(f"{name} holds no sound: it is empty; get a new copy or remove it")
         return av.open(
             source,
             "r",
-            container_options={"format_whitelist": _ACCEPTED, "protocol_whitelist": ""},
+            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": ""},
             metadata_errors="replace",
             buffer_size=_READ_SIZE,
             io_open=_refuse,
-        ), source
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError):
-        source.close()
-        if source.error is not None:
-            raise UnreadableError(
-                f"{name} cannot be read ({source.error.strerror}); check the disk"
-            ) from None
-        raise NotAudioError(
-            f"{name} holds no sound: it is damaged at its start or in a format that is not read; "
-            "get a new copy or convert it to WAV"
-        ) from None
-    except BaseException:
-        source.close()
-        raise
+        )
+    except _CANNOT_OPEN:
+        raise _unknown(name) from None
+
+
+def open_address(url: str, name: str) -> InputContainer:
+    """Open what needs more than its bytes from front to back: a playlist (HLS), or a file to be searched.
+
+    Raises
+    ------
+    NotAudioError
+        As :func:`open_container`, and if the server does not answer.
+    """
+    try:
+        return av.open(
+            url,
+            "r",
+            container_options={"format_whitelist": f"{_FORMATS},hls", "protocol_whitelist": _PROTOCOLS},
+            metadata_errors="replace",
+            timeout=_TIMEOUT,
+        )
+    except _CANNOT_OPEN:
+        raise _unknown(name) from None
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise PermissionError(errno.EACCES, "a sound file may not open other files", url)
+
+
+def _unknown(name: str) -> NotAudioError:
+    return NotAudioError(
+        f"{name} holds no sound: it is damaged at its start or in a format that is not read; "
+        "get a new copy or convert it to WAV"
+    )
+
+
+def receive(url: str, at: int = 0) -> InputContainer:
+    """Open the bytes of an address themselves, from a place on; its packets are what comes.
+
+    Radio is told from files by the container's size, which is then negative.
+
+    Raises
+    ------
+    FFmpegError, OSError
+        If the server does not answer, or not from there on.
+    """
+    return av.open(
+        url,
+        "r",
+        format="data",
+        container_options={"format_whitelist": "data", "protocol_whitelist": _PROTOCOLS, "offset": str(at)},
+        options={"raw_packet_size": "4096"},
+        metadata_errors="replace",
+        timeout=_TIMEOUT,
+    )
 
 
 # Formats whose headers or last pages state the length; others guess it from the bit rate.
@@ -203,11 +156,7 @@ def claimed_duration(container: InputContainer, track: Track, source: Source) ->
 
 def _counts_frames(source: Source) -> bool:
     """Tell whether an mp3 starts with a Xing, Info or VBRI header, which counts its frames."""
-    id3 = source.look(0, 10)
-    skip = 0
-    if id3[:3] == b"ID3" and len(id3) == 10:  # its size has seven bits to a byte
-        skip = 10 + (id3[6] << 21 | id3[7] << 14 | id3[8] << 7 | id3[9])
-    first_frame = source.look(skip, 2048)
+    first_frame = source.look(tag_size(source.look(0, 10)), 2048)
     return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
 
 
@@ -230,20 +179,3 @@ def _wav_excess(source: Source) -> float:
             return length / there if 0 < there < length < _WAV_UNKNOWN else 1
         at += 8 + length + length % 2
     return 1
-
-
-_OGG_PAGE_HEADER = 27
-_OGG_TAIL = 1 << 17  # more than the longest page, which has 65,307 bytes
-
-
-def breaks_off(source: Source) -> bool:
-    """Tell whether an Ogg file ends within a page: it does not state how long it should be."""
-    tail = source.look(max(0, source.size - _OGG_TAIL), _OGG_TAIL)
-    page = tail.rfind(b"OggS")
-    if page < 0:
-        return True
-    header = tail[page : page + _OGG_PAGE_HEADER]
-    if len(header) < _OGG_PAGE_HEADER:
-        return True
-    table = tail[page + _OGG_PAGE_HEADER : page + _OGG_PAGE_HEADER + header[26]]
-    return page + _OGG_PAGE_HEADER + header[26] + sum(table) > len(tail)

@@ -1,32 +1,46 @@
 """Sound as it comes: web radio (Icecast, HLS), files on web servers, pipes, and the microphone.
 
 Connections to the network break. A stream without an end is connected to again, after pauses that grow; what
-was missed in between is missed, and the times of what follows are those of the clock.
+was missed in between is missed, and the times of what follows are those of the clock. A file is asked for
+again from where it broke off.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any, BinaryIO
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import av
-import numpy as np
+import av.error
 
-from echoic.audio.decode import mix_down
-from echoic.errors import MissingDependencyError, NotAudioError, UnreadableError
+from echoic.audio.container import open_address, receive
+from echoic.audio.frames import SAMPLE_RATES, Frames
+from echoic.audio.links import StreamLinks
+from echoic.audio.source import ByteStream
+from echoic.audio.timeline import LEAST_RATE, Timeline, finite
+from echoic.errors import AudioError, MissingDependencyError, NotAudioError, UnreadableError, quoted
 from echoic.types import Float32, LiveSound
 
-__all__ = ["connections", "is_url", "microphone", "piped"]
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
-_PROTOCOLS = "http,https,tcp,tls,httpproxy,crypto"
-_TIMEOUT = 15.0  # s without a byte
+
+__all__ = ["connections", "is_url", "microphone", "microphones", "piped"]
+
 _BLOCK = 0.5  # s
+_LONGEST_GAP = (
+    10.0  # s of silence that a jump of time stamps may mean; clocks of broadcasts jump for no reason
+)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # s before the next try
 _PATIENCE = 600.0  # s of trying in vain after which a stream is given up
 _LIVED = 10.0  # s of sound after which a connection was a good one
+_PAUSES = (1.0, 2.0, 4.0)  # s before the rest of a file is asked for, again without a byte
+_HEAD = 16  # bytes that tell playlists, and MP4, from what is read from front to back
+_FAILURES = (av.error.FFmpegError, OSError, ValueError)
+_PIPED = 1 << 16  # bytes taken from a pipe at a time, at most
 
 
 def is_url(source: str) -> bool:
@@ -44,30 +58,36 @@ def connections(
     Raises
     ------
     UnreadableError
-        If the first connection fails, or no other succeeds for ten minutes.
+        If the first connection fails, no other succeeds for ten minutes, or a file breaks off and the rest
+        is not to be had.
+    NotAudioError
+        If what comes is no sound.
     """
+    name = quoted(url)
     first: float | None = None
     lived = clock()
     wait = _FIRST_PAUSE
     while True:
         try:
-            with _opened(url) as (container, track):
-                first = clock() if first is None else first
-                # What has a length ends; a playlist's length is not that of what it plays.
-                is_file = container.size > 0 and container.format.name != "hls"
-                heard = [0.0]
-                rate = track.codec_context.sample_rate
-                yield LiveSound(url, clock() - first, rate, _blocks(container, track, heard))
-            if is_file:
-                return
-            if heard[0] > _LIVED:
-                lived, wait = clock(), _FIRST_PAUSE
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            connection = _connect(url, pause)
+        except AudioError as error:
             if first is None:
-                raise UnreadableError(f"{url} cannot be listened to ({reason}); check the address") from None
+                raise
             if clock() - lived > _PATIENCE:
-                raise UnreadableError(f"{url} has not come back for ten minutes ({reason})") from None
+                raise UnreadableError(f"{name} has not come back for ten minutes ({error})") from None
+        else:
+            with closing(connection):
+                first = clock() if first is None else first
+                yield LiveSound(url, clock() - first, connection.sample_rate, connection.blocks())
+            if connection.is_file and connection.broke is None:
+                return
+            if connection.is_file:
+                raise UnreadableError(
+                    f"{name} broke off after {connection.heard:.1f} s ({connection.broke}) and its rest "
+                    "is not to be had; try again later"
+                )
+            if connection.heard > _LIVED:
+                lived, wait = clock(), _FIRST_PAUSE
         pause(wait)
         wait = min(2 * wait, _LONGEST_PAUSE)
 
@@ -81,94 +101,301 @@ def piped(file: BinaryIO) -> Iterator[LiveSound]:
     NotAudioError
         If there is none.
     """
+    read = getattr(file, "read1", file.read)  # what is there, without waiting for more
+    stream = ByteStream(lambda: read(_PIPED) or b"")
     try:
-        with _opened(file) as (container, track):
-            yield LiveSound("-", 0.0, track.codec_context.sample_rate, _blocks(container, track, [0.0]))
-    except (av.error.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        sound = _Sound("standard input", stream)
+    except NotAudioError:
         raise NotAudioError(
-            f"standard input holds no sound that can be decoded from front to back ({reason}); "
-            "pipe wav, flac, mp3 or ogg"
+            "standard input holds no sound that can be decoded from front to back; pipe wav, flac, mp3 or ogg"
         ) from None
+    with closing(sound):
+        yield LiveSound("-", 0.0, sound.sample_rate, sound.blocks())
 
 
-@contextmanager
-def microphone(seconds: float | None = None) -> Iterator[LiveSound]:
-    """Listen to the system's microphone, for some seconds or until the block ends.
+#: What sounddevice stands on, which is the system's.
+PORTAUDIO = (
+    "PortAudio: on Debian and Ubuntu, sudo apt install libportaudio2; on a Mac, brew install portaudio"
+)
+
+
+def microphones() -> list[str]:
+    """Return the names of the devices that can be listened to, as ``--device`` takes them.
 
     Raises
     ------
     MissingDependencyError
         If sounddevice, or the PortAudio that it needs, is not installed.
     UnreadableError
-        If there is no microphone, or it may not be used.
+        If the system does not say.
     """
+    sounddevice = _sounddevice()
     try:
-        import sounddevice
-    except (ImportError, OSError) as error:  # OSError: without PortAudio
-        raise MissingDependencyError("listening to the microphone", "mic") from error
-    try:
-        rate = int(sounddevice.query_devices(kind="input")["default_samplerate"])
-        with sounddevice.InputStream(samplerate=rate, channels=1, dtype="float32") as stream:
-            yield LiveSound("microphone", 0.0, rate, _recorded(stream, rate, seconds))
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise UnreadableError(
-            f"the microphone cannot be used ({error}); plug one in, or allow this terminal to listen"
-        ) from error
-
-
-def _recorded(stream: Any, rate: int, seconds: float | None) -> Iterator[Float32]:
-    wanted = math.inf if seconds is None else round(seconds * rate)
-    while wanted > 0:
-        n = round(min(_BLOCK * rate, wanted))
-        samples, _ = stream.read(n)  # (n, 1); a gap where the machine was too slow is passed over
-        wanted -= n
-        yield np.nan_to_num(samples[:, 0], nan=0.0, posinf=0.0, neginf=0.0)
+        devices = sounddevice.query_devices()
+        return [device["name"] for device in devices if device["max_input_channels"] > 0]
+    except sounddevice.PortAudioError as error:
+        raise _no_microphone(error) from error
 
 
 @contextmanager
-def _opened(source: str | BinaryIO) -> Iterator[tuple[av.container.InputContainer, av.AudioStream]]:
-    if isinstance(source, str):
-        opened = av.open(
-            source,
-            "r",
-            options={"protocol_whitelist": _PROTOCOLS},
-            timeout=_TIMEOUT,
-            metadata_errors="replace",
-        )
-    else:
-        opened = av.open(source, "r", metadata_errors="replace")
-    with closing(opened) as container:
-        track = container.streams.best("audio")
-        if not isinstance(track, av.AudioStream) or not track.codec_context.sample_rate:
-            raise ValueError("it holds no sound")
-        yield container, track
+def microphone(seconds: float | None = None, device: str | None = None) -> Iterator[LiveSound]:
+    """Listen to a microphone, for some seconds or until the block ends.
+
+    Parameters
+    ----------
+    seconds : float, optional
+    device : str, optional
+        Its name, or a part of it that no other has; by default the system's choice.
+
+    Raises
+    ------
+    MissingDependencyError
+        If sounddevice, or the PortAudio that it needs, is not installed.
+    UnreadableError
+        If there is no such microphone, or it may not be used.
+    """
+    sounddevice = _sounddevice()
+    chosen = {} if device is None else {"device": device}
+    with ExitStack() as stack:
+        try:
+            rate = round(sounddevice.query_devices(kind="input", **chosen)["default_samplerate"])
+            if rate not in SAMPLE_RATES:
+                raise ValueError(f"its sample rate is {rate} Hz")
+            stream = stack.enter_context(
+                sounddevice.InputStream(samplerate=rate, channels=1, dtype="float32", **chosen)
+            )
+        except (sounddevice.PortAudioError, OverflowError, ValueError) as error:
+            if device is not None:
+                raise UnreadableError(
+                    f"the microphone {device!r} cannot be used ({_in_a_line(error)}); "
+                    f"choose one of: {', '.join(microphones()) or 'none, as there is none'}"
+                ) from error
+            raise _no_microphone(error) from error
+        blocks = _recorded(stream, rate, seconds, sounddevice.PortAudioError)
+        yield LiveSound("microphone", 0.0, rate, blocks)
 
 
-def _blocks(
-    container: av.container.InputContainer, track: av.AudioStream, heard: list[float]
-) -> Iterator[Float32]:
-    """Yield the sound of one connection, and count its seconds; a broken one just ends."""
-    rate = track.codec_context.sample_rate
-    pending: list[Float32] = []
-    waiting = 0
+def _sounddevice() -> Any:
     try:
-        for packet in container.demux(track):
+        import sounddevice
+    except ImportError as error:
+        raise MissingDependencyError("listening to the microphone", "mic") from error
+    except OSError as error:  # it is there, and PortAudio is not
+        raise MissingDependencyError("listening to the microphone", "mic", PORTAUDIO) from error
+    return sounddevice
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _no_microphone(error: Exception) -> UnreadableError:
+    return UnreadableError(
+        f"the microphone cannot be used ({_in_a_line(error)}); plug one in, or allow this terminal to listen"
+    )
+
+
+def _recorded(stream: Any, rate: int, seconds: float | None, failure: type[Exception]) -> Iterator[Float32]:
+    wanted = math.inf if seconds is None else round(seconds * rate)
+    while wanted > 0:
+        n = round(min(_BLOCK * rate, wanted))
+        try:
+            samples, _ = stream.read(n)  # (n, 1); a gap where the machine was too slow is passed over
+        except failure as error:
+            raise _no_microphone(error) from error
+        wanted -= n
+        yield finite(samples[:, 0])[0]
+
+
+class _Sound:
+    """What comes from front to back, or out of a container that is open, as blocks of mono sound.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    source : ByteStream or InputContainer
+    is_file : bool
+        Whether it ends, as radio does not.
+    download : _Download, optional
+        Where the bytes come from; closed with this.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Hz.
+
+    Raises
+    ------
+    NotAudioError
+        If it holds no sound that can be decoded so.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: ByteStream | InputContainer,
+        *,
+        is_file: bool = True,
+        download: _Download | None = None,
+    ) -> None:
+        self._name = name
+        self.is_file = is_file
+        self._download = download
+        self._bytes = source if isinstance(source, ByteStream) else None
+        self._links: StreamLinks | None = None
+        if isinstance(source, ByteStream):
+            self._links = StreamLinks(source)
+            self._frames = Frames(self._links, name, ogg=self._links.ogg)
+        else:
+            self._frames = Frames(source, name, patient=False)
+        # A jingle of the quality of a telephone may come first.
+        self.sample_rate = max(LEAST_RATE, self._frames.sample_rate)
+        block = round(_BLOCK * self.sample_rate)
+        self._timeline = Timeline(self.sample_rate, block=block, longest_gap=_LONGEST_GAP)
+
+    @property
+    def heard(self) -> float:
+        """Seconds that have come so far."""
+        return self._timeline.end / self.sample_rate
+
+    @property
+    def broke(self) -> str | None:
+        """Why it ended before its end, if it did."""
+        error = self._frames.broke if self._bytes is None else self._bytes.error
+        return None if error is None else _reason(error)
+
+    def blocks(self) -> Iterator[Float32]:
+        """Yield blocks, shape (n,), of about half a second."""
+        frames: Frames | None = self._frames
+        while frames is not None:
+            yield from self._timeline.take(frames, frames.origin)
+            frames = self._open_next()
+        yield from self._timeline.finish()
+
+    def _open_next(self) -> Frames | None:
+        """Open the next link of which something can be decoded, if there is one."""
+        while self._links is not None and self._links.next():
+            self._frames.close()
             try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:  # the first packet of a stream is often cut
+                self._frames = Frames(self._links, self._name, ogg=self._links.ogg)
+            except NotAudioError:
                 continue
-            for frame in frames:
-                if frame.sample_rate != rate or not frame.samples:
-                    continue
-                samples = np.nan_to_num(mix_down(frame), nan=0.0, posinf=0.0, neginf=0.0)
-                pending.append(samples)
-                waiting += len(samples)
-                heard[0] += len(samples) / rate
-            if waiting >= _BLOCK * rate:
-                yield np.concatenate(pending)
-                pending, waiting = [], 0
-    except (av.error.FFmpegError, OSError):
-        pass  # it broke off; whoever asked connects again
-    if pending:
-        yield np.concatenate(pending)
+            return self._frames
+        return None
+
+    def close(self) -> None:
+        """Close the container, and the connection."""
+        self._frames.close()
+        if self._download is not None:
+            self._download.close()
+
+
+class _Download:
+    """The bytes of an address; where those of a file break off, the rest is asked for.
+
+    Attributes
+    ----------
+    size : int
+        Bytes that the file has; not positive for a stream without an end.
+    """
+
+    def __init__(self, url: str, pause: Callable[[float], None]) -> None:
+        self._url = url
+        self._pause = pause
+        self._container = receive(url)
+        self._packets = self._container.demux()
+        self.size = self._container.size
+        self._n = 0  # bytes handed on so far
+
+    def __call__(self) -> bytes:
+        """Return what comes next; none at the end.
+
+        Raises
+        ------
+        OSError
+            If a file broke off, and its rest is not to be had.
+        """
+        failure: Exception = OSError(errno.EIO, "it ended early")
+        for wait in (0.0, *_PAUSES):
+            try:
+                if wait:
+                    self._pause(wait)
+                    data = self._again()
+                else:
+                    data = self._next()
+            except _FAILURES as error:
+                failure, data = error, b""
+            self._n += len(data)
+            if data or self._n >= self.size:  # a stream without an end is for others to connect to again
+                return data
+        raise OSError(errno.EIO, _reason(failure))
+
+    def _next(self) -> bytes:
+        return next((data for packet in self._packets if (data := bytes(packet))), b"")
+
+    def _again(self) -> bytes:
+        """Connect again and return what follows the bytes that were handed on."""
+        self.close()
+        passed = self._n
+        try:
+            self._container = receive(self._url, self._n)
+        except _FAILURES:  # of a server that knows no other place than the begin
+            self._container = receive(self._url)
+            passed = 0
+        if self._container.size != self.size:
+            raise OSError(errno.ESTALE, "it has changed")
+        self._packets = self._container.demux()
+        while data := self._next():
+            passed += len(data)
+            if passed > self._n:
+                return data[self._n - passed :] if passed - self._n < len(data) else data
+        return b""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._container.close()
+
+
+def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
+    """Open an address.
+
+    Raises
+    ------
+    UnreadableError
+        If there is nothing to be had.
+    NotAudioError
+        If what comes is no sound.
+    """
+    name = quoted(url)
+    try:
+        download = _Download(url, pause)
+    except _FAILURES as error:
+        raise _unheard(name, error) from None
+    stream = ByteStream(download)
+    is_file = download.size > 0
+    with ExitStack() as unused:
+        unused.callback(download.close)
+        head = stream.peek(_HEAD)
+        if not (b"#EXTM3U" in head or head[4:8] == b"ftyp"):
+            try:
+                sound = _Sound(name, stream, is_file=is_file, download=download)
+            except NotAudioError:
+                if stream.error is not None:
+                    raise _unheard(name, stream.error) from None
+                if not is_file:
+                    raise
+            else:
+                unused.pop_all()
+                return sound
+    # A playlist, or a file that has to be searched.
+    container = open_address(url, name)
+    return _Sound(name, container, is_file=container.duration is not None)
+
+
+def _unheard(name: str, error: Exception) -> UnreadableError:
+    return UnreadableError(f"{name} cannot be listened to ({_reason(error)}); check the address")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echoic.ranges import check_number, check_whole_number, shown
 from echoic.types import Float32
+from echoic.untrusted import check_number, check_whole_number, shown
 
 __all__ = ["LogMel", "MelScale", "mel_filters"]
 

@@ -7,28 +7,30 @@ The rule, in samples of the encoder's rate:
    file: it starts at duration − window. Less than that is left uncovered.
 3. A file shorter than the window gives one window, padded with zeros at its end; its span ends with the
    file.
-4. Windows in which no frame of 25 ms reaches −80 dBFS (RMS) are silent and left out, as they resemble each
-   other more than anything else. If all are silent the loudest stays, the first of equals, so that every file
-   has a window.
+4. Windows in which no frame of 25 ms reaches −80 dBFS (RMS, a constant taken off) are silent and left out, as
+   they resemble each other more than anything else. A file that is silent from end to end has no window.
+5. Where the sound of a window takes at most half of it, silence the rest, and the next window or the last one
+   that was kept has all of that sound too, it is left out: to an encoder it would be a short sound, and near
+   to every short query. So each sound that is heard at all is in some window.
 
 The result does not depend on the blocks in which the samples arrive.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from echoic.audio.levels import SILENCE, frame_powers, frame_samples
 from echoic.types import Float32
 
 __all__ = ["Windower", "Windows", "cut"]
 
 _TOLERANCE = 0.1  # seconds at the end that may stay uncovered
-_FRAME = 0.025  # seconds over which loudness is measured
-_SILENCE = 10 ** (-80 / 10)  # mean square, full scale being 1
 
 
 class Windows(NamedTuple):
@@ -44,6 +46,21 @@ class Windows(NamedTuple):
     samples: Float32
     starts: npt.NDArray[np.float64]
     ends: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """One window, and where its sound begins and ends; all in samples of the file."""
+
+    samples: Float32
+    start: int
+    end: int
+    first: int
+    last: int
+
+    def holds(self, other: _Window) -> bool:
+        """Tell whether all that sounds in another window lies in this one."""
+        return self.start <= other.first and other.last <= self.end
 
 
 class Windower:
@@ -73,72 +90,81 @@ class Windower:
         self._window = window_samples
         self._hop = hop_samples
         self._rate = sample_rate
+        self._frame = min(window_samples, frame_samples(sample_rate))
         self._kept = np.empty(0, np.float32)  # the last samples, all that a later window may need
         self._n = 0  # samples seen
         self._next = 0  # where the next window starts
-        self._audible = False  # whether a window that is not silent was seen
-        self._loudest: tuple[float, Windows] | None = None  # among silent ones
+        self._waiting: _Window | None = None  # may be left out for the sake of the next
+        self._before: _Window | None = None  # the last that was not left out
 
     def push(self, block: Float32) -> Windows:
-        """Take the next samples of the file, shape (n,), and return the windows that they complete."""
+        """Take the next samples of the file, shape (n,), and return the windows that they complete.
+
+        One that is mostly silent waits for the next, which may have all of its sound.
+        """
         samples = np.concatenate([self._kept, block])
         first = self._n - len(self._kept)  # the place of samples[0] in the file
         self._n += len(block)
         count = max(0, (self._n - self._next - self._window) // self._hop + 1)
-        starts = self._next + self._hop * np.arange(count)
+        found: list[_Window] = []
         if count:
             at = self._next - first
-            windows = sliding_window_view(samples[at:], self._window)[:: self._hop][:count]
-            self._next += count * self._hop
-        else:
-            windows = np.empty((0, self._window), np.float32)
+            for window in sliding_window_view(samples[at:], self._window)[:: self._hop][:count]:
+                found += self._settled(self._sounding(window, self._next, self._next + self._window))
+                self._next += self._hop
         # A last window may be aligned to the end of the file, wherever that will be.
         keep_from = max(first, min(self._next, self._n - self._window))
         self._kept = samples[keep_from - first :].copy()
-        return self._without_silence(windows, starts, starts + self._window)
+        return self._stacked(found)
 
     def finish(self) -> Windows:
-        """Return the windows that only the end of the file decides on: at most one."""
+        """Return the windows that only the end of the file decides on: at most two."""
         covered = self._next - self._hop + self._window if self._next else 0
-        left = np.empty((0, self._window), np.float32)
-        start = 0
+        found: list[_Window] = []
         if 0 < self._n < self._window:
-            left = np.pad(self._kept, (0, self._window - self._n))[None]
+            found += self._settled(self._sounding(self._kept, 0, self._n))
         elif self._n - covered > _TOLERANCE * self._rate:
-            left = self._kept[len(self._kept) - self._window :][None]
             start = self._n - self._window
-        starts = np.full(len(left), start)
-        last = self._without_silence(left, starts, np.full(len(left), self._n))
-        return last if self._audible or self._loudest is None else self._loudest[1]
+            left = self._kept[len(self._kept) - self._window :]
+            found += self._settled(self._sounding(left, start, self._n))
+        return self._stacked([*found, *self._settled(None)])
 
-    def _without_silence(
-        self, windows: Float32, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
-    ) -> Windows:
-        power = self._loudest_frames(windows)
-        audible = power >= _SILENCE
-        self._audible = self._audible or bool(audible.any())
-        if self._audible:
-            self._loudest = None
-        elif len(power):
-            best = int(np.argmax(power))
-            if self._loudest is None or power[best] > self._loudest[0]:
-                row = slice(best, best + 1)
-                self._loudest = (float(power[best]), self._windows(windows[row], starts[row], ends[row]))
-        return self._windows(windows[audible], starts[audible], ends[audible])
+    def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
+        """Find where there is sound in a window; None if there is none."""
+        audible = np.flatnonzero(frame_powers(samples, self._frame, self._window) >= SILENCE)
+        if not len(audible):
+            return None
+        last = min(start + (int(audible[-1]) + 1) * self._frame, end)
+        return _Window(samples, start, end, start + int(audible[0]) * self._frame, last)
 
-    def _loudest_frames(self, windows: Float32) -> npt.NDArray[np.float64]:
-        """Return the mean square of the loudest frame of each window."""
-        frame = min(self._window, max(1, round(_FRAME * self._rate)))
-        edges = np.arange(0, self._window, frame)
-        lengths = np.diff(edges, append=self._window)
-        # One window at a time, in float64: the figure may not depend on what else was pushed.
-        squares = (np.square(window, dtype=np.float64) for window in windows)
-        return np.array([(np.add.reduceat(square, edges) / lengths).max() for square in squares], np.float64)
+    def _settled(self, window: _Window | None) -> list[_Window]:
+        """Take the next window, None for one without sound; return those of which it is sure now."""
+        settled: list[_Window] = []
+        waiting, self._waiting = self._waiting, window
+        if waiting is not None and not any(
+            other is not None and other.holds(waiting) for other in (self._before, window)
+        ):
+            settled.append(waiting)
+        if window is not None and not self._is_mostly_silent(window):
+            settled.append(window)
+            self._waiting = None
+        if settled:
+            self._before = settled[-1]
+        return settled
 
-    def _windows(
-        self, windows: Float32, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
-    ) -> Windows:
-        return Windows(np.array(windows, np.float32, order="C"), starts / self._rate, ends / self._rate)
+    def _is_mostly_silent(self, window: _Window) -> bool:
+        # Sound of half a window may touch one frame more.
+        return 2 * (window.last - window.first - self._frame) < self._window
+
+    def _stacked(self, windows: list[_Window]) -> Windows:
+        samples = np.zeros((len(windows), self._window), np.float32)
+        for row, window in zip(samples, windows, strict=True):
+            row[: len(window.samples)] = window.samples
+        starts, ends = (
+            np.array([getattr(window, edge) for window in windows], np.int64) / self._rate
+            for edge in ("start", "end")
+        )
+        return Windows(samples, starts, ends)
 
 
 def cut(samples: Float32, window_samples: int, hop_samples: int, sample_rate: int) -> Windows:

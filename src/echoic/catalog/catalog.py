@@ -21,10 +21,10 @@ from echoic.audio.tags import folded, tag_values
 from echoic.catalog.conditions import among, encoded, fits_glob, parse_tag, readings
 from echoic.catalog.conditions import under as at_or_under
 from echoic.catalog.database import Database
-from echoic.catalog.times import pack_times, unpack_times
+from echoic.catalog.times import SIZE_OF_NONE, pack_times, unpack_times
 from echoic.errors import LibraryError, UsageError
-from echoic.ranges import shown
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
+from echoic.untrusted import shown
 
 __all__ = ["Catalog", "Known"]
 
@@ -42,6 +42,7 @@ class Known(NamedTuple):
     mtime_ns: int
     digest: str
     state: FileState
+    notes: tuple[str, ...]
     encoders: tuple[str, ...]
 
 
@@ -143,7 +144,7 @@ class Catalog(Database):
     def known_at(self, path: Path) -> Known | None:
         """Return what is needed to tell whether the file at a path has changed, or None."""
         row = self.connection.execute(
-            "SELECT id, path, size, mtime_ns, digest, state, (SELECT group_concat(key, char(10))"
+            "SELECT id, path, size, mtime_ns, digest, state, notes, (SELECT group_concat(key, char(10))"
             " FROM segments JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
             " FROM files WHERE path = ?",
             (encoded(path),),
@@ -378,19 +379,31 @@ class Catalog(Database):
 
     def file_ids(self, key: str) -> set[int]:
         """Return the ids of the files that have segments in a collection."""
+        return self._file_ids(key, f"length(starts) <> {SIZE_OF_NONE}")
+
+    def silent_ids(self, key: str) -> set[int]:
+        """Return the ids of the files that are in a collection and have no sound, hence no segment."""
+        return self._file_ids(key, f"length(starts) = {SIZE_OF_NONE}")
+
+    def _file_ids(self, key: str, condition: str) -> set[int]:
         rows = self.connection.execute(
-            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id WHERE key = ?",
+            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id"
+            f" WHERE key = ? AND {condition}",
             (key,),
         )
         return {file_id for (file_id,) in rows}
 
 
 def _known(row: tuple[Any, ...]) -> Known:
-    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], tuple(row[-1].split("\n")) if row[-1] else ())
-    return Known(*fields)
+    *plain, notes, keys = row[2:]
+    fields = (*plain, _notes(notes), tuple(keys.split("\n")) if keys else ())
+    return Known(row[0], os.fsdecode(row[1]), *fields)
+
+
+def _notes(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()
 
 
 def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, str]) -> FileRecord:
-    notes = tuple(json.loads(row[-1])) if row[-1] else ()
-    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, notes)
+    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, _notes(row[-1]))
     return FileRecord(*fields)

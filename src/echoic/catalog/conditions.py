@@ -10,6 +10,7 @@ from pathlib import Path
 
 from echoic.audio.tags import folded, tag_values
 from echoic.errors import UsageError
+from echoic.untrusted import is_text
 
 __all__ = ["Tag", "among", "encoded", "fits_glob", "parse_tag", "readings", "under"]
 
@@ -82,6 +83,8 @@ def readings(text: str) -> list[Tag]:
 
 
 def _split(text: str) -> Tag:
+    if not is_text(text):
+        raise UsageError(f"the tag {text!r} is no text in UTF-8; spell it anew")
     name, separator, value = text.partition("=")
     name = folded(name) if separator else ""
     values = tag_values(name or _UNNAMED, value if separator else text)

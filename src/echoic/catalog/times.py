@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["pack_times", "unpack_times"]
+__all__ = ["SIZE_OF_NONE", "pack_times", "unpack_times"]
 
 # In a second. A multiple of all usual sample rates, so that times of samples are kept exactly; "flicks".
 _TICKS = 705_600_000
@@ -24,3 +24,7 @@ def unpack_times(blob: bytes) -> npt.NDArray[np.float64]:
     ticks = np.cumsum(np.frombuffer(zlib.decompress(blob), "<i8"))
     seconds: npt.NDArray[np.float64] = ticks / _TICKS
     return seconds
+
+
+#: Bytes that no time at all takes; any takes more.
+SIZE_OF_NONE = len(pack_times(np.empty(0)))

@@ -1,7 +1,7 @@
 """The command line: parses, calls :class:`echoic.Library`, prints. One file a verb.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 some of the work failed, 2 wrong
-usage, 130 stopped by Ctrl-C.
+usage, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from echoic.cli import (
     train,
 )
 from echoic.cli.output import complain, say
+from echoic.cli.stopping import exit_code, stop_at_signals
 from echoic.errors import EchoicError, UsageError
 
 __all__ = ["app", "main"]
@@ -51,9 +52,9 @@ class _Verbs(TyperGroup):
         except EchoicError as error:
             complain(f"error: {error}")
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             complain("stopped")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(stop)) from None
         except BrokenPipeError:
             # The reader, `head` say, has had enough. What Python flushes at its end must find no pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,4 +102,5 @@ def main() -> None:
     is_utf8 = sys.stdout.encoding.lower() == "utf-8"
     sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")  # type: ignore[union-attr]
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    stop_at_signals()
     app()

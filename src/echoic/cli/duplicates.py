@@ -2,44 +2,119 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Annotated
+
+import typer
 
 from echoic.cli.options import Json, LibraryFolder, MinScore
 from echoic.cli.output import as_clock, complain, print_json, progress_bar, say, shorten
+from echoic.errors import UsageError
 from echoic.types import Duplicate
+
+_ALIKE = 1.5  # s by which the same part may differ from one copy to the next
 
 
 def run(
     min_score: MinScore = None,
     json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     library: LibraryFolder = None,
 ) -> None:
     """Find recordings that the library holds twice.
 
-    They may be the same from end to end or in part; formats, levels and small changes of speed do not
-    matter. Nothing is decoded again and nothing deleted.
+    They may be the same from end to end or in part; formats, levels and changes of speed up to 10 % do not
+    matter. A line is a group of copies, or a part that files share; --json and --csv tell each pair, copies
+    with their group's number. Nothing is decoded again and nothing deleted. Stopped and run again, it goes on
+    where it was.
     """
     from echoic.library import Library
 
-    with Library(library) as lib, progress_bar("comparing") as progress:
-        found = lib.duplicates(min_score=min_score, progress=progress)
-    for duplicate in found:
-        if json:
-            print_json(asdict(duplicate))
-        else:
-            say(_line(duplicate))
-    if not found:
+    if json and as_csv:
+        raise UsageError("choose one of --json and --csv")
+    lines = _Lines()
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if as_csv:
+        writer.writerow(Duplicate.__dataclass_fields__)
+    anything = False
+    with Library(library) as lib, progress_bar("comparing") as bar:
+        for finding in lib.duplicates_as_found(min_score=min_score, progress=bar):
+            anything = True
+            with bar.wiped():  # and flushed: it is long until the next
+                if json:
+                    for duplicate in finding:
+                        print_json(asdict(duplicate))
+                elif as_csv:
+                    writer.writerows(asdict(duplicate).values() for duplicate in finding)
+                else:
+                    for line in lines.of(finding):
+                        say(line)
+    if not anything:
         complain("no recording is in the library twice")
 
 
-def _line(duplicate: Duplicate) -> str:
-    if duplicate.whole:
-        kind = "whole"
-    else:
-        kind = (
-            f"{as_clock(duplicate.start)} – {as_clock(duplicate.end)} = "
-            f"{as_clock(duplicate.other_start)} – {as_clock(duplicate.other_end)}"
-        )
+class _Lines:
+    """Spells findings: each group of copies in one line, and what a group shares with others once."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}  # of each group, by its members
+        self._told: dict[frozenset[str], tuple[str, str]] = {}
+
+    def of(self, finding: Sequence[Duplicate]) -> Iterator[str]:
+        if finding[0].whole:
+            yield self._group(finding)
+            return
+        alike: list[list[Duplicate]] = []
+        for part in finding:
+            # The copies of either are told to be copies in a line of their own.
+            ends = frozenset(self._first.get(path, path) for path in (part.path, part.other))
+            if self._told.setdefault(ends, (part.path, part.other)) != (part.path, part.other):
+                continue
+            if part.path != finding[0].path:
+                continue
+            line = next((line for line in alike if _is_alike(line[0], part)), None)
+            if line is None:
+                alike.append([part])
+            else:
+                line.append(part)
+        yield from (_spelt(line) for line in alike)
+
+    def _group(self, pairs: Sequence[Duplicate]) -> str:
+        first = pairs[0].path
+        members = list(dict.fromkeys(path for pair in pairs for path in (pair.path, pair.other)))
+        self._first.update(dict.fromkeys(members, first))
+        to_first = {pair.other: pair for pair in pairs if pair.path == first}
+        score = min(pair.score for pair in to_first.values())
+        if len(members) == 2:
+            return (
+                f"{shorten(first)}  {shorten(members[1])}    whole    {score:.2f}{_change(pairs[0], '  {}')}"
+            )
+        names = [
+            shorten(path) + (_change(to_first[path], " ({})") if path in to_first else "") for path in members
+        ]
+        return f"{'  '.join(names)}    whole    {score:.2f}"
+
+
+def _is_alike(one: Duplicate, other: Duplicate) -> bool:
+    ours = one.start, one.end, one.other_start, one.other_end
+    theirs = other.start, other.end, other.other_start, other.other_end
+    return all(abs(a - b) <= _ALIKE for a, b in zip(ours, theirs, strict=True)) and _change(
+        one, "{}"
+    ) == _change(other, "{}")
+
+
+def _spelt(parts: Sequence[Duplicate]) -> str:
+    part = parts[0]
+    names = "  ".join(dict.fromkeys(shorten(path) for path in (part.path, *(p.other for p in parts))))
+    here = f"{as_clock(part.start)} – {as_clock(part.end)}"
+    there = f"{as_clock(part.other_start)} – {as_clock(part.other_end)}"
+    return f"{names}    {here} = {there}    {min(p.score for p in parts):.2f}{_change(part, '  {}')}"
+
+
+def _change(duplicate: Duplicate, layout: str) -> str:
+    """Spell by how much the first plays faster, if it does."""
     change = round(100 * (duplicate.tempo - 1), 1)
-    tempo = f"  {change:+.1f} %" if change else ""
-    return f"{shorten(duplicate.path)}  {shorten(duplicate.other)}    {kind}    {duplicate.score:.2f}{tempo}"
+    return layout.format(f"{change:+.1f} %") if change else ""

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, expand, expand_path
+from echoic.cli.options import Jobs, TrackOption, expand, expand_path
 from echoic.cli.output import complain, counted, progress_bar, say
-from echoic.errors import UsageError
+from echoic.errors import EchoicError, UsageError, quoted
+from echoic.files import written_whole
 
 
 def run(
@@ -26,6 +27,7 @@ def run(
     segments: Annotated[
         bool, typer.Option("--segments", help="Every segment, with its start, instead of one mean a file.")
     ] = False,
+    track: TrackOption = None,
     jobs: Jobs = None,
 ) -> None:
     """Write the vectors of files to a NumPy archive.
@@ -40,9 +42,11 @@ def run(
     from echoic.library import Library
 
     if not output.parent.is_dir():
-        raise UsageError(f"the folder of {output} does not exist; make it first")
+        raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
+    if output.is_dir():
+        raise UsageError(f"{quoted(output)} is a folder; name a file that ends in .npz")
     with Library() as lib, progress_bar("encoding") as progress:
-        found, failed = lib.embed(files, encoder=encoder, jobs=jobs, progress=progress)
+        found, failed = lib.embed(files, encoder=encoder, jobs=jobs, track=track, progress=progress)
     for message in failed.values():
         complain(f"warning: {message}")
     if found:
@@ -58,8 +62,15 @@ def run(
                 "paths": np.array(list(found)),
                 "vectors": np.stack([mean_vector(s.vectors) for s in found.values()]),
             }
-        with output.open("wb") as file:  # given a name, NumPy would add a suffix to it
-            np.savez(file, allow_pickle=False, encoder=np.array(load_encoder(encoder).spec.key), **arrays)
+        key = np.array(load_encoder(encoder).spec.key)
+        try:
+            # Given a name instead of a file, NumPy would add a suffix to it.
+            with written_whole(output) as partial, partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, encoder=key, **arrays)
+        except OSError as error:
+            raise EchoicError(
+                f"{quoted(output)} cannot be written ({error.strerror or error}); choose another place"
+            ) from error
         n, dim = arrays["vectors"].shape
         say(f"{counted(n, 'vector')} of {dim} dimensions from {counted(len(found), 'file')} in {output}")
     if failed or not found:

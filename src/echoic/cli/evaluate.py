@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +27,7 @@ from echoic.types import Progress
 
 if TYPE_CHECKING:
     from echoic.datasets import Clip, Dataset
+    from echoic.encoders.base import Encoder
     from echoic.evaluation.labelled import Estimate, Mask
     from echoic.evaluation.report import Measured
     from echoic.library import Library
@@ -74,7 +75,7 @@ def run(
         typer.Option(
             metavar="OUT.html",
             parser=expand_path,
-            help="Write a page to look at and listen to, and its figures beside it (.json).",
+            help="Write a page to look at and listen to, and its figures beside it (OUT.figures.json).",
         ),
     ] = None,
     json: Json = False,
@@ -99,10 +100,11 @@ def run(
 
     # Whatever is wrong with the request is found before time is spent on it.
     names = list(dict.fromkeys(encoder or COMPARE_SOUNDS))
-    for name in names:
-        load_encoder(name)
+    encoders = {name: load_encoder(name) for name in names}
+    # Not under the page's name with .json alone: that is the card's of a model that is called like the page.
+    facts = report.with_suffix(".figures.json") if report is not None else None
     if report is not None:
-        check_target(report)
+        check_target(report, facts)
     dataset = read_dataset(data, columns(path_column, label_column, split_column, group_column))
     _check_split(dataset, queries)
     asking, searched = _roles(dataset.clips, queries)
@@ -135,12 +137,20 @@ def run(
             queries=asking,
             collection=searched,
         )
-        of_queries = stacked if asking is None else stacked[asking]
-        measured.append(Measured(shorten(name), stacked.shape[1], figures, of_queries, speed))
+        shown = stacked if asking is None else stacked[asking]
+        measured.append(Measured(shorten(name), stacked.shape[1], figures, shown, speed))
+
+    of_queries = [clip.path for row, clip in enumerate(clips) if asking is None or asking[row]]
+    known = _known(encoders, of_queries)
+    flattered = _flattered(known, len(of_queries))
+    for sentence in flattered:
+        complain(f"warning: {sentence}, so that its figures flatter it")
 
     if json:
         for each in measured:
-            print_json(figures_of(each, measured[0]))
+            n_taught, n_held_out = known[each.name]
+            counts = {"n_taught": n_taught, "n_held_out": n_held_out}
+            print_json(figures_of(each, measured[0]) | counts)
     else:
         _print_table(measured)
     if report is not None:
@@ -151,8 +161,10 @@ def run(
                 date=date.today().isoformat(),
                 protocol=_protocol(queries),
                 encoders=measured,
-                facts={"Left out": f"{counted(len(failed), 'file')} that cannot be read"} if failed else {},
+                facts=({"Left out": f"{counted(len(failed), 'file')} that cannot be read"} if failed else {})
+                | ({"Heard before": "; ".join(flattered)} if flattered else {}),
             ),
+            facts,
         )
         complain(f"report: {shorten(str(report))}")
     if failed:
@@ -181,6 +193,33 @@ def _roles(clips: Sequence[Clip], queries: str | None) -> tuple[Mask, Mask] | tu
         return None, None
     asking = np.array([clip.split == queries for clip in clips])
     return asking, ~asking
+
+
+def _known(encoders: Mapping[str, Encoder], asking: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Count, for each encoder, the clips that ask which it was taught, and those that chose it."""
+    from echoic.encoders.card import read_card
+    from echoic.encoders.onnx import OnnxEncoder
+    from echoic.evaluation.taught import Taught, count_taught, digest_clips, read_taught
+
+    taught = {
+        shorten(name): read_taught(read_card(encoder.path).get("training"))
+        if isinstance(encoder, OnnxEncoder)
+        else Taught()
+        for name, encoder in encoders.items()
+    }
+    digests = digest_clips(asking) if any(taught.values()) else []
+    return {name: count_taught(of, digests) for name, of in taught.items()}
+
+
+def _flattered(known: Mapping[str, tuple[int, int]], n_asking: int) -> list[str]:
+    """Say of which encoders the figures are better than on clips that they have not heard."""
+    said = []
+    for name, (n_taught, n_held_out) in known.items():
+        was = [f"was taught {n_taught}"] if n_taught else []
+        was += [f"was chosen by {n_held_out}"] if n_held_out else []
+        if was:
+            said.append(f"{name} {' and '.join(was)} of the {counted(n_asking, 'clip')} that ask")
+    return said
 
 
 def _protocol(queries: str | None) -> str:

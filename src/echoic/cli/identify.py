@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand_path, seconds
-from echoic.cli.output import as_clock, complain, print_json, say, shorten
+from echoic.cli.cue import CueSheet
+from echoic.cli.options import (
+    Json,
+    LibraryFolder,
+    Microphone,
+    MicrophoneDevice,
+    MinScore,
+    PathGlobs,
+    Tags,
+    expand_path,
+    seconds,
+)
+from echoic.cli.output import as_clock, complain, note_teller, print_json, say, shorten
 from echoic.errors import AudioError, UsageError
 from echoic.types import Match
 
@@ -21,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _LISTENS = 10.0  # s to the microphone
+_PIPED = "standard input"
 
 
 def run(
@@ -34,6 +48,7 @@ def run(
         ),
     ] = None,
     mic: Microphone = False,
+    device: MicrophoneDevice = None,
     start: Annotated[
         float | None,
         typer.Option(
@@ -53,63 +68,102 @@ def run(
         ),
     ] = None,
     min_score: MinScore = None,
+    path: PathGlobs = None,
+    tag: Tags = None,
+    include_query: Annotated[
+        bool, typer.Option("--include-query", help="Let a FILE of the library be found in itself.")
+    ] = False,
     json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    cue: Annotated[bool, typer.Option("--cue", help="Print a CUE sheet of what is heard.")] = False,
     library: LibraryFolder = None,
 ) -> None:
     """Tell which recordings are heard in a file, and where in it.
 
-    Nothing is printed where it is none of the library's. Noise, rooms, telephones, codecs and changes of
-    speed or tempo up to 10 % are seen through. The score is the probability that the match is right.
+    Nothing is printed where it is none of the library's. A recording is told once for each time that it is
+    heard; all of FILE, a jingle say, at every place of a recording where it lies. Noise, rooms, telephones,
+    codecs and changes of speed or tempo up to 10 % are seen through. The score is the probability that the
+    match is right.
     """
     from echoic.library import Library
 
     if bool(files) == mic:
         raise UsageError("give a file, - for standard input, or --mic for the microphone")
+    if device is not None and not mic:
+        raise UsageError("--device chooses a microphone: give --mic as well")
+    if json + as_csv + cue > 1:
+        raise UsageError("choose one of --json, --csv and --cue")
+    if cue and (mic or Path("-") in (files or ())):
+        raise UsageError("a CUE sheet is of files; give their names")
+    only: dict[str, Any] = {"min_score": min_score, "path": path or None, "tags": tag or ()}
     failed = False
-    with Library(library) as lib:
+    tell = note_teller()
+
+    def noted(query: str, note: str) -> None:
+        tell(_PIPED if Path(query).name == _PIPED else query, note)
+
+    with Library(library, noted=noted) as lib:
+        printed = _printer(lib, json=json, as_csv=as_csv, cue=cue)
         for name in ["microphone"] if mic else map(str, files or ()):
             try:
                 if mic:
-                    matches = _listened(lib, start, end, min_score)
+                    matches = _listened(lib, device, start, end, only)
                 elif name == "-":
-                    matches = _piped(lib, start, end, min_score)
+                    matches = _piped(lib, start, end, only)
                 else:
-                    matches = lib.identify(name, start=start, end=end, min_score=min_score)
+                    matches = lib.identify(name, start=start, end=end, include_query=include_query, **only)
             except AudioError as error:
                 complain(f"error: {error}")
                 failed = True
                 continue
-            for match in matches:
-                if json:
-                    print_json(asdict(match))
-                else:
-                    say(match_line(match))
+            printed(matches)
             if not matches:
                 complain(f"{shorten(name)}: none of the library's recordings was recognised")
     if failed:
         raise typer.Exit(1)
 
 
-def _listened(lib: Library, start: float | None, end: float | None, min_score: float | None) -> list[Match]:
+def _printer(lib: Library, *, json: bool, as_csv: bool, cue: bool) -> Callable[[list[Match]], None]:
+    """Choose how the matches of each file are printed."""
+    if cue:
+        return CueSheet(lib).add
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(Match.__dataclass_fields__)
+        return lambda matches: writer.writerows(asdict(match).values() for match in matches)
+
+    def lines(matches: list[Match]) -> None:
+        for match in matches:
+            if json:
+                print_json(asdict(match))
+            else:
+                say(match_line(match))
+
+    return lines
+
+
+def _listened(
+    lib: Library, device: str | None, start: float | None, end: float | None, only: dict[str, Any]
+) -> list[Match]:
     from echoic.audio.live import microphone
 
     if start is not None:
         raise UsageError("the microphone is listened to from now on: leave --start out")
-    with microphone(_LISTENS if end is None else end) as sound:
+    with microphone(_LISTENS if end is None else end, device) as sound:
         complain("listening …")
-        return sorted(lib.monitor(sound, min_score=min_score), key=lambda match: match.query_start)
+        return sorted(lib.monitor(sound, **only), key=lambda match: match.query_start)
 
 
-def _piped(lib: Library, start: float | None, end: float | None, min_score: float | None) -> list[Match]:
+def _piped(lib: Library, start: float | None, end: float | None, only: dict[str, Any]) -> list[Match]:
     # Through a file, since some formats (mp4, say) have their table of contents at the end.
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "standard input"
+        copy = Path(folder) / _PIPED
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            matches = lib.identify(copy, start=start, end=end, min_score=min_score)
+            matches = lib.identify(copy, start=start, end=end, **only)
         except AudioError as error:
-            raise type(error)(str(error).replace(str(copy), "standard input")) from None
+            raise type(error)(str(error).replace(str(copy), _PIPED)) from None
     return [replace(match, query="-") for match in matches]
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, LibraryFolder, expand, expand_path
+from echoic.cli.options import Jobs, LibraryFolder, TrackOption, expand, expand_path
 from echoic.cli.output import complain, print_report, progress_bar
+from echoic.cli.stopping import exit_code
 
 if TYPE_CHECKING:
     from echoic.types import IndexReport
@@ -43,6 +44,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="T", help="Give all these files a tag; may be repeated.", show_default=False),
     ] = None,
+    track: TrackOption = None,
     jobs: Jobs = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")
@@ -66,6 +68,7 @@ def run(
                     store=store,
                     jobs=jobs,
                     tags=tag or (),
+                    track=track,
                     leave=leave,
                     progress=progress,
                 )
@@ -75,11 +78,11 @@ def run(
                 for report in lib.watch(paths, update=update):
                     print_report(report)
             report = update()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             if watch:
                 return
             complain("stopped; what was done is kept, and the same command goes on from here")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(stop)) from None
     print_report(report)
     if report.failed or report.partial:
         raise typer.Exit(1)

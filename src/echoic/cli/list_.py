@@ -26,7 +26,7 @@ def run(
     json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
-    """List the files of the library, with what went wrong with any."""
+    """List the files of the library, with what went wrong, and notes."""
     from echoic.library import Library
 
     with Library(library) as lib:
@@ -42,4 +42,5 @@ def run(
             print_json(asdict(record))
         else:
             trouble = f"  [{record.state}] {record.message}" if record.message else ""
-            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}")
+            notes = "".join("  [{}] {}".format(*note.split(": ", 1)) for note in record.notes)
+            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}{notes}")

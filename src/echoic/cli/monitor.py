@@ -11,10 +11,19 @@ from typing import Annotated
 import typer
 
 from echoic.cli.identify import match_line
-from echoic.cli.options import Json, LibraryFolder, Microphone, MinScore, expand
-from echoic.cli.output import complain, print_json, say
+from echoic.cli.options import (
+    Json,
+    LibraryFolder,
+    Microphone,
+    MicrophoneDevice,
+    MinScore,
+    PathGlobs,
+    Tags,
+    expand,
+)
+from echoic.cli.output import complain, note_teller, print_json, say
 from echoic.errors import AudioError, UsageError
-from echoic.scanning import Found, scan
+from echoic.scanning import scan
 from echoic.types import LiveSound
 
 
@@ -29,7 +38,10 @@ def run(
         ),
     ] = None,
     mic: Microphone = False,
+    device: MicrophoneDevice = None,
     min_score: MinScore = None,
+    path: PathGlobs = None,
+    tag: Tags = None,
     json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
@@ -42,12 +54,14 @@ def run(
 
     if bool(sources) == mic:
         raise UsageError("give an address, a file, - for standard input, or --mic for the microphone")
+    if device is not None and not mic:
+        raise UsageError("--device chooses a microphone: give --mic as well")
     failed = False
-    with Library(library) as lib:
+    with Library(library, noted=note_teller()) as lib:
         for source in [None] if mic else _expanded(sources or []):
             try:
-                with _opened(source) as sound:
-                    for match in lib.monitor(sound, min_score=min_score):
+                with _opened(source, device) as sound:
+                    for match in lib.monitor(sound, min_score=min_score, path=path or None, tags=tag or ()):
                         if json:
                             print_json(asdict(match))
                         else:
@@ -60,12 +74,12 @@ def run(
         raise typer.Exit(1)
 
 
-def _opened(source: str | None) -> AbstractContextManager[str | LiveSound]:
+def _opened(source: str | None, device: str | None) -> AbstractContextManager[str | LiveSound]:
     """Open what is not named by an address or a path; None is the microphone."""
     from echoic.audio.live import microphone, piped
 
     if source is None:
-        return microphone()
+        return microphone(device=device)
     return piped(sys.stdin.buffer) if source == "-" else nullcontext(source)
 
 
@@ -78,5 +92,6 @@ def _expanded(sources: list[str]) -> list[str]:
         if source == "-" or is_url(source) or not Path(source).is_dir():
             found.append(source)
         else:
-            found += [str(entry.path) for entry in scan([Path(source)]) if isinstance(entry, Found)]
+            # What cannot be looked at is told when it is opened.
+            found += [str(entry.path) for entry in scan([Path(source)])]
     return found

@@ -17,6 +17,7 @@ from echoic.errors import MissingDependencyError, UsageError, quoted
 if TYPE_CHECKING:
     from echoic.datasets import Columns
     from echoic.library import Library
+    from echoic.types import TrackChoice
 
 __all__ = [
     "EncoderName",
@@ -26,11 +27,13 @@ __all__ = [
     "LabelColumn",
     "LibraryFolder",
     "Microphone",
+    "MicrophoneDevice",
     "MinScore",
     "PathColumn",
     "PathGlobs",
     "SplitColumn",
     "Tags",
+    "TrackOption",
     "columns",
     "expand",
     "expand_path",
@@ -50,6 +53,28 @@ def expand_path(text: str) -> Path:
     """Make a path of what was given, with the home folder for a leading ``~``."""
     return Path(expand(text))
 
+
+def _track(text: str) -> TrackChoice:
+    """Read which of several tracks is meant."""
+    word = text.strip().lower()
+    if word in ("all", "mix"):
+        return "all" if word == "all" else "mix"
+    if word.isdecimal() and int(word) > 0:
+        return int(word)
+    raise UsageError(f"--track is a number from 1 on, all or mix, and not {text!r}")
+
+
+TrackOption = Annotated[
+    Any,
+    typer.Option(
+        "--track",
+        metavar="N|all|mix",
+        parser=_track,
+        help="Of a file with several tracks of sound, hear this one, each by itself, or their mix "
+        "[default: the first with sound].",
+        show_default=False,
+    ),
+]
 
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 
@@ -89,6 +114,16 @@ LibraryFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 Microphone = Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")]
+MicrophoneDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Listen to this microphone, by its name or a part of it; echoic doctor lists them "
+        "[default: the system's].",
+        show_default=False,
+    ),
+]
 MinScore = Annotated[
     float | None,
     typer.Option(

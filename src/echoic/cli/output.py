@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from echoic.types import Hit, IndexReport, Progress
+from echoic.untrusted import is_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichBar
 
 __all__ = [
+    "Bar",
     "as_clock",
     "as_size",
     "complain",
     "counted",
     "hit_line",
+    "note_teller",
     "print_json",
+    "print_names_as_bytes",
     "print_report",
     "progress_bar",
     "say",
@@ -26,6 +36,7 @@ __all__ = [
 
 # Seconds of audio below which a speed would only tell how long the workers took to start.
 _TELLING = 60.0
+_MOST_SUFFIXES = 6  # that are named of what was passed over
 
 
 def say(text: str) -> None:
@@ -40,8 +51,25 @@ def complain(text: str) -> None:
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
-    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters."""
-    say(json.dumps(fields))
+    """Print one line of JSON, in ASCII: file names may hold bytes that are no characters.
+
+    Python reads such a name back as it is. Other programs put a mark in place of those bytes, or fail; for
+    them a second field holds the name's bytes in Base64.
+    """
+    odd = {
+        f"{name}_base64": base64.b64encode(os.fsencode(value)).decode("ascii")
+        for name, value in fields.items()
+        if isinstance(value, str) and not is_text(value)
+    }
+    say(json.dumps({**fields, **odd}))
+
+
+def print_names_as_bytes() -> None:
+    """Have file names written to stdout byte for byte from now on, whatever the encoding of the terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors(), newline="\n"
+        )
 
 
 def as_clock(seconds: float) -> str:
@@ -84,9 +112,18 @@ def hit_line(hit: Hit) -> str:
 
 
 def print_report(report: IndexReport) -> None:
-    """Print what an indexing run did, and a warning for each file that could not be read."""
+    """Print what an indexing run did, warnings of what could not be read, and a note of each kind."""
     for _, message in (*report.partial, *report.failed):
         complain(f"warning: {message}")
+    noted = Counter(note.partition(": ")[0] for _, note in report.notes)
+    tell = note_teller()
+    for path, note in report.notes:
+        n_others = noted.pop(note.partition(": ")[0], 0) - 1
+        others = f" ({n_others} more such: echoic list names them)" if n_others > 0 else ""
+        if n_others >= 0:
+            tell(path, note + others)
+    if report.passed_over:
+        complain(f"note: passed over {_suffixes(report.passed_over)}")
     counts = {
         "added": report.added,
         "changed": report.changed,
@@ -107,22 +144,81 @@ def print_report(report: IndexReport) -> None:
     sys.stdout.flush()  # while watching it is long until the next line, and a log file is read meanwhile
 
 
+def _suffixes(counts: Mapping[str, int]) -> str:
+    """Spell how many files there are of each suffix: 12 .txt, 3 .jpg and 4 others."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    told = [f"{count} {suffix or 'without a suffix'}" for suffix, count in ordered[:_MOST_SUFFIXES]]
+    n_others = sum(count for _, count in ordered[_MOST_SUFFIXES:])
+    return ", ".join(told) + (f" and {counted(n_others, 'other')}" if n_others else "")
+
+
+def note_teller() -> Callable[[str, str], None]:
+    """Return what prints what a person should know of a file: once a kind, of silence each time."""
+    told: set[str] = set()
+
+    def tell(path: str, note: str) -> None:
+        kind, _, sentence = note.partition(": ")
+        if kind == "silence" or kind not in told:
+            complain(f"note: {shorten(path)}: {sentence}")
+        told.add(kind)
+
+    return tell
+
+
+class Bar:
+    """A bar on stderr with files, hours of audio, speed and the time left; call it with each Progress.
+
+    Parameters
+    ----------
+    bar : rich.progress.Progress, optional
+        What draws it; None draws nothing.
+    verb : str
+    """
+
+    def __init__(self, bar: RichBar | None, verb: str) -> None:
+        self._bar = bar
+        self._task = (
+            None if bar is None else bar.add_task(verb, total=None, files="starting", audio="", speed="")
+        )
+
+    def __call__(self, now: Progress) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task,
+                total=max(1, now.total_bytes),
+                completed=now.done_bytes,
+                files=f"{now.done}/{now.total} files",
+                audio=f"{now.audio / 3600:.2f} h",
+                speed=f"{now.audio / max(now.elapsed, 1e-9):.0f}x realtime",
+            )
+
+    @contextmanager
+    def wiped(self) -> Iterator[None]:
+        """Take the bar off the terminal while something else is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+        yield
+        sys.stdout.flush()
+        if self._bar is not None:
+            self._bar.start()
+
+
 @contextmanager
-def progress_bar(verb: str) -> Iterator[Callable[[Progress], None]]:
-    """Show a bar on stderr with files, hours of audio, speed and the time left.
+def progress_bar(verb: str) -> Iterator[Bar]:
+    """Show a bar on stderr; where that is no terminal it draws nothing.
 
     Yields
     ------
-    callable
-        To be called with each :class:`Progress`. Where stderr is no terminal it draws nothing. Print nothing
-        else before the end: the bar is wiped then.
+    Bar
+        To be called with each :class:`Progress`. Print nothing else before the end, unless within
+        :meth:`Bar.wiped`: the bar is wiped at its end.
     """
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield Bar(None, verb)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress as RichBar
 
     columns = (
         TextColumn("{task.description}"),
@@ -131,23 +227,11 @@ def progress_bar(verb: str) -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
     )
     # Redirected, what goes to stdout would be wrapped at the terminal's width and written to stderr.
-    with Bar(
+    with RichBar(
         *columns,
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     ) as bar:
-        task = bar.add_task(verb, total=None, files="starting", audio="", speed="")
-
-        def show(now: Progress) -> None:
-            bar.update(
-                task,
-                total=max(1, now.total_bytes),
-                completed=now.done_bytes,
-                files=f"{now.done}/{now.total} files",
-                audio=f"{now.audio / 3600:.2f} h",
-                speed=f"{now.audio / max(now.elapsed, 1e-9):.0f}x realtime",
-            )
-
-        yield show
+        yield Bar(bar, verb)

@@ -12,7 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from echoic.cli.options import EncoderName, Json, LibraryFolder, PathGlobs, Tags, expand_path, seconds
-from echoic.cli.output import complain, hit_line, print_json, progress_bar, say, shorten
+from echoic.cli.output import (
+    complain,
+    hit_line,
+    note_teller,
+    print_json,
+    print_names_as_bytes,
+    progress_bar,
+    say,
+    shorten,
+)
 from echoic.errors import UsageError
 from echoic.types import Hit
 
@@ -83,7 +92,7 @@ def run(
         "tags": tag or (),
         "include_query": include_query,
     }
-    with Library(library) as lib:
+    with Library(library, noted=note_teller()) as lib:
         if versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, k, progress=progress, **common)
@@ -93,6 +102,7 @@ def run(
         for hit in hits:
             print_json(asdict(hit))
     elif as_csv:
+        print_names_as_bytes()
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(Hit.__dataclass_fields__)
         writer.writerows(asdict(hit).values() for hit in hits)
@@ -108,6 +118,7 @@ def run(
 
 
 def _print_m3u(hits: Sequence[Hit]) -> None:
+    print_names_as_bytes()
     say("#EXTM3U")
     for hit in hits:
         if "\n" in hit.path or "\r" in hit.path:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ from echoic.errors import UsageError
 from echoic.machine import n_cores
 
 if TYPE_CHECKING:
+    from echoic.evaluation.report import Measured
     from echoic.training.loop import Step
 
 DEFAULT_RECIPE = "cnn-supcon"
@@ -88,9 +89,13 @@ def run(
             metavar="MODEL",
             parser=expand,
             show_default=False,
-            help="Fine-tune: begin with the weights of this .echoic file, or of the bundled 'sound'.",
+            help="Fine-tune: begin with the weights of this .echoic file, or of the bundled 'sound' "
+            "[default: sound, where network, window and vectors are as its].",
         ),
     ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin with random weights instead.")
+    ] = False,
     teacher: Annotated[
         Path | None,
         typer.Option(
@@ -108,9 +113,25 @@ def run(
         int, typer.Option(metavar="N", min=0, help="Two runs with one seed agree on the CPU.")
     ] = 0,
     window: Annotated[
-        float, typer.Option(metavar="S", min=0.1, max=60.0, help="Seconds that the model hears at a time.")
-    ] = 5.0,
-    dim: Annotated[int, typer.Option(metavar="N", min=2, max=4096, help="Length of the vectors.")] = 192,
+        float | None,
+        typer.Option(
+            metavar="S",
+            min=0.1,
+            max=60.0,
+            show_default=False,
+            help="Seconds that the model hears at a time [default: as the model begun with, else 5].",
+        ),
+    ] = None,
+    dim: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            max=4096,
+            show_default=False,
+            help="Length of the vectors [default: as the model begun with, else 192].",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="[default: one for each core]", show_default=False),
@@ -143,10 +164,26 @@ def run(
     chosen = find_recipe(recipe)
     with training_modules():
         from echoic.datasets import name_some
+        from echoic.evaluation.report import check_target
         from echoic.training.loop import Settings
-        from echoic.training.report import write_training_report
-        from echoic.training.train import choose_device, train
+        from echoic.training.report import measure_held_out, report_path, write_training_report
+        from echoic.training.train import choose_device, default_start, starting_point, train
 
+    if from_scratch and start is not None:
+        raise UsageError("--start and --from-scratch contradict each other; give one of them")
+    if start is None and not from_scratch:
+        start, why = default_start(chosen, window, dim)
+        if why:
+            complain(f"note: trained from scratch, as {why}")
+    begin = None if start is None else starting_point(start)
+    as_given: dict[str, Any] = {"window": window, "dim": dim}
+    if begin is not None:
+        if dim not in (None, begin.dim):
+            raise UsageError(
+                f"the model to start from gives vectors of {begin.dim} numbers, not {dim}; leave --dim out, "
+                "or train --from-scratch"
+            )
+        as_given |= {"window": window or begin.window, "dim": begin.dim, "front_end": begin.front_end}
     settings = Settings(
         recipe=chosen,
         epochs=epochs,
@@ -154,12 +191,13 @@ def run(
         patience=patience,
         classify=classify,
         distil=distil,
-        window=window,
-        dim=dim,
         seed=seed,
         threads=threads or n_cores(),
         device=choose_device(device),
+        **{name: value for name, value in as_given.items() if value is not None},
     )
+    if output.parent.is_dir():
+        check_target(report_path(output))  # rather than when the training is done
     with progress_bar("decoding") as decoding, _training_bar() as progress:
         outcome = train(
             data,
@@ -167,7 +205,7 @@ def run(
             output,
             columns=columns(path_column, label_column, split_column, group_column),
             validation=validation,
-            start=start,
+            start=begin,
             teacher=teacher,
             decoding=decoding,
             progress=progress,
@@ -177,7 +215,8 @@ def run(
         complain(f"warning: {message}")
     if unmeasured := outcome.prepared.unmeasured:
         complain(f"note: no clip of {name_some(unmeasured)} is held out: learnt from, not measured")
-    report = write_training_report(outcome, settings, output)
+    measured = measure_held_out(outcome, settings, output)
+    report = write_training_report(outcome, settings, output, measured)
     best = outcome.checkpoint
     n = sum(weight.numel() for weight in best.weights.values())
     say(
@@ -185,9 +224,25 @@ def run(
         f"{counted(len(outcome.prepared.train), 'clip')} in {as_clock(outcome.history[-1].seconds)}"
     )
     if report is not None:
+        _say_how_it_compares(measured)
         say(f"report: {report}")
     if failed:
         raise typer.Exit(1)
+
+
+def _say_how_it_compares(measured: Sequence[Measured]) -> None:
+    model, *others = measured
+    reached = model.figures.mean_average_precision.value
+    say(
+        f"mAP of the clips held out: {reached:.3f}"
+        + "".join(f"; {other.name} {other.figures.mean_average_precision.value:.3f}" for other in others)
+    )
+    as_good = [o.name for o in others if o.figures.mean_average_precision.value >= reached]
+    if as_good:
+        complain(
+            f"note: without any training on your clips, {' and '.join(as_good)} finds them as well; "
+            "give more clips or more time, or use it as it is"
+        )
 
 
 @contextmanager

@@ -18,6 +18,9 @@ from echoic.types import EncoderSpec, Float32
 __all__ = ["Encoder", "MelEncoder", "check_vectors", "mean_vector", "normalize"]
 
 
+_TINY = 1e-15
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """Turns fixed windows of mono audio into unit vectors.
@@ -56,6 +59,9 @@ class MelEncoder(Encoder, Protocol):
 
 def normalize(vectors: Float32) -> Float32:
     """Scale each row to length 1; a row of zeros becomes the first unit vector, never NaN."""
+    peaks = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    # Squares of what is smaller are not exact in float32.
+    vectors = np.where((peaks > 0) & (peaks < _TINY), vectors / np.where(peaks > 0, peaks, 1), vectors)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     safe = vectors / np.where(norms > 0, norms, 1)
     safe[norms[:, 0] == 0, 0] = 1
@@ -63,8 +69,12 @@ def normalize(vectors: Float32) -> Float32:
 
 
 def mean_vector(vectors: Float32) -> Float32:
-    """Average the vectors of a file, shape (n, dim), into one of unit length, shape (dim,)."""
-    mean: Float32 = normalize(vectors.mean(axis=0, keepdims=True))[0]
+    """Average the vectors of a file, shape (n, dim), into one of unit length, shape (dim,).
+
+    Of none it is the first unit vector, as that of zeros is.
+    """
+    average = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], np.float32)
+    mean: Float32 = normalize(average[None])[0]
     return mean
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any
 
 from echoic.audio.spectrogram import LogMel
 from echoic.errors import EncoderError, UnknownEncoderError, quoted
-from echoic.ranges import shown
 from echoic.types import EncoderSpec
+from echoic.untrusted import read_file, shown
 
-__all__ = ["Card", "load_card", "read_card", "read_model_file"]
+__all__ = ["Card", "load_card", "read_card"]
 
 _LARGEST_CARD = 16 << 20  # bytes; the history of a training is some thousand
-_LARGEST_MODEL = 2 << 30  # bytes: protobuf itself ends there
 
 _SPEC = ("name", "revision", "sample_rate", "window", "hop", "dim", "licence", "reference", "description")
 _NEEDED = (*_SPEC, "inputs", "front_end", "sha256")
@@ -77,7 +75,7 @@ def read_card(model: Path) -> dict[str, Any]:
     """
     path = model.with_suffix(".json")
     try:
-        card = json.loads(read_model_file(path, _LARGEST_CARD))
+        card = json.loads(read_file(path, _LARGEST_CARD))
     except FileNotFoundError as error:
         if model.exists():
             raise EncoderError(
@@ -99,24 +97,6 @@ def read_card(model: Path) -> dict[str, Any]:
     if not isinstance(card, dict):
         raise EncoderError(f"the card {quoted(path)} of the model does not hold a JSON object")
     return card
-
-
-def read_model_file(path: Path, largest: int = _LARGEST_MODEL) -> bytes:
-    """Read a card or a graph: a regular file, as a pipe would never end, of no more than ``largest`` bytes.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read, is no file or is larger; ``strerror`` says which.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(0, "it is not a file")
-    with path.open("rb") as file:
-        content = file.read(largest + 1)
-    if len(content) > largest:
-        raise OSError(0, f"it is larger than {largest >> 20} MiB")
-    return content
 
 
 def _checked(card: Mapping[str, Any]) -> Card:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from echoic.encoders.base import check_vectors
-from echoic.encoders.card import Card, load_card, read_model_file
+from echoic.encoders.card import Card, load_card
 from echoic.encoders.graph import Graph, Tensor, read_graph
 from echoic.errors import EncoderError, quoted
 from echoic.types import Float32
+from echoic.untrusted import read_file
 
 __all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime"]
 
@@ -27,6 +28,7 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 
 # Windows given to the model at a time: more does not make it faster, and memory grows with it.
 _BATCH = 32
+_LARGEST = 2 << 30  # bytes of a model: protobuf itself ends there
 
 
 def import_onnxruntime() -> Any:
@@ -48,6 +50,7 @@ class OnnxEncoder:
 
     Attributes
     ----------
+    path : Path
     n_threads : int
         Threads of ONNX Runtime, to be set before it first encodes. One is fastest overall when several worker
         processes run.
@@ -63,7 +66,7 @@ class OnnxEncoder:
     def __init__(self, path: Path) -> None:
         card = load_card(path)
         try:
-            weights = read_model_file(path)
+            weights = read_file(path, _LARGEST)
         except OSError as error:
             raise EncoderError(f"the model {quoted(path)} cannot be read ({error.strerror})") from error
         if hashlib.sha256(weights).hexdigest() != card.sha256:
@@ -76,7 +79,7 @@ class OnnxEncoder:
             raise EncoderError(f"the model {quoted(path)} cannot be used: {error}") from error
         self.spec = card.spec
         self.log_mel = card.log_mel
-        self._path = path
+        self.path = path
         self._weights = weights
         self.n_threads = 1
 
@@ -100,7 +103,7 @@ class OnnxEncoder:
         except Exception as error:
             said = " ".join(str(error).split())[:300]
             raise EncoderError(
-                f"the model {quoted(self._path)} cannot be loaded by ONNX Runtime: {said}"
+                f"the model {quoted(self.path)} cannot be loaded by ONNX Runtime: {said}"
             ) from error
 
     def encode(self, windows: Float32) -> Float32:

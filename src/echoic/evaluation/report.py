@@ -19,12 +19,14 @@ from echoic.errors import EchoicError, UsageError, quoted
 from echoic.evaluation.labelled import ClassFigures, LabelledFigures, QueryFigures, compare
 from echoic.evaluation.page import FIGURES, render
 from echoic.evaluation.projection import project
+from echoic.files import written_whole
 from echoic.types import Float32
 
 __all__ = ["Curves", "Measured", "Report", "check_target", "figures_of", "write_report"]
 
 _FORMAT = "echoic report"
 _VERSION = 1
+_PAGES = (".html", ".htm")
 
 _MOST_MAPPED = 1500
 _MOST_PAIRS = 12
@@ -98,10 +100,18 @@ class Report:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write a page, and its facts beside it under the suffix ``.json``.
+def write_report(path: Path, report: Report, figures: Path | None = None) -> None:
+    """Write a page, and its facts as JSON.
 
     Each file is there whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Of the page; ends in ``.html``.
+    report : Report
+    figures : Path, optional
+        Of the facts; by default beside the page, under its name with the suffix ``.json``.
 
     Raises
     ------
@@ -110,14 +120,20 @@ def write_report(path: Path, report: Report) -> None:
     EchoicError
         If the files cannot be written.
     """
-    check_target(path)
+    check_target(path, figures)
+    beside = _figures_path(path, figures)
     facts = _facts(report)
-    _write(path.with_suffix(".json"), json.dumps(facts, indent=1, allow_nan=False) + "\n")
-    _write(path, render(facts, path.with_suffix(".json").name))
+    _write(beside, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    _write(path, render(facts, beside.name))
 
 
-def check_target(path: Path) -> None:
+def check_target(path: Path, figures: Path | None = None) -> None:
     """See to it that a report can be written to a path, before there is one to write.
+
+    Parameters
+    ----------
+    path, figures
+        As for :func:`write_report`.
 
     Raises
     ------
@@ -126,14 +142,18 @@ def check_target(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise UsageError(f"the folder of {quoted(path)} does not exist; make it first")
-    beside = path.with_suffix(".json")
-    if path == beside or path.is_dir():
+    if path.suffix.lower() not in _PAGES or path.is_dir():  # of another kind may be a model, or a recording
         raise UsageError(f"{quoted(path)} cannot be a report; give it a name that ends in .html")
-    if beside.exists() and not _is_ours(beside):
+    beside = _figures_path(path, figures)
+    if os.path.lexists(beside) and not _is_ours(beside):
         # The card of a model, say, which makes the model unusable when it is gone.
         raise UsageError(
             f"the figures would be written to {quoted(beside)}, which is something else; choose another name"
         )
+
+
+def _figures_path(page: Path, figures: Path | None) -> Path:
+    return page.with_suffix(".json") if figures is None else figures
 
 
 def _is_ours(path: Path) -> bool:
@@ -144,12 +164,10 @@ def _is_ours(path: Path) -> bool:
 
 
 def _write(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.write_text(content, "utf-8")
-        partial.replace(path)
+        with written_whole(path) as partial:
+            partial.write_text(content, "utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise EchoicError(
             f"the report cannot be written to {quoted(path)} ({error.strerror}); choose another place"
         ) from error

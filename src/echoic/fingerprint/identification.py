@@ -1,38 +1,53 @@
 """From a file that plays, of any length, to the recordings heard in it.
 
-A long query is looked at in stretches that overlap by half. Stretches that agree on a recording and a place
-in it become one match; where each begins and ends is where its windows fit it better than anything else.
-Memory does not grow with the query.
+A long query is looked at in stretches that overlap by half. A stretch is of one recording, or divided where
+one takes over from another. Stretches that agree on a recording and a place in it become one match; it begins
+and ends where its windows fit it better than not. Memory does not grow with the query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.fingerprint.alignment import Alignment, align, realign
+from echoic.fingerprint.alignment import Alignment, Comparison, Place, realign
 from echoic.fingerprint.decision import Decision
+from echoic.fingerprint.parts import Part, best_run, parts
+from echoic.fingerprint.track import possible
 from echoic.stores.base import VectorStore
 from echoic.types import EncoderSpec, Segments
 
-__all__ = ["QUERY_HOP", "Heard", "identify", "stretches"]
+__all__ = ["QUERY_HOP", "Heard", "identify", "in_order", "stretches"]
+
+Float64 = npt.NDArray[np.float64]
 
 #: Seconds between the windows of a query, a quarter of those between a recording's.
 QUERY_HOP = 0.128
 
 _STRETCH = 10.0  # s
 _LONGEST = 14.0  # s, that is still looked at as a whole
-_AGREE = 1.0  # s that two stretches may differ by in where they lie in a recording
-_SURE = 0.98  # probability from which one stretch among many is believed alone
+_AGREE = 0.6  # s that two stretches may differ by in where they lie in a recording
+_SURE = 0.98  # probability from which one stretch among many, or a part of one, is believed alone
+_FAR = 0.35  # the cosine of a window with a place where it does not lie
+_FILLED = 1.0  # s at either end of a stretch that one recording may leave and still fill it
+_PAUSE = 1.0  # s that a recording may be gone, and another heard, and still go on
+# Seconds by which a place is known to lie, in one stretch; and what one stretch tells the speed to.
+_PLACE_ERROR, _SPEED_ERROR = 0.1, 0.005
+_FEWEST = 8  # windows that are judged without those at a join
+_TOGETHER = 0.3  # s
+_ALL = 0.9  # of a query that lies at every place which is told
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A recording heard in a query; times are seconds, see :class:`echoic.types.Match`."""
+    """A recording heard in a query; times are seconds, see :class:`echoic.types.Match`.
+
+    ``fit`` is the mean cosine: of copies, the nearest has the highest.
+    """
 
     file_id: int
     query_start: float
@@ -41,37 +56,91 @@ class Heard:
     end: float
     score: float
     tempo: float
+    fit: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Detection:
-    """What one stretch, or several that agree, say.
+class _Line:
+    """The line through the middles of stretches: a time of the query, and its place in the recording.
 
-    ``first`` and ``last`` are the middles of the outermost stretches: a time of the query, and its place in
-    the recording. They tell the speed better than a single stretch does.
+    The speed is its slope where it is long, else what the stretches say on average.
     """
 
-    heard: Heard
-    n_stretches: int
-    first: tuple[float, float]
-    last: tuple[float, float]
+    def __init__(self) -> None:
+        self._n, self._time, self._place, self._speed = 0, 0.0, 0.0, 0.0
+        self._times, self._both = 0.0, 0.0  # sums of squares and products around the means
+        self._first, self.last = np.inf, -np.inf
+
+    def add(self, time: float, place: float, speed: float) -> None:
+        """Take a further stretch into account (Welford, "Note on a method…", Technometrics 4, 1962)."""
+        self._n += 1
+        before = time - self._time
+        self._time += before / self._n
+        self._place += (place - self._place) / self._n
+        self._speed += (speed - self._speed) / self._n
+        self._times += before * (time - self._time)
+        self._both += before * (place - self._place)
+        self._first, self.last = min(self._first, time), max(self.last, time)
+
+    @property
+    def speed(self) -> float:
+        """1.04: 4 % fast; 1 where it may as well be 1."""
+        span = self.last - self._first
+        error = min(_SPEED_ERROR, _PLACE_ERROR / span) if span > 0 else _SPEED_ERROR
+        speed = self._both / self._times if error < _SPEED_ERROR else self._speed
+        return 1.0 if abs(speed - 1) <= error else possible(speed)
 
     def place(self, time: float) -> float:
         """Where in the recording the query is at some time."""
-        at, place = self.last
-        return place + self.heard.tempo * (time - at)
+        return self._place + self.speed * (time - self._time)
+
+
+@dataclass(slots=True)
+class _Detection:
+    """What one stretch, or several that agree, say: ``begin`` and ``finish`` are seconds of the query.
+
+    ``part`` says that it was less than a stretch; ``elsewhere`` marks a further place of what is heard, which
+    is told only if all of the query lies there.
+    """
+
+    file_id: int
+    begin: float
+    finish: float
+    score: float
+    fit: float
+    line: _Line
+    part: bool
+    elsewhere: bool = False
+    n_stretches: int = 1
+
+    def heard(self) -> Heard:
+        return Heard(
+            file_id=self.file_id,
+            query_start=self.begin,
+            query_end=self.finish,
+            start=max(0.0, self.line.place(self.begin)),
+            end=self.line.place(self.finish),
+            score=self.score,
+            tempo=self.line.speed,
+            fit=self.fit,
+        )
+
+    def overlap(self, other: _Detection) -> float:
+        """Seconds of the query that both are heard in."""
+        return min(self.finish, other.finish) - max(self.begin, other.begin)
 
 
 def identify(
     segments: Iterable[Segments],
     store: VectorStore,
     spec: EncoderSpec,
-    starts_of: Callable[[int], npt.NDArray[np.float64]],
+    starts_of: Callable[[int], Float64],
     decision: Decision,
     *,
     at_speed: Callable[[float, float, float], Segments] | None = None,
     least: float | None = None,
-    without: int | None = None,
+    within: Set[int] | None = None,
+    without: Set[int] = frozenset(),
+    every_place: bool = False,
 ) -> Iterator[Heard]:
     """Find the recordings that are heard in a query, in order of time, while it is read.
 
@@ -91,50 +160,252 @@ def identify(
         speed, the third argument. What can be heard once only has none.
     least : float, optional
         Probability from which on a match is told; by default the decision's own threshold.
-    without : int, optional
-        A file not to look into: the query's own.
+    within : set of int, optional
+        The only files to look into.
+    without : set of int
+        Files not to look into: the query's own.
+    every_place : bool
+        Tell each place of a recording at which all of the query lies, not only the nearest.
     """
-    least = decision.threshold if least is None else least
-    current: list[_Detection] = []
-    several = False
+    listener = _Listener(decision, decision.threshold if least is None else least, spec.window, every_place)
     for stretch, is_last in stretches(segments):
-        several = several or not is_last
-        found = align(
-            stretch, store, starts_of, decision.cohort, window=spec.window, hop=spec.hop, without=without
+        comparison = Comparison(
+            stretch,
+            store,
+            starts_of,
+            decision.cohort,
+            window=spec.window,
+            hop=spec.hop,
+            within=within,
+            without=without,
         )
-        time = float(stretch.starts.mean() + spec.window / 2)
-        for alignment in found:
-            probability = decision.probability(alignment.evidence)
-            if probability >= least:
-                if at_speed is not None:
-                    begin, end = float(stretch.starts[0]), float(stretch.ends[-1])
-                    alignment = realign(alignment, partial(at_speed, begin, end), spec.window)
-                middle = time, alignment.start + alignment.speed * time
-                new = _Detection(_heard(alignment, stretch, probability), 1, middle, middle)
-                current = _joined(current, new)
-        believed = [d for d in current if _is_believed(d, several) and not _is_repeat(d, current)]
-        over = [d for d in current if is_last or d.heard.query_end < stretch.starts[0]]
-        yield from (d.heard for d in over if d in believed)
-        current = [d for d in current if d not in over]
+        listener.listen(comparison, is_last, at_speed)
+        yield from listener.over(np.inf if is_last else float(stretch.starts[0]))
 
 
-def _is_believed(detection: _Detection, several: bool) -> bool:
-    """Among many stretches some go wrong: one alone must be sure, two that agree need not be."""
-    return not several or detection.n_stretches > 1 or detection.heard.score >= _SURE
+def in_order(heard: Iterable[Heard]) -> list[Heard]:
+    """Sort by time; of what begins together, as copies do, the nearest to the query comes first."""
+    groups: list[list[Heard]] = []
+    for one in sorted(heard, key=lambda one: one.query_start):
+        if groups and one.query_start - groups[-1][0].query_start < _TOGETHER:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return [one for group in groups for one in sorted(group, key=lambda one: -one.fit)]
+
+
+class _Listener:
+    """What has been heard so far and is not over yet."""
+
+    def __init__(self, decision: Decision, least: float, window: float, every_place: bool) -> None:
+        self._decision, self._least, self._window = decision, least, window
+        self._every_place = every_place
+        self._current: list[_Detection] = []
+        self._told: list[_Detection] = []  # lately
+        self._begin: float | None = None  # of the query
+        self._end = 0.0
+        self._several = False
+
+    def listen(
+        self,
+        comparison: Comparison,
+        is_last: bool,
+        at_speed: Callable[[float, float, float], Segments] | None,
+    ) -> None:
+        """Take a further stretch in."""
+        query, n = comparison.query, len(comparison.query)
+        is_first = self._begin is None
+        if self._begin is None:
+            self._begin = float(query.starts[0])
+        self._end = float(query.ends[-1])
+        self._several = self._several or not is_last
+        known = self._going_on(float(query.starts[0]))
+        everything = slice(0, n)
+        whole = self._likely(comparison, everything, known)
+        found = []
+        if not (whole and _fills(comparison, whole[0])):
+            found = self._parts(comparison, known)
+        if whole and not any(one.probability >= _SURE for one in found):
+            found = whole
+        for one in found:
+            if at_speed is not None:
+                begin, end = float(query.starts[one.rows][0]), float(query.ends[one.rows][-1])
+                one = replace(
+                    one, alignment=realign(one.alignment, partial(at_speed, begin, end), self._window)
+                )
+            self._add(comparison, one, is_first, is_last)
+            if self._every_place and one.rows == everything:
+                for other in comparison.places(one.alignment):
+                    self._add(comparison, replace(one, alignment=other), is_first, is_last, elsewhere=True)
+
+    def over(self, until: float) -> Iterator[Heard]:
+        """Tell what was believed to be heard, and ended before a time of the query."""
+        current, self._current = self._current, [d for d in self._current if d.finish >= until]
+        told = [*current, *self._told]
+        for detection in current:
+            if detection.finish < until and self._is_believed(detection) and not _is_repeat(detection, told):
+                self._told.append(detection)
+                yield detection.heard()
+        self._told = [d for d in self._told if d.finish >= until - _LONGEST]
+
+    def _likely(self, comparison: Comparison, rows: slice, known: list[Place]) -> list[_Found]:
+        """Align some windows, and keep what is as probable as was asked."""
+        found = []
+        for alignment in comparison.align(rows, known):
+            probability = self._decision.probability(alignment.evidence)
+            if probability >= self._least:
+                found.append(_Found(alignment, probability, rows, slice(0, len(comparison.query))))
+        return found
+
+    def _parts(self, comparison: Comparison, known: list[Place]) -> list[_Found]:
+        """Judge each part of a stretch by itself, away from where others touch it."""
+        divided = parts(comparison, known)
+        found: list[_Found] = []
+        for number, part in enumerate(divided):
+            begun = divided[number - 1].last if number else 0
+            over = divided[number + 1].first if number + 1 < len(divided) else len(comparison.query)
+            rows = _pure(comparison, part, self._window / 2, part.first == begun, part.last == over)
+            likely = self._likely(comparison, rows, known)
+            found += [replace(one, reach=slice(begun, over)) for one in likely]
+        return found
+
+    def _going_on(self, time: float) -> list[Place]:
+        """Where the query lies in what is being heard at a time."""
+        return [
+            Place(d.file_id, d.line.place(0.0), d.line.speed)
+            for d in self._current
+            if d.finish >= time and not d.elsewhere and (d.n_stretches > 1 or d.score >= _SURE)
+        ]
+
+    def _add(
+        self, comparison: Comparison, one: _Found, is_first: bool, is_last: bool, *, elsewhere: bool = False
+    ) -> None:
+        """Note a detection, or extend the one that it goes on from."""
+        alignment, query = one.alignment, comparison.query
+        begin, finish = _span(comparison, one, self._window, is_first, is_last)
+        line = _Line()
+        middle = float(comparison.centres[one.rows].mean())
+        line.add(middle, alignment.start + alignment.speed * middle, alignment.speed)
+        part = len(range(*one.rows.indices(len(query)))) < len(query)
+        new = _Detection(
+            alignment.file_id, begin, finish, one.probability, alignment.fit, line, part, elsewhere
+        )
+        for old in self._current:
+            if (
+                old.file_id == new.file_id
+                and old.elsewhere == elsewhere
+                and abs(old.line.place(middle) - line.place(middle)) <= _AGREE
+                and not self._is_join(old, new)
+            ):
+                old.line.add(middle, line.place(middle), alignment.speed)
+                old.begin, old.finish = min(old.begin, begin), max(old.finish, finish)
+                old.score, old.fit = max(old.score, new.score), max(old.fit, new.fit)
+                old.part = old.part and part
+                old.n_stretches += 1
+                return
+        if not elsewhere or (self._begin is not None and begin <= self._begin + _STRETCH / 2):
+            self._current.append(new)
+
+    def _is_join(self, old: _Detection, new: _Detection) -> bool:
+        """Tell whether another recording was heard between two detections."""
+        pause = new.begin - old.finish
+        return pause > _PAUSE and any(
+            min(other.finish, new.begin) - max(other.begin, old.finish) > pause / 2
+            for other in self._current
+            if other.file_id != old.file_id and other.score >= _SURE
+        )
+
+    def _is_believed(self, detection: _Detection) -> bool:
+        """Among many stretches some go wrong: one alone must be sure, two that agree need not be."""
+        if detection.elsewhere:
+            begin = 0.0 if self._begin is None else self._begin
+            if detection.finish - detection.begin < _ALL * (self._end - begin):
+                return False
+        alone = detection.n_stretches == 1
+        return detection.score >= _SURE or not (alone and (self._several or detection.part))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An alignment of some windows of a stretch, and the windows that its recording may be heard in."""
+
+    alignment: Alignment
+    probability: float
+    rows: slice
+    reach: slice
+
+
+def _pure(comparison: Comparison, part: Part, margin: float, after: bool, before: bool) -> slice:
+    """Leave out the windows of a part that what comes right before it, or after, is heard in as well."""
+    centres = comparison.centres
+    first, last = part.first, part.last
+    if after and first > 0:
+        first = int(np.searchsorted(centres, centres[first] + margin))
+    if before and last < len(centres):
+        last = int(np.searchsorted(centres, centres[last - 1] - margin, side="right"))
+    return slice(first, last) if last - first >= _FEWEST else slice(part.first, part.last)
+
+
+def _run(comparison: Comparison, one: _Found) -> tuple[int, int]:
+    """Find the first and last window that a recording is heard in more than not."""
+    alignment = one.alignment
+    similarities, inside = comparison.along(Place(alignment.file_id, alignment.start, alignment.speed))
+    within = np.zeros(len(similarities), np.bool_)
+    within[one.rows] = True
+    level = (float(np.median(similarities[within & inside])) + _FAR) / 2 if (within & inside).any() else 1.0
+    first, last = best_run(np.where(inside, similarities - level, -1.0)[one.reach])
+    offset = one.reach.indices(len(similarities))[0]
+    return first + offset, last + offset
+
+
+def _fills(comparison: Comparison, one: _Found) -> bool:
+    """Tell whether one recording is heard nearly from end to end of a stretch."""
+    first, last = _run(comparison, one)
+    centres = comparison.centres
+    return bool(centres[first] - centres[0] <= _FILLED and centres[-1] - centres[last] <= _FILLED)
+
+
+def _span(
+    comparison: Comparison, one: _Found, window: float, is_first: bool, is_last: bool
+) -> tuple[float, float]:
+    """Tell from when to when a recording is heard, in seconds of the query.
+
+    Where it ends amid the query, half of a window is it and half is not; at the query's own ends, all is.
+    """
+    alignment, query, centres = one.alignment, comparison.query, comparison.centres
+    first, last = _run(comparison, one)
+    half = float(np.median(np.diff(centres))) / 2 if len(centres) > 1 else 0.0
+
+    def edges(first: int, last: int) -> tuple[float, float]:
+        return (
+            float(query.starts[0]) if is_first and first == 0 else float(centres[first]) - half,
+            float(query.ends[-1]) if is_last and last == len(query) - 1 else float(centres[last]) + half,
+        )
+
+    begin, finish = edges(first, last)
+    # At a recording's own begin and end its windows fit only while they lie in it.
+    opening, ending = comparison.edges(alignment.file_id)
+    earliest, latest = (
+        (opening - alignment.start) / alignment.speed,
+        (ending - alignment.start) / alignment.speed,
+    )
+    begin = earliest if begin - earliest < window / 2 else begin
+    finish = latest if latest - finish < window / 2 else finish
+    reach = one.reach.indices(len(query))
+    start, stop = edges(reach[0], reach[1] - 1)
+    return max(begin, start), min(finish, stop)
 
 
 def _is_repeat(detection: _Detection, others: list[_Detection]) -> bool:
     """Tell a stretch that was laid against a passage's other occurrence, where music repeats itself."""
-    one = detection.heard
-    for other in others:
-        overlap = min(one.query_end, other.heard.query_end) - max(one.query_start, other.heard.query_start)
-        if (
-            other.heard.file_id == one.file_id
-            and other.n_stretches > detection.n_stretches
-            and overlap > (one.query_end - one.query_start) / 3
-        ):
-            return True
-    return False
+    return any(
+        other is not detection
+        and other.file_id == detection.file_id
+        and not detection.elsewhere
+        and other.n_stretches > detection.n_stretches
+        and detection.overlap(other) > (detection.finish - detection.begin) / 3
+        for other in others
+    )
 
 
 def stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:
@@ -160,56 +431,3 @@ def _concatenated(one: Segments, other: Segments) -> Segments:
 
 def _part(segments: Segments, rows: npt.NDArray[np.bool_]) -> Segments:
     return Segments(segments.starts[rows], segments.ends[rows], segments.vectors[rows])
-
-
-def _heard(alignment: Alignment, stretch: Segments, probability: float) -> Heard:
-    """Take the span of a stretch over which an alignment is ahead of all else."""
-    first, last = _best_run(np.where(alignment.covered, alignment.margins, -1.0))
-    begin = max(float(stretch.starts[first]), -alignment.start / alignment.speed)  # not before it begins
-    finish = float(stretch.ends[last])
-    return Heard(
-        file_id=alignment.file_id,
-        query_start=begin,
-        query_end=finish,
-        start=alignment.start + alignment.speed * begin,
-        end=alignment.start + alignment.speed * finish,
-        score=probability,
-        tempo=alignment.speed,
-    )
-
-
-def _best_run(values: npt.NDArray[np.float64]) -> tuple[int, int]:
-    """Find the first and last index of the run with the largest sum (Kadane's algorithm)."""
-    best, span, total, begin = -np.inf, (0, 0), 0.0, 0
-    for at, value in enumerate(values):
-        if total <= 0:
-            total, begin = 0.0, at
-        total += float(value)
-        if total > best:
-            best, span = total, (begin, at)
-    return span
-
-
-def _joined(detections: list[_Detection], new: _Detection) -> list[_Detection]:
-    """Add a detection, or extend the one that it goes on from."""
-    for number, old in enumerate(detections):
-        time, place = new.first
-        if old.heard.file_id != new.heard.file_id or abs(old.place(time) - place) > _AGREE:
-            continue
-        query_start = min(old.heard.query_start, new.heard.query_start)
-        query_end = max(old.heard.query_end, new.heard.query_end)
-        start = min(old.heard.start, new.heard.start)
-        end = max(old.heard.end, new.heard.end)
-        (time_then, place_then), span = old.first, time - old.first[0]
-        heard = replace(
-            new.heard,
-            query_start=query_start,
-            query_end=query_end,
-            start=start,
-            end=end,
-            score=max(old.heard.score, new.heard.score),
-            tempo=(place - place_then) / span if span > _STRETCH else new.heard.tempo,
-        )
-        joined = _Detection(heard, old.n_stretches + 1, (time_then, place_then), new.last)
-        return [*detections[:number], joined, *detections[number + 1 :]]
-    return [*detections, new]

@@ -10,9 +10,11 @@ from echoic.errors import ModelError
 from echoic.nn.cnn import CnnEmbedder
 from echoic.nn.embedder import Embedder
 from echoic.nn.ensemble import Ensemble
+from echoic.nn.grown import GrownEmbedder
 from echoic.nn.hybrid import HybridEmbedder
 from echoic.nn.mobile import MobileEmbedder
 from echoic.nn.transformer import TransformerEmbedder
+from echoic.untrusted import shown
 
 __all__ = ["ARCHITECTURES", "build"]
 
@@ -22,6 +24,7 @@ ARCHITECTURES: Mapping[str, type[Embedder]] = MappingProxyType(
         "mobile": MobileEmbedder,
         "transformer": TransformerEmbedder,
         "hybrid": HybridEmbedder,
+        "grown": GrownEmbedder,
     }
 )
 
@@ -31,7 +34,7 @@ def build(architecture: str, **config: Any) -> Embedder | Ensemble:
 
     Parameters
     ----------
-    architecture : {"cnn", "mobile", "transformer", "hybrid", "ensemble"}
+    architecture : {"cnn", "mobile", "transformer", "hybrid", "grown", "ensemble"}
     **config
         Settings of its class: ``n_mels``, ``n_frames``, ``dim`` and the architecture's own. Of an ensemble,
         ``members``: for each a dict with its ``architecture`` and its ``config``.
@@ -46,11 +49,17 @@ def build(architecture: str, **config: Any) -> Embedder | Ensemble:
     >>> build("cnn", dim=64).dim
     64
     """
-    if architecture == "ensemble":
-        return Ensemble([build(member["architecture"], **member["config"]) for member in config["members"]])
-    if architecture not in ARCHITECTURES:
-        raise ModelError(f"there is no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}")
+    if architecture not in (*ARCHITECTURES, "ensemble"):
+        raise ModelError(
+            f"there is no architecture {shown(architecture)}; there are {', '.join(ARCHITECTURES)}"
+        )
     try:
+        if architecture == "ensemble":
+            members = [(member["architecture"], member["config"]) for member in config["members"]]
+            return Ensemble([build(name, **settings) for name, settings in members])
         return ARCHITECTURES[architecture](**config)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"architecture {architecture} cannot be made with {config}: {error}") from error
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"architecture {architecture} cannot be made with {shown(config)}: {said}"
+        ) from error

@@ -7,16 +7,14 @@ the file brings along.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
-import pickle
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +23,21 @@ from torch import Tensor
 
 from echoic.audio.spectrogram import LogMel
 from echoic.errors import ModelError, quoted
+from echoic.files import written_whole
 from echoic.nn.architectures import build
 from echoic.nn.embedder import Embedder
 from echoic.nn.ensemble import Ensemble
+from echoic.types import check_windows
+from echoic.untrusted import check_number, check_whole_number, read_file, shown
 
 __all__ = ["Checkpoint", "join_checkpoints", "load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "echoic-checkpoint"
+_LARGEST_FILE = 4 << 30  # bytes; the networks here have some million weights
+_LARGEST_SETTING = 16_384  # channels, frames, dimensions
+_MOST_LAYERS = 256
+_MOST_PARTS = 64  # of an ensemble, or of a list in a setting
+_DEEPEST = 12  # values in values: ensembles of ensembles
 _VERSION = 1  # to be raised when a reader of an earlier version would misunderstand the file
 
 
@@ -69,6 +75,11 @@ class Checkpoint:
     training: dict[str, Any]
     figures: dict[str, float]
 
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return build(self.architecture, **self.config).dim
+
     def embedder(self) -> Embedder | Ensemble:
         """Make the network, with these weights, ready to embed (not to train).
 
@@ -78,14 +89,24 @@ class Checkpoint:
             If the architecture is unknown, or the weights are not its own.
         """
         model = build(self.architecture, **self.config)
+        self.fit(model)
+        return model.eval()
+
+    def fit(self, model: Embedder | Ensemble, *, assign: bool = False) -> None:
+        """Give a network these weights: copies of them, or with ``assign`` themselves.
+
+        Raises
+        ------
+        ModelError
+            If the weights are not its own.
+        """
         try:
-            model.load_state_dict(self.weights)
+            model.load_state_dict(self.weights, assign=assign)
         except RuntimeError as error:
             [first] = str(error).split("\n")[1:2] or [str(error)]  # of as many lines as there are weights
             raise ModelError(
-                f"the weights do not fit architecture {self.architecture}: {first.strip()}"
+                f"the weights do not fit architecture {self.architecture}: {first.strip()[:300]}"
             ) from error
-        return model.eval()
 
 
 def join_checkpoints(members: Sequence[Checkpoint]) -> Checkpoint:
@@ -162,18 +183,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool = False) -
     torch.save(
         {"format": _FORMAT, "version": _VERSION, "card": json.dumps(card), "weights": weights}, content
     )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        try:
-            with partial.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
+        with written_whole(path) as partial, partial.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise ModelError(
             f"{quoted(path)} cannot be written ({error.strerror or error}); "
@@ -196,30 +210,88 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     content = _content(path)
     try:
-        card = json.loads(content["card"])
-        checkpoint = Checkpoint(
-            architecture=str(card["architecture"]),
-            config=dict(card["config"]),
-            weights={
-                name: tensor.float() if tensor.dtype == torch.float16 else tensor
-                for name, tensor in content["weights"].items()
-            },
-            front_end=LogMel(**card["front_end"]),
-            window=float(card["window"]),
-            hop=float(card["hop"]),
-            labels=tuple(card["labels"]),
-            training=dict(card["training"]),
-            figures=dict(card["figures"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{quoted(path)} is a checkpoint of which parts are missing or wrong ({error!r}); train it again"
-        ) from error
-    try:
-        checkpoint.embedder()
+        checkpoint = _checkpoint(content)
     except ModelError as error:
         raise ModelError(f"{quoted(path)} cannot be used: {error}") from error
+    except (LookupError, RecursionError, TypeError, ValueError) as error:
+        said = f"it lacks {error}" if isinstance(error, LookupError) else error
+        raise ModelError(
+            f"{quoted(path)} is a checkpoint of which parts are missing or wrong ({said}); train it again"
+        ) from error
     return checkpoint
+
+
+def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:
+    """Check all that a checkpoint says, and that its network can be made, before it is."""
+    card = json.loads(content["card"])
+    config, training, figures, labels = (card[name] for name in ("config", "training", "figures", "labels"))
+    if not all(isinstance(part, dict) for part in (config, training, figures)):
+        raise TypeError("config, training and figures must be objects")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"labels is {shown(labels)} and must be a list of words")
+    front_end = LogMel(**card["front_end"])
+    check_windows(front_end.sample_rate, card["window"], card["hop"])
+    n_samples = round(card["window"] * front_end.sample_rate)
+    front_end.check_window(n_samples)
+    _check_config(config)
+    weights = content["weights"]
+    _check_weights(weights)
+    checkpoint = Checkpoint(
+        architecture=card["architecture"],
+        config=config,
+        weights=weights,
+        front_end=front_end,
+        window=float(card["window"]),
+        hop=float(card["hop"]),
+        labels=tuple(labels),
+        training=training,
+        figures=figures,
+    )
+    with torch.device("meta"):  # of shapes alone: what the card says may be larger than any memory
+        shapes = build(checkpoint.architecture, **config)
+    checkpoint.fit(shapes, assign=True)
+    if (shapes.n_mels, shapes.n_frames) != (front_end.n_mels, front_end.n_frames(n_samples)):
+        raise ModelError(
+            f"its network takes {shapes.n_frames} frames of {shapes.n_mels} bands, and its front end makes "
+            f"{front_end.n_frames(n_samples)} of {front_end.n_mels}"
+        )
+    single = {n: tensor.float() if tensor.dtype == torch.float16 else tensor for n, tensor in weights.items()}
+    return replace(checkpoint, weights=single)
+
+
+def _check_config(value: object, name: str = "config", depth: int = 0) -> None:
+    """Make sure that the settings of a network are plain values of a size that a network may have."""
+    if depth > _DEEPEST:
+        raise ValueError(f"{name} is nested too deeply")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_config(inner, str(key), depth + 1)
+    elif isinstance(value, list):
+        if len(value) > _MOST_PARTS:
+            raise ValueError(f"{name} has {len(value):,} parts")
+        for inner in value:
+            _check_config(inner, name, depth + 1)
+    elif name == "dropout":
+        check_number(name, value, 0, 1)
+    elif name != "architecture":  # of a member; build() knows which there are
+        check_whole_number(name, value, 1, _MOST_LAYERS if name.startswith("depth") else _LARGEST_SETTING)
+
+
+def _check_weights(weights: object) -> None:
+    """Make sure that weights are numbers, of no more than the file holds: a view may stand for terabytes."""
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise TypeError("weights must be tensors by name")
+    for name, tensor in weights.items():
+        if (
+            type(tensor) is not Tensor
+            or tensor.layout != torch.strided
+            or tensor.dtype not in (torch.float16, torch.float32, torch.int64)
+            or tensor.device.type != "cpu"
+            or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+        ):
+            raise TypeError(f"weight {shown(name)} is no plain tensor of numbers")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"weight {shown(name)} is not finite")
 
 
 def _content(path: Path) -> Mapping[str, Any]:
@@ -228,7 +300,7 @@ def _content(path: Path) -> Mapping[str, Any]:
         f"{quoted(path)} is not a model that echoic has trained; name a file that echoic train has written"
     )
     try:
-        data = path.read_bytes()
+        data = read_file(path, _LARGEST_FILE)
     except OSError as error:
         raise ModelError(
             f"{quoted(path)} cannot be read ({error.strerror or error}); check its name and permissions"
@@ -237,8 +309,10 @@ def _content(path: Path) -> Mapping[str, Any]:
         raise foreign
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if not _is_plain(archive.infolist(), len(data)):
+                raise foreign
             damaged = archive.testzip() is not None  # torch itself checks no sums
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, OSError, RuntimeError, ValueError):
         damaged = True
     if damaged:
         raise ModelError(f"{quoted(path)} is damaged or was cut short; copy or train it again")
@@ -246,14 +320,23 @@ def _content(path: Path) -> Mapping[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about foreign kinds of files, which are refused right below
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise foreign from error
+    except Exception as error:
+        raise foreign from error  # whatever a file made up by somebody leads torch to
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise foreign
     version = content.get("version")
     if not isinstance(version, int) or version > _VERSION:
         raise ModelError(
-            f"{quoted(path)} was written by a newer echoic (format {version}, this one reads {_VERSION}); "
-            "update it: pip install --upgrade echoic"
+            f"{quoted(path)} was written by a newer echoic (format {shown(version)}, this one reads "
+            f"{_VERSION}); update it: pip install --upgrade echoic"
         )
     return content
+
+
+def _is_plain(members: Sequence[zipfile.ZipInfo], n_bytes: int) -> bool:
+    """Tell whether a zip is as torch writes it: nothing is compressed, so that nothing can swell."""
+    return (
+        all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        and sum(member.file_size for member in members) <= n_bytes
+        and len({member.filename for member in members}) == len(members)
+    )

@@ -132,6 +132,11 @@ class Embedder(nn.Module, ABC):
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(n_features, self.dim)
 
+    def head(self, features: Tensor) -> Tensor:
+        """Make vectors of pooled features, not yet of length 1: (n, n_features) → (n, dim)."""
+        vectors: Tensor = self.project(self.dropout(self.pooled_norm(features)))
+        return vectors
+
     def surround(self, level: Tensor) -> Tensor:
         """Put around windows, (n, frames, n_mels) in relative dB, the silence a network wants there."""
         return level
@@ -177,4 +182,4 @@ class Embedder(nn.Module, ABC):
         level = self.surround(relative_level(log_mel))
         x = self.band_norm(level.transpose(1, 2)).transpose(1, 2)
         pooled = self.pooled_features(x, activity_of(level))
-        return F.normalize(self.project(self.dropout(self.pooled_norm(pooled))), dim=1)
+        return F.normalize(self.head(pooled), dim=1)

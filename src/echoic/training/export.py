@@ -301,7 +301,8 @@ def _stage(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> Onnx
 
 def _write_card(card: Mapping[str, Any], model: Path) -> None:
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    with model.with_suffix(".json").open("w", encoding="utf-8") as file:
+    # A folder of clips may be named by bytes that are no characters: so they stand in JSON.
+    with model.with_suffix(".json").open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -450,4 +451,5 @@ def _embed(audio: Sound, encoders: Mapping[str, OnnxEncoder]) -> dict[str, Float
     for start in range(0, audio.n_samples, block):
         take(windower.push(audio.read(start, min(start + block, audio.n_samples))).samples)
     take(windower.finish().samples)
-    return {kind: mean_vector(np.concatenate(parts)) for kind, parts in vectors.items()}
+    nothing = np.empty((0, spec.dim), np.float32)  # of a silent clip
+    return {kind: mean_vector(np.concatenate([nothing, *parts])) for kind, parts in vectors.items()}

@@ -21,12 +21,12 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -135,32 +135,36 @@ class _Batches:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Stop at Ctrl-C even where a tool takes it for an error of its own, as torch.export does."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield  # the signal is not ours to handle, or is ignored
-        return
-    handle, interrupted = before, False
+    """Stop when asked to, even where a tool takes that for an error of its own, as torch.export does."""
+    stops: list[KeyboardInterrupt] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        try:
-            handle(number, frame)
-        except KeyboardInterrupt:
-            interrupted = True
-            raise
+    def noting(handle: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
+        def note(number: int, frame: FrameType | None) -> None:
+            try:
+                handle(number, frame)
+            except KeyboardInterrupt as stop:
+                stops.append(stop)
+                raise
 
-    signal.signal(signal.SIGINT, note)
+        return note
+
+    # Signals are ours to handle in the main thread alone, and where they are neither ignored nor deadly.
+    in_main = threading.current_thread() is threading.main_thread()
+    kinds = [signal.SIGINT, signal.SIGTERM] if in_main else []
+    handlers = {kind: handle for kind in kinds if callable(handle := signal.getsignal(kind))}
+    for kind, handle in handlers.items():
+        signal.signal(kind, noting(handle))
     try:
         yield
     except Exception as error:
-        if interrupted:
-            raise KeyboardInterrupt from error
+        if stops:
+            raise stops[0] from error
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupted:
-        raise KeyboardInterrupt
+        for kind, handle in handlers.items():
+            signal.signal(kind, handle)
+    if stops:
+        raise stops[0]
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
@@ -37,6 +36,7 @@ from echoic.nn.ensemble import Ensemble
 from echoic.training.augment import Augmentation, Augmenter
 from echoic.training.batches import Batch, Batches, Crop, Sound
 from echoic.training.objectives import make_objective
+from echoic.training.pace import Clock, learning_rate_share
 from echoic.training.recipes import Recipe
 from echoic.training.samplers import PKSampler
 from echoic.training.state import Epoch, State
@@ -48,7 +48,7 @@ __all__ = ["DEFAULT_FRONT_END", "Epoch", "Examples", "Settings", "Step", "embed_
 DEFAULT_FRONT_END = LogMel(sample_rate=16_000, n_fft=1024, hop_length=320, n_mels=64, fmin=50, fmax=8_000)
 
 _WEIGHT_DECAY = 0.05
-_WARM_UP = 0.04  # share of the run in which the learning rate rises
+_GENTLY = 0.2  # of the learning rate in going on with a network: with more of it, what it knew is lost
 _AVERAGE = 0.995  # what the running average of the weights keeps at each step
 _STEPS = (10, 500)  # fewest and most in an epoch: a pass over the clips, within reason
 _SHORT = 0.7  # share of the run on windows of half the length: twice as many in the time
@@ -167,7 +167,8 @@ def fit(
     output : Path
         The ``.echoic`` file. It is replaced whenever the figures are better than ever before.
     start : Checkpoint, optional
-        Weights to begin with, of the architecture of the recipe.
+        Weights to begin with, of the architecture of the recipe; those of a CNN for a hybrid too, which then
+        has it for its convolutions.
     teacher : Targets, optional
         What another encoder makes of the clips to learn from, for ``settings.distil``.
     about : dict, optional
@@ -201,8 +202,7 @@ def fit(
         "dim": settings.dim,
     }
     if start is not None:
-        _check_start(start, settings)
-        architecture, config = start.architecture, start.config
+        architecture, config = _continued(start, settings), start.config
     device = torch.device(settings.device)
 
     sampler = PKSampler(
@@ -224,7 +224,7 @@ def fit(
         targets=teacher,
     )
     state = _begin(settings, build(architecture, **config), len(names), start, teacher, device)
-    digest = _digest(settings, teacher, train, validation)
+    digest = _digest(settings, start, teacher, train, validation)
     part = output.with_name(output.name + ".part")
     if part.exists():
         state.restore(part, digest)
@@ -270,12 +270,15 @@ def fit(
             save_checkpoint(checkpoint(figures), output)
 
     steps = min(max(math.ceil(len(train) / sampler.batch_size), _STEPS[0]), _STEPS[1])
-    clock = _Clock(settings, steps, state.spent)
+    clock = Clock(settings.minutes, settings.epochs * steps, state.spent)
     done, saved_at = clock.done(state.step), state.spent
-    lengths = (n_frames // 2 if clock.done(step) < _SHORT else n_frames for step in count(state.step))
+    useful = min(n_frames, _most_frames(train.audio, settings))
+    lengths = (
+        min(n_frames // 2, useful) if clock.done(step) < _SHORT else useful for step in count(state.step)
+    )
     with batches.ahead(state.step, lengths) as source:
         while not state.history or (done < 1 and not _enough(state, settings)):
-            rate = recipe.learning_rate * _schedule(done)
+            rate = recipe.learning_rate * learning_rate_share(done)
             seed = settings.seed + _SEEDS * state.step
             loss = _step(state, next(source), rate=rate, seed=seed, device=device)
             state.losses.append(loss)
@@ -299,38 +302,27 @@ def _described(teacher: Targets, settings: Settings) -> dict[str, Any]:
     return {"name": teacher.name, "clips": teacher.n_clips, "weight": settings.distil}
 
 
-class _Clock:
-    """Tells what share of the budget is used: of the minutes if there are any, else of the steps."""
-
-    def __init__(self, settings: Settings, steps_per_epoch: int, spent: float) -> None:
-        self._budget = settings.minutes * 60 if settings.minutes is not None else None
-        self._n_steps = settings.epochs * steps_per_epoch
-        self._begin = time.monotonic() - spent
-
-    def spent(self) -> float:
-        return time.monotonic() - self._begin
-
-    def done(self, step: int) -> float:
-        return step / self._n_steps if self._budget is None else self.spent() / self._budget
-
-
-def _check_start(start: Checkpoint, settings: Settings) -> None:
-    """See to it that a recipe can go on with a model, which decides on the network and what it is fed."""
+def _continued(start: Checkpoint, settings: Settings) -> str:
+    """Name the network in which a recipe goes on with a model: the model's own, or one that grows from it."""
     kinds = {start.architecture}
     if start.architecture == "ensemble":
         kinds = {member["architecture"] for member in start.config["members"]}
     recipe = settings.recipe
-    if kinds != {recipe.architecture}:
-        kind = " + ".join(sorted(kinds))
-        raise UsageError(
-            f"the model to start from is a {kind}, recipe {recipe.name} trains a {recipe.architecture}; "
-            f"choose a recipe {kind}-…"
-        )
     if (start.front_end, start.window) != (settings.front_end, settings.window):
         raise UsageError(
             f"the model to start from hears {start.window:g} s at a time, by a front end of its own; "
             f"train with --window {start.window:g}"
         )
+    if recipe.architecture == "hybrid" and start.architecture in ("cnn", "grown"):
+        return "grown"
+    if kinds != {recipe.architecture}:
+        kind = " + ".join(sorted(kinds))
+        wanted = "hybrid" if kinds == {"grown"} else kind
+        raise UsageError(
+            f"the model to start from is a {kind}, recipe {recipe.name} trains a {recipe.architecture}; "
+            f"choose a recipe {wanted}-…"
+        )
+    return start.architecture
 
 
 def _begin(
@@ -342,7 +334,8 @@ def _begin(
     device: torch.device,
 ) -> State:
     if start is not None:
-        model.load_state_dict(start.weights)
+        # What grows from a model has all of its weights, and some of its own besides.
+        model.load_state_dict(model.state_dict() | start.weights)
     # Convolutions are fastest with the channels last.
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = deepcopy(model).eval()
@@ -355,14 +348,23 @@ def _begin(
         teacher_dim=teacher.dim if teacher else 0,
         seed=settings.seed,
     ).to(device)
-    weights = [weight for part in (model, objective) for weight in part.parameters()]
+    # What grows from another model keeps that as it is, so that all that moves may move freely.
+    share = _GENTLY if start is not None and start.weights.keys() == model.state_dict().keys() else 1.0
     groups = [
+        {"params": chosen, "weight_decay": decay, "share": share if part is model else 1.0}
+        for part in (model, objective)
         # Biases and norms are not drawn to zero: they say where things lie, not how strongly they count.
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": _WEIGHT_DECAY},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        for decay, low, high in ((_WEIGHT_DECAY, 2, math.inf), (0.0, 0, 1))
+        if (chosen := [w for w in part.parameters() if w.requires_grad and low <= w.ndim <= high])
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings.recipe.learning_rate)
     return State(model, average, objective, optimizer)
+
+
+def _most_frames(audio: Sequence[Sound], settings: Settings) -> int:
+    """Count the frames of the longest clip at its slowest: behind them every window is silent."""
+    longest = max(clip.n_samples for clip in audio) * math.exp(settings.crop.stretch)
+    return settings.front_end.n_frames(math.ceil(longest) + settings.front_end.n_fft)
 
 
 def _class_weights(labels: Sequence[int], weights: Sequence[float]) -> list[float]:
@@ -375,7 +377,7 @@ def _step(state: State, batch: Batch, *, rate: float, seed: int, device: torch.d
     """Move the weights once; give the loss."""
     torch.manual_seed(seed)  # of this step's dropout, whatever happened before
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     log_mel, *known = (torch.from_numpy(part).to(device) for part in batch)
     state.model.train()
     half = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
@@ -403,13 +405,6 @@ def _follow(average: nn.Module, model: nn.Module, step: int) -> None:
             mean.lerp_(now, 1 - decay)
         else:
             mean.copy_(now)
-
-
-def _schedule(done: float) -> float:
-    """Give the learning rate as a share of its peak: a linear rise, then half a cosine down to zero."""
-    if done < _WARM_UP:
-        return max(done / _WARM_UP, 0.01)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - _WARM_UP) / (1 - _WARM_UP))))
 
 
 def _enough(state: State, settings: Settings) -> bool:
@@ -455,12 +450,15 @@ def _windows(clip: Sound, settings: Settings) -> Float32:
     """Cut a clip by the rule of the library; of a long recording only some stretches."""
     window = settings.window_samples
     if clip.n_samples <= _MOST_WINDOWS * window:
-        return cut(clip.read(), window, window // 2, settings.front_end.sample_rate).samples
+        windows = cut(clip.read(), window, window // 2, settings.front_end.sample_rate).samples
+        return windows if len(windows) else np.zeros((1, window), np.float32)  # silence may be a class
     starts = np.linspace(0, clip.n_samples - window, _MOST_WINDOWS).astype(int)
     return np.stack([clip.read(start, start + window) for start in starts])
 
 
-def _digest(settings: Settings, teacher: Targets | None, *examples: Examples) -> str:
+def _digest(
+    settings: Settings, start: Checkpoint | None, teacher: Targets | None, *examples: Examples
+) -> str:
     """Tell runs apart that may not go on from each other's state."""
     said = dataclasses.asdict(settings)
     # Where it computes may change, and a run that was too short be given more time.
@@ -470,4 +468,7 @@ def _digest(settings: Settings, teacher: Targets | None, *examples: Examples) ->
         [list(part.labels), list(part.groups), [clip.n_samples for clip in part.audio]] for part in examples
     ]
     taught = teacher.digest if teacher else None
-    return hashlib.sha256(json.dumps([said, data, taught], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([said, data, taught], sort_keys=True).encode())
+    for weight in start.weights.values() if start else ():
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()

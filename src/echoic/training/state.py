@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from echoic.errors import ModelError, UsageError, quoted
+from echoic.files import written_whole
 from echoic.training.objectives import Objective
 
 __all__ = ["Epoch", "State", "first_line"]
@@ -73,12 +74,10 @@ class State:
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         counts = {name: getattr(self, name) for name in _COUNTS}
         history = [dataclasses.astuple(epoch) for epoch in self.history]
-        partial = path.with_name(path.name + ".new")
         try:
-            torch.save(parts | counts | {"history": history, "digest": digest}, partial)
-            partial.replace(path)
+            with written_whole(path) as partial:
+                torch.save(parts | counts | {"history": history, "digest": digest}, partial)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            partial.unlink(missing_ok=True)
             raise ModelError(
                 f"the state of the training cannot be written to {quoted(path)} ({first_line(error)}); "
                 "make room and run the same command again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,31 +13,83 @@ import torch
 
 from echoic import __version__
 from echoic.datasets import Clip, Columns, Dataset, check_trainable, divide, read_dataset
+from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED
 from echoic.errors import DatasetError, UsageError, quoted
 from echoic.evaluation.labelled import check_measurable
+from echoic.evaluation.taught import note_clips
 from echoic.nn.checkpoint import Checkpoint, load_checkpoint
 from echoic.training.batches import Sound
 from echoic.training.cache import AudioCache, CachedAudio
 from echoic.training.loop import Epoch, Examples, Settings, Step, fit
+from echoic.training.recipes import Recipe
 from echoic.training.targets import read_targets
 from echoic.types import Float32, Progress
 
-__all__ = ["Outcome", "Prepared", "choose_device", "prepare", "train"]
+__all__ = [
+    "DEFAULT_START",
+    "Outcome",
+    "Prepared",
+    "choose_device",
+    "default_start",
+    "prepare",
+    "starting_point",
+    "train",
+]
+
+#: What a training goes on from where nothing is said.
+DEFAULT_START = "sound"
+_TAKE_IT = ("cnn", "hybrid")  # networks that have a use for its weights
 
 
-def _checkpoint_path(start: Path | str) -> Path:
-    """Find what is to be started from: a file, or what lies beside a bundled model."""
+def starting_point(start: Path | str) -> Checkpoint:
+    """Load what is to be started from: a file, or a bundled model that has its weights beside it.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing of that name.
+    ModelError
+        As :func:`echoic.nn.checkpoint.load_checkpoint`.
+    """
     if Path(start).suffix == ".echoic":
-        return Path(start)
+        return load_checkpoint(Path(start))
     bundled = {path.stem: path for path in sorted(BUNDLED.glob("*.echoic"))}
-    try:
-        return bundled[str(start)]
-    except KeyError:
+    if str(start) not in bundled:
         raise UsageError(
             f"nothing can be started from {quoted(start)}; name a file that ends in .echoic, or one of: "
             f"{', '.join(bundled)}"
-        ) from None
+        )
+    path = bundled[str(start)]
+    # Its card tells more of how it came about than was known when it was trained.
+    return replace(load_checkpoint(path), training=read_card(path.with_suffix(".onnx"))["training"])
+
+
+def default_start(recipe: Recipe, window: float | None, dim: int | None) -> tuple[str | None, str]:
+    """Choose what to go on from where nothing is said: ``sound``, which fits most sounds, if it can be.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    window : float, optional
+        Seconds, if asked for.
+    dim : int, optional
+        Length of the vectors, if asked for.
+
+    Returns
+    -------
+    name : str or None
+    why : str
+        Why nothing can be gone on from; empty where something can.
+    """
+    card = read_card(BUNDLED / f"{DEFAULT_START}.onnx")
+    if recipe.architecture not in _TAKE_IT:
+        return None, f"{DEFAULT_START} has nothing to give to a {recipe.architecture}"
+    if window not in (None, card["window"]):
+        return None, f"{DEFAULT_START} hears {card['window']:g} s at a time, not {window:g}"
+    if dim not in (None, card["dim"]):
+        return None, f"{DEFAULT_START} gives {card['dim']} numbers, not {dim}"
+    return DEFAULT_START, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +206,7 @@ def prepare(
         held_out,
         tuple(paths),
         failed,
-        _describe(dataset, learn.clips),
+        _describe(dataset, learn.clips, held.clips),
     )
 
 
@@ -199,13 +251,15 @@ def _halves(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
     return Examples(audio, labels, groups, [1.0] * len(labels))
 
 
-def _describe(dataset: Dataset, clips: tuple[Clip, ...]) -> dict[str, Any]:
+def _describe(dataset: Dataset, clips: Sequence[Clip], held: Sequence[Clip]) -> dict[str, Any]:
     licences = Counter(clip.licence or "not stated" for clip in clips)
     return {
         "name": dataset.name,
         "clips": len(clips),
         "labels": len({clip.label for clip in clips if clip.label}),
         "licences": dict(sorted(licences.items())),
+        "digests": note_clips(clip.path for clip in clips),
+        "held_out": note_clips(clip.path for clip in held),
     }
 
 
@@ -232,7 +286,7 @@ def train(
     *,
     columns: Columns | None = None,
     validation: float = 0.2,
-    start: Path | str | None = None,
+    start: Checkpoint | Path | str | None = None,
     teacher: Path | None = None,
     cache: AudioCache | None = None,
     decoding: Callable[[Progress], None] | None = None,
@@ -251,8 +305,8 @@ def train(
         Of a manifest.
     validation : float
         See :func:`prepare`.
-    start : Path or str, optional
-        A checkpoint whose weights to begin with, or the name of a bundled model that has one.
+    start : Checkpoint, Path or str, optional
+        Whose weights to begin with: a checkpoint, its file, or the name of a bundled model that has one.
     teacher : Path, optional
         What ``echoic embed`` wrote of the clips by another encoder, to learn from with the weight
         ``settings.distil``.
@@ -269,7 +323,7 @@ def train(
         raise UsageError(f"the model is written to a file that ends in .echoic, not to {quoted(output)}")
     if not output.parent.is_dir():
         raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
-    begin = load_checkpoint(_checkpoint_path(start)) if start is not None else None
+    begin = starting_point(start) if isinstance(start, str | Path) else start
     columns = columns or Columns()
     dataset = read_dataset(data, columns)
     prepared = prepare(

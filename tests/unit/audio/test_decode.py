@@ -17,8 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.audio import container as containers
-from echoic.audio import decode
+from echoic.audio import frames, source
 from echoic.audio.decode import Resampler, open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.errors import AudioError, NotAudioError, UnreadableError, UsageError
@@ -91,9 +90,9 @@ def test_the_mean_of_a_frames_channels_is_its_mixture(kind: str, planar: bool, c
     layout = {2: "stereo", 3: "3.0", 4: "quad", 5: "5.0"}[channels]
     given_as = values if planar else values.T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(given_as), kind + "p" * planar, layout)
-    parts = decode.split(frame)
+    parts = frames.split(frame)
     assert parts.shape == (60, channels)
-    np.testing.assert_allclose(parts.mean(axis=1), decode.mix_down(frame), atol=1e-6)
+    np.testing.assert_allclose(parts.mean(axis=1), frames.mix_down(frame), atol=1e-6)
 
 
 CODECS = {  # name of the file: container, codec
@@ -186,11 +185,11 @@ def test_channels_are_mixed_by_their_mean(tmp_path: Path, n_channels: int, suffi
 @pytest.mark.parametrize("planar", [False, True])
 def test_sample_formats_have_full_scale_at_one(name: str, planar: bool) -> None:
     wanted = np.array([[-1, -0.5, 0, 0.5], [-1, 0, 0.5, 0.5]])
-    dtype, full_scale = decode._FORMATS[name]
+    dtype, full_scale = frames._FORMATS[name]
     coded = (wanted * full_scale + (128 if name == "u8" else 0)).astype(dtype)
     array = coded if planar else np.ascontiguousarray(coded.T).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(array, name + "p" * planar, "stereo")
-    np.testing.assert_allclose(decode.mix_down(frame), [-1, -0.25, 0.25, 0.5], atol=1e-7)
+    np.testing.assert_allclose(frames.mix_down(frame), [-1, -0.25, 0.25, 0.5], atol=1e-7)
 
 
 def test_damaged_floats_beyond_float32_are_counted_and_silenced(tmp_path: Path) -> None:
@@ -321,14 +320,14 @@ def test_a_late_span_is_not_reached_by_decoding_all(
     path = tmp_path / f"a{suffix}"
     write_audio(path, np.tile(sound(20.0, 16_000), (5, 1)), 16_000)
     decoded = 0
-    mono = decode.mix_down
+    mono = frames.mix_down
 
     def counting(frame: av.AudioFrame) -> Float32:
         nonlocal decoded
         decoded += frame.samples
         return mono(frame)
 
-    monkeypatch.setattr(decode, "mix_down", counting)
+    monkeypatch.setattr(frames, "mix_down", counting)
     samples, info = read_audio(path, 16_000, start=90.0, end=92.0)
     assert len(samples) == 32_000
     assert decoded < 12 * info.sample_rate
@@ -487,10 +486,10 @@ class FailingDisk:
 
 def test_a_failing_disk(make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_clip("a.flac", seconds=30.0)
-    monkeypatch.setattr(containers, "_open_regular", lambda path: FailingDisk(Path(path), 0))
+    monkeypatch.setattr(source, "_open_regular", lambda path: FailingDisk(Path(path), 0))
     with pytest.raises(UnreadableError, match=r"cannot be read \(Input/output error\); check the disk"):
         open_audio(path)
-    monkeypatch.setattr(containers, "_open_regular", lambda path: FailingDisk(Path(path), 400_000))
+    monkeypatch.setattr(source, "_open_regular", lambda path: FailingDisk(Path(path), 400_000))
     heard, info = read_native(path)
     assert "the disk failed while it was read (Input/output error)" in info.lost
     assert 1.0 < len(heard) / 16_000 < 29.0
@@ -506,7 +505,7 @@ def test_errors_tell_what_might_work_another_time(hostile_files: dict[str, Path]
         open_audio("nul\0byte.wav")
     with pytest.raises(NotAudioError, match="it is empty"):
         open_audio(hostile_files["empty"])
-    with pytest.raises(NotAudioError, match="no audio track"):
+    with pytest.raises(NotAudioError, match="in a format that is not read"):
         open_audio(hostile_files["picture"])
 
 
@@ -638,3 +637,26 @@ def test_mutated_files_give_finite_sound_or_one_clear_error(
             assert n > 0
     except AudioError:
         return
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".aac"])
+def test_what_is_hardly_sound_at_all_is_refused_and_what_is_damaged_is_not(tmp_path, suffix):
+    """A few bits look like the begin of a frame, so that ffmpeg finds sound in programs."""
+    clip = tmp_path / f"clip{suffix}"
+    if suffix == ".aac":
+        mux(clip, "adts", "aac", sound(1, 44_100), sample_rate=44_100)
+    else:
+        write_audio(clip, sound(1, 44_100), 44_100)
+    data = clip.read_bytes()
+
+    def within(n_bytes, *, before=b""):
+        clip.write_bytes(before + data + bytes(n_bytes - len(data)))
+        return read_audio(clip, 16_000)
+
+    assert within(len(data))[1].lost == ""
+    assert len(within(4 * len(data))[0]) > 15_000
+    with pytest.raises(NotAudioError, match="could be taken for"):
+        within(40 * len(data))
+    size = 40 * len(data)
+    tag = b"ID3\4\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0)) + bytes(size)
+    assert len(within(len(data), before=tag)[0]) > 15_000  # a picture is no damage

@@ -25,13 +25,35 @@ def oracle(samples: Float32, window: int, hop: int, rate: int) -> list[tuple[int
         spans.append((n - window, n))
     frame = round(0.025 * rate)
 
-    def loudest(span: tuple[int, int]) -> float:
-        inside = np.zeros(window)
-        inside[: span[1] - span[0]] = samples[slice(*span)]
-        return max(float(np.mean(inside[at : at + frame] ** 2)) for at in range(0, window, frame))
+    def sound(span: tuple[int, int]) -> tuple[int, int] | None:
+        """Where the first audible frame begins and the last ends."""
+        start, end = span
+        audible = []
+        for at in range(start, end, frame):
+            inside = samples[at : min(at + frame, end)].astype(np.float64)
+            length = min(frame, window, start + window - at)
+            place = np.arange(len(inside)) - (len(inside) - 1) / 2
+            left = inside - inside.mean()
+            left -= place * (place @ left / max(1e-9, place @ place))
+            if np.sum(left**2) / length >= 1e-8:
+                audible.append(at)
+        return (audible[0], min(audible[-1] + frame, end)) if audible else None
 
-    audible = [span for span in spans if loudest(span) >= 1e-8]
-    return audible or [max(spans, key=loudest)] if spans else []
+    def is_elsewhere(place: int) -> bool:
+        here = sound(spans[place])
+        if here is None or here[1] - here[0] - frame >= window / 2:
+            return here is None
+        following = spans[place + 1] if place + 1 < len(spans) and sound(spans[place + 1]) else None
+        return any(
+            other is not None and other[0] <= here[0] and here[1] <= other[1]
+            for other in (kept[-1] if kept else None, following)
+        )
+
+    kept: list[tuple[int, int]] = []
+    for place, span in enumerate(spans):
+        if not is_elsewhere(place):
+            kept.append(span)
+    return kept
 
 
 def in_blocks(samples: Float32, cuts: list[int], window: int, hop: int, rate: int) -> Windows:
@@ -80,7 +102,8 @@ def test_the_rule_whatever_the_blocks(
     ("n", "starts", "ends"),
     [
         (0, [], []),
-        (1, [0], [0.001]),
+        (2, [], []),  # two samples are a straight line
+        (3, [0], [0.003]),
         (999, [0], [0.999]),
         (1_000, [0], [1]),
         (1_100, [0], [1]),  # 0.1 s is left uncovered …
@@ -98,20 +121,52 @@ def test_where_windows_lie(n: int, starts: list[float], ends: list[float]) -> No
     assert found.samples.flags.c_contiguous
 
 
-def test_silence_is_left_out_but_never_all() -> None:
-    samples = noise(10_000)
-    samples[2_000:7_000] = 0
-    np.testing.assert_array_equal(cut(samples, 1_000, 1_000, RATE).starts, [0, 1, 7, 8, 9])
-    np.testing.assert_array_equal(cut(np.zeros(5_000, np.float32), 1_000, 1_000, RATE).starts, [0])
-    faint = np.zeros(5_000, np.float32)
-    faint[3_200] = 1e-5
-    np.testing.assert_array_equal(cut(faint, 1_000, 1_000, RATE).starts, [3])
+def test_silence_is_left_out_whatever_constant_lies_under_it() -> None:
+    for constant in (0, 0.3, -1):
+        samples = noise(10_000) + np.float32(constant)
+        samples[2_000:7_000] = constant
+        np.testing.assert_array_equal(cut(samples, 1_000, 1_000, RATE).starts, [0, 1, 7, 8, 9])
+
+
+@pytest.mark.parametrize("n", [1, 40, 999, 5_000])
+@pytest.mark.parametrize("constant", [0, 1e-3, -0.7])
+def test_a_file_without_sound_has_no_window(n: int, constant: float) -> None:
+    faint = noise(n) * np.float32(5e-4) + np.float32(constant)  # 86 dB under full scale
+    found = cut(faint, 1_000, 500, RATE)
+    assert found.samples.shape == (0, 1_000)
+    assert len(found.starts) == len(found.ends) == 0
+
+
+def test_what_moves_is_heard_above_any_constant() -> None:
+    tone = 1e-3 * np.sin(2 * np.pi * 60 * np.arange(3_000) / RATE)
+    np.testing.assert_array_equal(cut((tone + 0.9).astype(np.float32), 1_000, 1_000, RATE).starts, [0, 1, 2])
 
 
 def test_a_click_in_silence_is_heard() -> None:
     samples = np.zeros(5_000, np.float32)
     samples[3_210:3_220] = 0.01  # -43 dB for ten milliseconds
     np.testing.assert_array_equal(cut(samples, 1_000, 1_000, RATE).starts, [3])
+    np.testing.assert_array_equal(cut(samples[3_215:], 1_000, 1_000, RATE).starts, [0])
+
+
+@pytest.mark.parametrize(
+    ("sounding", "starts"),
+    [
+        ([(0, 3_400)], [0, 0.5, 1, 1.5, 2, 2.5]),  # the window from 3 on has 0.4 s, which that before has too
+        ([(600, 5_000)], [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]),  # that from 0 on has what the next has
+        ([(2_600, 2_700)], [2.5]),  # a short sound alone is in one window
+        ([(2_450, 2_550)], [2]),  # that from 1.5 on waits for it, that from 2.5 on has but a part
+        ([(1_000, 1_200), (1_900, 2_000)], [1]),  # two short ones: those from 0.5 and 1.5 on have one of them
+        ([(0, 100), (4_900, 5_000)], [0, 4]),
+    ],
+)
+def test_a_window_that_is_mostly_silent_stands_where_no_other_has_its_sound(
+    sounding: list[tuple[int, int]], starts: list[float]
+) -> None:
+    samples = np.zeros(5_000, np.float32)
+    for start, end in sounding:
+        samples[start:end] = noise(end - start)
+    np.testing.assert_array_equal(cut(samples, 1_000, 500, RATE).starts, starts)
 
 
 def test_memory_does_not_grow_with_the_file() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,9 +39,10 @@ class Shelf:
         self.starts = {i: np.arange(0, r.seconds - WINDOW, HOP) for i, r in recordings.items()}
         self._vectors = {i: r.at(self.starts[i] + WINDOW / 2) for i, r in recordings.items()}
 
-    def search(self, queries: Float32, k: int, *, within: object = None) -> list[list[Neighbor]]:
-        rows = [(i, s) for i, vectors in self._vectors.items() for s in range(len(vectors))]
-        cosines = queries @ np.concatenate(list(self._vectors.values())).T
+    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> list[list[Neighbor]]:
+        chosen = {i: v for i, v in self._vectors.items() if within is None or i in within}
+        rows = [(i, s) for i, vectors in chosen.items() for s in range(len(vectors))]
+        cosines = queries @ np.concatenate(list(chosen.values())).T
         return [
             [Neighbor(*rows[at], float(row[at])) for at in np.argsort(-row, kind="stable")[:k]]
             for row in cosines

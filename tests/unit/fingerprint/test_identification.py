@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echoic.errors import EncoderError
-from echoic.fingerprint import identification
+from echoic.fingerprint import identification, parts
 from echoic.fingerprint.alignment import FEATURES
 from echoic.fingerprint.decision import Decision, expanded
 from echoic.fingerprint.identification import identify
@@ -21,6 +21,7 @@ from tests.unit.fingerprint.test_alignment import (
     SHELF,
     WINDOW,
     Recording,
+    Shelf,
     heard,
 )
 
@@ -78,6 +79,83 @@ def test_a_long_query_of_two_recordings_and_a_stranger() -> None:
     assert second.tempo == pytest.approx(1.04, abs=0.01)
 
 
+@pytest.mark.parametrize("seconds", [4.0, 5.0, 7.0, 9.0])
+@pytest.mark.parametrize("order", [(1, 3), (3, 1, 4), (2, 5, 0, 2)])
+def test_short_pieces_one_after_another_are_a_match_each(seconds: float, order: tuple[int, ...]) -> None:
+    query = heard(RECORDINGS[order[0]], 10, 1.0, seconds)
+    joins = []
+    for number in order[1:]:
+        joins.append(query.starts[-1] + 0.064 + WINDOW / 2)
+        query = after(query, heard(RECORDINGS[number], 10, 1.0, seconds))
+    matches = found(query)
+    assert [match.file_id for match in matches] == list(order)
+    edges = [0.0, *joins, query.ends[-1]]
+    for match, begin, finish in zip(matches, edges[:-1], edges[1:], strict=True):
+        assert (match.query_start, match.query_end) == pytest.approx((begin, finish), abs=0.3)
+        assert match.tempo == 1.0
+
+
+def test_a_piece_that_plays_twice_is_two_matches() -> None:
+    once = heard(RECORDINGS[4], 20, 1.0, 6)
+    one, other = found(after(once, once))
+    # Between these windows there is none that hears both: the second begins half a window late.
+    assert (one.start, other.start) == pytest.approx((20, 20 + WINDOW / 2), abs=0.3)
+    assert one.query_end == pytest.approx(other.query_start, abs=0.3)
+
+
+def test_a_piece_between_strangers_ends_where_it_ends() -> None:
+    stranger = heard(Recording(96), 0, 1.0, 9.0)
+    query = after(after(stranger, heard(RECORDINGS[5], 30, 1.0, 5)), heard(Recording(95), 0, 1.0, 9.0))
+    [match] = found(query)
+    begin = stranger.starts[-1] + 0.064 + WINDOW / 2
+    assert (match.file_id, match.tempo) == (5, 1.0)
+    assert match.query_start == pytest.approx(begin, abs=0.3)
+    assert match.query_end == pytest.approx(begin + 5 - WINDOW, abs=0.5)
+
+
+class Repeating(Recording):
+    """The same few seconds at several places of a recording."""
+
+    def __init__(self, seed: int, seconds: float, places: tuple[float, ...]) -> None:
+        super().__init__(seed)
+        self._seconds, self._places = seconds, places
+        self._repeated = Recording(seed + 1_000)
+
+    def at(self, centres: np.ndarray) -> np.ndarray:
+        vectors = super().at(centres)
+        for place in self._places:
+            inside = (centres >= place) & (centres < place + self._seconds)
+            vectors[inside] = self._repeated.at(centres[inside] - place)
+        return vectors
+
+
+def test_every_place_of_a_jingle_is_told_if_asked_for() -> None:
+    programme = Repeating(30, 6.0, (5.0, 21.3, 44.9))
+    shelf = Shelf({**RECORDINGS, 7: programme})
+    query = heard(programme, 21.3, 1.0, 6.0)
+
+    def places(**options: bool) -> list[float]:
+        matches = identify([query], shelf, SPEC, shelf.starts.__getitem__, by_margin(), **options)
+        return sorted(match.start for match in matches)
+
+    assert places(every_place=True) == pytest.approx([5.0, 21.3, 44.9], abs=0.2)
+    assert len(places()) == 1
+    in_part = after(query, heard(Recording(94), 0, 1.0, 8.0))
+    matches = identify([in_part], shelf, SPEC, shelf.starts.__getitem__, by_margin(), every_place=True)
+    assert [match.file_id for match in matches] == [7]
+
+
+def test_files_may_be_asked_for_and_left_out() -> None:
+    query = heard(RECORDINGS[2], 12.0, 1.0, 6.0)
+
+    def files(**options: object) -> list[int]:
+        matches = identify([query], SHELF, SPEC, SHELF.starts.__getitem__, by_margin(), **options)
+        return [match.file_id for match in matches]
+
+    assert files(without={2}) == files(within={1, 3}) == []
+    assert files(without={1}) == files(within={2, 3}) == [2]
+
+
 def test_nothing_is_found_in_strangers_and_in_nothing() -> None:
     assert found(heard(Recording(98), 0, 1.0, 50.0)) == []
     assert found(Segments(np.empty(0), np.empty(0), np.empty((0, DIM), np.float32))) == []
@@ -105,7 +183,7 @@ def test_memory_does_not_grow_with_the_query() -> None:
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=12))
 def test_the_best_run_is_the_best_of_all(values: list[float]) -> None:
-    first, last = identification._best_run(np.array(values))
+    first, last = parts.best_run(np.array(values))
     sums = [sum(values[a : b + 1]) for a in range(len(values)) for b in range(a, len(values))]
     assert sum(values[first : last + 1]) == pytest.approx(max(sums))
 

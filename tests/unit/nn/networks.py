@@ -12,6 +12,7 @@ SMALL = {
     "mobile": {"stem": 8, "widths": (8, 16), "depths": (1, 2), "features": 24},
     "transformer": {"width": 32, "depth": 2, "n_heads": 2, "patch": (16, 8)},
     "hybrid": {"channels": (8, 16), "width": 32, "depth": 2, "n_heads": 2},
+    "grown": {"stem": 8, "widths": (8, 16), "width": 32, "depth": 2, "n_heads": 2},
 }
 SMALL_WINDOW = {"n_mels": 40, "n_frames": 121, "dim": 24}
 
@@ -35,7 +36,7 @@ def settled(model):
     norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)]
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if name.endswith(("_embedding", "query_key_value.weight", "pool.score.weight")):
+            if name.endswith(("_embedding", "query_key_value.weight", "pool.score.weight", "add.weight")):
                 value.normal_(0, 0.08, generator=generator)
         for norm in norms:
             norm.bias.normal_(0, 0.2, generator=generator)

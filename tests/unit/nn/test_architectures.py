@@ -47,7 +47,7 @@ def test_other_numbers_of_bands_and_frames_work(architecture):
 
 
 def test_has_about_a_million_parameters(model):
-    assert 0.8e6 <= sum(weight.numel() for weight in model.parameters()) <= 1.5e6
+    assert 0.8e6 <= sum(weight.numel() for weight in model.parameters()) <= 2e6
 
 
 def test_a_window_is_embedded_alone_as_in_a_batch(model, spectrograms):
@@ -87,7 +87,8 @@ def test_silence_in_a_batch_leaves_no_gradient_that_is_not_finite(model, spectro
     model.train()
     try:
         model(spectrograms)[:, 0].sum().backward()
-        assert all(torch.isfinite(weight.grad).all() for weight in model.parameters())
+        learning = [weight for weight in model.parameters() if weight.requires_grad]
+        assert all(torch.isfinite(weight.grad).all() for weight in learning)
     finally:
         model.zero_grad()
         settled(model)
@@ -134,6 +135,9 @@ def test_more_frames_than_the_window_has_are_refused(model):
 def test_a_training_step_moves_every_weight(architecture, n_frames):
     torch.manual_seed(0)
     model = build(architecture, **SMALL_WINDOW, **SMALL[architecture], dropout=0.0).train()
+    if architecture == "grown":  # begins as the CNN: nothing is added, so that nothing moves what would be
+        torch.nn.init.normal_(model.add.weight)
+        model.requires_grad_()  # the convolutions of it, which stand still, too
     log_mel = windows(8, n_frames, 40)
     model(log_mel)[:, 0].sum().backward()
     still = [name for name, weight in model.named_parameters() if not weight.grad.abs().max() > 1e-9]
@@ -158,7 +162,9 @@ def test_can_learn(architecture):
 
 
 def test_an_unknown_architecture_is_named():
-    with pytest.raises(ModelError, match="no architecture 'rnn'; there are cnn, mobile, transformer, hybrid"):
+    with pytest.raises(
+        ModelError, match="no architecture 'rnn'; there are cnn, mobile, transformer, hybrid, grown"
+    ):
         build("rnn")
 
 

@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_stops_the_run_in_a_sentence(tmp_path, monkeypa
 
 def test_fine_tuning_begins_with_the_weights_of_the_start(tmp_path, monkeypatch):
     begun, _ = fit(TRAIN, HELD_OUT, settings_for(epochs=3), tmp_path / "start.echoic")
-    monkeypatch.setattr(loop, "_schedule", lambda done: 0.0)  # nothing moves but batch statistics
+    monkeypatch.setattr(loop, "learning_rate_share", lambda done: 0.0)  # nothing moves but batch statistics
     tuned, _ = fit(TRAIN, HELD_OUT, settings_for(epochs=1, dim=99), tmp_path / "m.echoic", start=begun)
     for name, weight in begun.weights.items():
         if "running" not in name and "num_batches" not in name:
@@ -201,10 +201,43 @@ def test_an_ensemble_is_fine_tuned_as_one(tmp_path):
     assert embed_clips(tuned.embedder(), HELD_OUT.audio[:2], settings_for()).shape == (2, 16)
 
 
+def test_a_hybrid_grows_from_a_cnn_and_goes_on_as_what_it_is(tmp_path):
+    begun, _ = fit(TRAIN, NOTHING, settings_for(epochs=1), tmp_path / "start.echoic")
+    grown, _ = fit(
+        TRAIN, NOTHING, settings_for("hybrid-triplet", epochs=1), tmp_path / "g.echoic", start=begun
+    )
+    assert (grown.architecture, grown.config) == ("grown", begun.config)
+    assert set(begun.weights) < set(grown.weights)
+    still = [name for name in begun.weights if name.startswith(("band_norm.", "stem.", "blocks."))]
+    assert all(torch.equal(grown.weights[name], begun.weights[name]) for name in still)
+    assert not torch.equal(grown.weights["project.weight"], begun.weights["project.weight"])
+    assert grown.weights["add.weight"].abs().max() > 0  # it began as 0
+    again, _ = fit(
+        TRAIN, NOTHING, settings_for("hybrid-triplet", epochs=1), tmp_path / "a.echoic", start=grown
+    )
+    assert again.architecture == "grown"
+    with pytest.raises(UsageError, match=r"is a grown, recipe cnn-triplet trains a cnn; choose .* hybrid-…"):
+        fit(TRAIN, NOTHING, settings_for("cnn-triplet"), tmp_path / "x.echoic", start=grown)
+
+
+def test_a_run_is_not_gone_on_with_from_another_start(tmp_path):
+    one, _ = fit(TRAIN, NOTHING, settings_for(epochs=1), tmp_path / "1.echoic")
+    two, _ = fit(TRAIN, NOTHING, settings_for(epochs=1, seed=1), tmp_path / "2.echoic")
+
+    def stop(step):
+        if step.step == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(TRAIN, NOTHING, settings_for(epochs=2), tmp_path / "m.echoic", start=one, progress=stop)
+    with pytest.raises(UsageError, match="was left by a training on other data or with other settings"):
+        fit(TRAIN, NOTHING, settings_for(epochs=2), tmp_path / "m.echoic", start=two)
+
+
 def test_a_start_of_another_kind_is_refused(tmp_path):
     begun, _ = fit(TRAIN, NOTHING, settings_for(epochs=1), tmp_path / "start.echoic")
-    with pytest.raises(UsageError, match=r"is a cnn, recipe hybrid-triplet trains a hybrid; choose .* cnn-…"):
-        fit(TRAIN, NOTHING, settings_for("hybrid-triplet"), tmp_path / "m.echoic", start=begun)
+    with pytest.raises(UsageError, match=r"is a cnn, recipe mobile-triplet trains a mobile; choose .* cnn-…"):
+        fit(TRAIN, NOTHING, settings_for("mobile-triplet"), tmp_path / "m.echoic", start=begun)
     with pytest.raises(UsageError, match=r"hears 0\.5 s at a time"):
         fit(TRAIN, NOTHING, settings_for(window=0.6), tmp_path / "m.echoic", start=begun)
 

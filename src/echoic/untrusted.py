@@ -1,12 +1,19 @@
-"""What numbers and words from outside may be: cards, checkpoints and libraries are written by others."""
+"""How what others wrote is looked at before it is believed: cards, models, checkpoints, libraries.
+
+What is wrong is raised as a ValueError that can be part of a sentence, "hop is 0 and must be …"; who reads
+the file names it.
+"""
 
 from __future__ import annotations
 
+import os
 import reprlib
+import stat
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
-__all__ = ["check_number", "check_text", "check_whole_number", "shown"]
+__all__ = ["check_number", "check_text", "check_whole_number", "is_text", "read_file", "shown"]
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -15,6 +22,37 @@ _short.maxstring = _short.maxother = 60
 def shown(value: object) -> str:
     """Spell a value of whatever kind and size so that it can stand in a message."""
     return _short.repr(value)
+
+
+def read_file(path: Path, largest: int) -> bytes:
+    """Read a regular file, as a pipe would never end, of no more than ``largest`` bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is no file or is larger; ``strerror`` says which.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is not a file")
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(0, f"it is larger than {largest >> 20} MiB")
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe without waiting for somebody to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def is_text(value: str) -> bool:
+    """Tell whether text is no more than that; Python keeps in a file's name bytes that are no characters."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_whole_number(name: str, value: Any, low: int, high: int) -> None:

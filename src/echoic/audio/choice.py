@@ -1,0 +1,153 @@
+"""Which of a file's tracks is heard, and whether its channels can be mixed.
+
+Cameras and broadcasters put microphones on tracks of their own, of which the first may be silent. Channels of
+opposite phase, from a cable soldered wrong or a balanced line recorded as stereo, add up to silence. Both are
+found out by listening to the begin of a file, which costs next to nothing; only where nothing is heard, or
+channels do cancel each other, to more of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from echoic.audio.frames import Frames, TrackError
+from echoic.audio.levels import SILENCE
+from echoic.types import Float32, TrackChoice
+
+__all__ = ["Balance", "Choice", "choose", "is_heard", "tracks_note"]
+
+# What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
+# opposite phase. Between that and what mixes, more is listened to.
+_CANCELS, _MIXES = 1 / 16, 1 / 4
+_AS_LOUD = 0.9  # of channels about as loud, the first
+_ENOUGH = 3.0  # s of sound, after which channels that mix are believed to go on so
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a file is heard.
+
+    Parameters
+    ----------
+    track : int
+        From 1, among its tracks of sound.
+    channel : int or None
+        From 0; None for the mean of all.
+    """
+
+    track: int = 1
+    channel: int | None = None
+
+
+class Balance:
+    """What channels sound like together, as opposed to each alone; offsets aside.
+
+    Attributes
+    ----------
+    seconds : float
+        Of sound heard so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._alone = np.zeros(0)
+        self._mixed = 0.0
+
+    def push(self, samples: Float32, sample_rate: int) -> None:
+        """Take the samples of a frame, shape (n, channels)."""
+        if samples.shape[1] != len(self._alone):  # the number of channels changes, at a joint, say
+            self._alone, self._mixed = np.zeros(samples.shape[1]), 0.0
+        moving = samples - samples.mean(axis=0, dtype=np.float64)
+        alone = np.einsum("nc,nc->c", moving, moving)
+        if not np.isfinite(alone).all() or alone.max() < SILENCE * len(samples):
+            return
+        self.seconds += len(samples) / sample_rate
+        self._alone += alone
+        self._mixed += float(np.square(moving.mean(axis=1)).sum())
+
+    @property
+    def _left(self) -> float:
+        """Power of the mean, over what it would be of channels that have nothing in common."""
+        n = len(self._alone)
+        return self._mixed * n**2 / self._alone.sum() if self.seconds else 1.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the channels can be mixed, and that has been so for long enough."""
+        return self.seconds >= _ENOUGH and self._left >= _MIXES
+
+    @property
+    def louder(self) -> int | None:
+        """The channel to take because the channels cancel each other; None if they do not."""
+        if self._left >= _CANCELS:
+            return None
+        return int(np.argmax(self._alone > _AS_LOUD * self._alone.max()))
+
+
+def choose(opened: Callable[[int], Frames], *, mono: bool, track: int | None) -> Choice:
+    """Listen to a file for what of it is to be heard.
+
+    Parameters
+    ----------
+    opened : callable
+        Opens a track from its begin.
+    mono : bool
+        Whether channels are mixed at all.
+    track : int, optional
+        The track that was asked for; by default the first with sound, or else the first.
+
+    Raises
+    ------
+    TrackError
+        If none can be decoded, or there is none of that number.
+    """
+    first: Choice | None = None
+    failure: TrackError | None = None
+    number, n_tracks = track or 1, track or 1
+    while number <= n_tracks:
+        try:
+            with closing(opened(number)) as frames:
+                n_tracks = track or frames.n_tracks
+                is_heard, channel = _listened(frames)
+        except TrackError as error:
+            n_tracks = track or error.n_tracks
+            failure = failure or error
+        else:
+            choice = Choice(number, channel if mono else None)
+            first = first or choice
+            if is_heard:
+                return choice
+        number += 1
+    if first is None:
+        assert failure is not None
+        raise failure
+    return first
+
+
+def _listened(frames: Frames) -> tuple[bool, int | None]:
+    """Tell whether a track has sound, and which channel to take if they cannot be mixed."""
+    balance = Balance()
+    for piece in frames.pieces():
+        samples = piece.samples if piece.samples.ndim == 2 else piece.samples[:, None]
+        balance.push(samples, piece.sample_rate)
+        if balance.seconds and (piece.channels == 1 or balance.is_settled):
+            return True, None
+    return balance.seconds > 0, balance.louder
+
+
+def tracks_note(n_tracks: int, heard: TrackChoice) -> str:
+    """Say which of several tracks are heard; the note that a file has of it."""
+    return f"tracks: it has {n_tracks} tracks of sound, and {_spelt(heard)} heard"
+
+
+def is_heard(notes: Sequence[str], track: TrackChoice) -> bool:
+    """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
+    return all(note.endswith(f"and {_spelt(track)} heard") for note in notes if note.startswith("tracks: "))
+
+
+def _spelt(track: TrackChoice) -> str:
+    return {"all": "each is", "mix": "their mix is"}.get(str(track), f"track {track} is")

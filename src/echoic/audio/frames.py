@@ -1,0 +1,345 @@
+"""Decoding at arm's length: the sound of one container, frame by frame, however it is damaged.
+
+Packets are demuxed and decoded one by one, so that damage costs what is damaged and no more. Whatever is
+heard comes through here: files, pipes, streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import av
+import av.error
+import numpy as np
+
+from echoic.audio.container import open_container
+from echoic.errors import NotAudioError
+from echoic.types import Float32
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream as Track
+    from av.container import InputContainer
+    from av.packet import Packet
+
+    from echoic.audio.links import StreamLinks
+    from echoic.audio.ogg import OggLink, OggTrack
+    from echoic.audio.source import Source
+
+__all__ = ["SAMPLE_RATES", "Frames", "Piece", "TrackError", "mix_down", "split"]
+
+SAMPLE_RATES = range(100, 3_072_001)  # Hz: beyond lies a damaged header
+_MAX_ERRORS = 20  # of the demuxer, one after another, before it is left alone
+_DAMAGE = (av.error.FFmpegError, OSError, ValueError)
+
+
+class Piece(NamedTuple):
+    """The samples of one frame; ``time`` is its time stamp in seconds, if it has one."""
+
+    time: float | None
+    samples: Float32
+    sample_rate: int
+    channels: int
+
+
+class TrackError(NotAudioError):
+    """A track of sound cannot be decoded, or is not there; caught by what chooses among tracks."""
+
+    def __init__(self, message: str, n_tracks: int) -> None:
+        super().__init__(message)
+        self.n_tracks = n_tracks
+
+
+class Frames:
+    """The sound of one recording, decoded from its begin on.
+
+    Parameters
+    ----------
+    source : Source, StreamLinks or InputContainer
+        A container that is open already belongs to this from now on.
+    name : str
+        What messages call it.
+    ogg : OggLink, optional
+        What the pages of an Ogg file tell.
+    mono : bool
+        Mix the channels down to their mean.
+    track : int, optional
+        Which of several tracks of sound, from 1; by default the one that ffmpeg takes for the best.
+    channel : int, optional
+        Take this channel, from 0, and not the mean.
+    patient : bool
+        Go on behind what the demuxer stumbles over. A connection that broke would do so for ever.
+
+    Attributes
+    ----------
+    container : av.container.InputContainer
+    track : av.AudioStream
+    n_tracks : int
+        Tracks of sound that the container has.
+    first : Piece
+        What comes first.
+    origin : float or None
+        The time stamp of second 0.
+    n_errors : int
+        How often the demuxer or the decoder has stumbled so far.
+    n_bytes : int
+        Bytes of the packets that gave sound so far.
+    broke : Exception or None
+        What the demuxer was left alone for.
+
+    Raises
+    ------
+    NotAudioError
+        If it holds no sound that can be decoded.
+    """
+
+    def __init__(
+        self,
+        source: Source | StreamLinks | InputContainer,
+        name: str,
+        *,
+        ogg: OggLink | None = None,
+        mono: bool = True,
+        track: int | None = None,
+        channel: int | None = None,
+        patient: bool = True,
+    ) -> None:
+        self._mono = mono
+        self._channel = channel
+        self._patience = _MAX_ERRORS if patient else 1
+        self.n_errors = 0
+        self.n_bytes = 0
+        self.broke: Exception | None = None
+        if isinstance(source, av.container.InputContainer):
+            self.container = source
+        else:
+            self.container = open_container(source, name)
+        try:
+            self.track = self._chosen_track(name, track)
+            self._time_base = float(self.track.time_base or 0)
+            self.ogg: OggTrack | None = None
+            if ogg is not None and self.track.index < len(ogg.tracks):
+                self.ogg = ogg.tracks[self.track.index]
+            self._pieces = self._decode()
+            first = next(self._pieces, None)
+            if first is None:
+                codec = self.track.codec_context.name
+                raise TrackError(
+                    f"{name} holds no sound: no sample of its audio track ({codec}) can be decoded; "
+                    "get a new copy",
+                    self.n_tracks,
+                )
+        except BaseException:
+            self.close()
+            raise
+        self.first = first
+        self.origin = self._find_origin(first)
+
+    def _chosen_track(self, name: str, number: int | None) -> Track:
+        track = self.container.streams.best("audio")
+        if track is None:
+            kinds = {stream.type for stream in self.container.streams}
+            raise NotAudioError(
+                f"{name} holds no sound: it is subtitles; name the film or recording that they belong to"
+                if kinds == {"subtitle"}
+                else f"{name} holds no sound: it has no audio track; leave it out"
+            )
+        known = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
+        self.n_tracks = len(known)
+        if number is not None and self.n_tracks:
+            if number > self.n_tracks:
+                raise TrackError(
+                    f"{name} has {self.n_tracks} tracks of sound, and no track {number}", self.n_tracks
+                )
+            track = known[number - 1]
+        if track.codec_context is None:
+            raise NotAudioError(f"{name} holds no sound: its codec is unknown; convert it to WAV")
+        assert isinstance(track, av.AudioStream)
+        for stream in self.container.streams:
+            if stream is not track:
+                stream.discard = av.stream.Discard.all
+        track.codec_context.thread_count = 1  # workers are one per core
+        _use_plain_layout(track)
+        return track
+
+    def _find_origin(self, first: Piece) -> float | None:
+        if first.time is None:
+            return None
+        if self.ogg is not None and self.ogg.begin:
+            return self.ogg.begin
+        origin = first.time
+        if self.n_errors:  # what comes first is damaged; FLAC counts from 0, others from where ffmpeg saw it
+            start = 0 if self.container.format.name == "flac" else self.track.start_time
+            origin = origin if start is None else min(origin, start * self._time_base)
+        with_picture = any(
+            stream.type == "video" and not stream.disposition & av.stream.Disposition.attached_pic
+            for stream in self.container.streams
+        )
+        if with_picture and self.container.start_time is not None:
+            # A sound track may start after its picture; a player's clock starts with the picture.
+            origin = min(origin, self.container.start_time / av.time_base)
+        return origin
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of what comes first."""
+        return self.first.sample_rate
+
+    def pieces(self) -> Iterator[Piece]:
+        """Return what can be decoded, without what cannot; once."""
+        pieces = chain([self.first], self._pieces)
+        begin = self.ogg.begin if self.ogg is not None else None
+        if not begin:
+            return pieces
+        # Until the first page of FLAC ends, ffmpeg counts from 0, wherever a recorder cut in.
+        return (
+            piece if piece.time is None or piece.time >= begin else piece._replace(time=None)
+            for piece in pieces
+        )
+
+    def is_steady(self) -> bool:
+        """Tell whether all MPEG frames have one sample rate: then times can be told without decoding.
+
+        All packets are gone through; afterwards one has to seek.
+        """
+        kinds = set()
+        try:
+            for packet in self.container.demux(self.track):
+                header = bytes(memoryview(packet)[:3])
+                if header:
+                    kinds.add((header[1] & 0xFE, header[2] & 0x0C))  # version and layer, sample rate
+        except _DAMAGE:
+            return False
+        return len(kinds) == 1
+
+    def seek(self, origin: float, seconds: float, grid: int) -> Piece | None:
+        """Go on near a time behind the origin, a whole number of times ``grid`` samples.
+
+        Returns
+        -------
+        Piece or None
+            What comes then, if that works; zeros may stand in front.
+        """
+        try:
+            self.container.seek(int((origin + seconds) / self._time_base), stream=self.track)
+            self._pieces = self._decode()
+            piece = next(self._pieces, None)
+        except _DAMAGE:
+            return None
+        if piece is None or piece.time is None:
+            return None
+        self.n_errors = 0  # a decoder may stumble over its first packet where the one before is missing
+        rate = piece.sample_rate
+        ahead = round((piece.time - origin) * rate) % grid
+        if ahead:
+            zeros = np.zeros((ahead, *piece.samples.shape[1:]), np.float32)
+            samples = np.concatenate([zeros, piece.samples])
+            piece = piece._replace(time=piece.time - ahead / rate, samples=samples)
+        self.first = piece
+        return piece
+
+    def close(self) -> None:
+        """Close the container; what it reads from stays open."""
+        self.container.close()
+
+    def _decode(self) -> Iterator[Piece]:
+        n_failures = 0
+        failure: Exception | None = None
+        while n_failures < self._patience:
+            try:
+                for packet in self.container.demux(self.track):
+                    n_failures = 0
+                    yield from self._decode_packet(packet)
+                return
+            except _DAMAGE as error:
+                # The demuxer may find its feet again behind the damage.
+                n_failures += 1
+                self.n_errors += 1
+                failure = error
+        self.broke = failure
+
+    def _decode_packet(self, packet: Packet[Track]) -> Iterator[Piece]:
+        try:
+            frames = self.track.codec_context.decode(packet)
+        except (av.error.FFmpegError, ValueError):
+            self.n_errors += 1
+            return
+        self.n_bytes += packet.size if frames else 0
+        for frame in frames:
+            n_channels = frame.layout.nb_channels
+            if not frame.samples:
+                continue
+            if not n_channels or frame.sample_rate not in SAMPLE_RATES:
+                self.n_errors += 1
+                continue
+            time = None if frame.pts is None else frame.pts * self._time_base
+            if self._channel is not None and self._channel < n_channels:
+                samples = np.ascontiguousarray(split(frame)[:, self._channel])
+            else:
+                samples = mix_down(frame) if self._mono or n_channels == 1 else split(frame)
+            yield Piece(time, samples, frame.sample_rate, n_channels)
+
+
+def _use_plain_layout(track: Track) -> None:
+    """Give a decoder a layout without an order of channels; a mean needs none.
+
+    PyAV 18 copies the description of a layout without the table of channels that it may refer to (AIFF, CAF
+    and QuickTime files bring such tables), and frees that table once for each copy: every decoded frame would
+    corrupt memory. Looking at the layout is such a copy, so the decoder must be given another one at once.
+    """
+    n_channels = track.codec_context.layout.nb_channels
+    if n_channels:
+        plain = {1: "mono", 2: "stereo"}.get(n_channels, f"{n_channels} channels")
+        track.codec_context.layout = plain
+
+
+# Samples of each of ffmpeg's formats: their type and the value of full scale. A "p" at the end of a
+# format's name says that channels lie one after another ("planar").
+_FORMATS: dict[str, tuple[type[np.integer[Any] | np.floating[Any]], float]] = {
+    "u8": (np.uint8, 2.0**7),
+    "s16": (np.int16, 2.0**15),
+    "s32": (np.int32, 2.0**31),
+    "s64": (np.int64, 2.0**63),
+    "flt": (np.float32, 1.0),
+    "dbl": (np.float64, 1.0),
+}
+
+
+def mix_down(frame: AudioFrame) -> Float32:
+    """Mix the channels of a frame down to their mean, full scale at ±1."""
+    name = frame.format.name
+    dtype, full_scale = _FORMATS[name.removesuffix("p")]
+    n, n_channels = frame.samples, frame.layout.nb_channels
+    # Not frame.to_ndarray(): it knows no 64-bit samples and, from 8 planes on, reads beyond the last.
+    # Damaged float samples overflow here; they are found and dealt with block by block.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if frame.format.is_planar:
+            mono = np.zeros(n, np.float32)
+            for plane in frame.planes[:n_channels]:
+                mono += np.frombuffer(memoryview(plane), dtype, n)
+            mono *= np.float32(1 / (full_scale * n_channels))
+        else:
+            packed = np.frombuffer(memoryview(frame.planes[0]), dtype, n * n_channels).reshape(n, n_channels)
+            weights = np.full(n_channels, 1 / (full_scale * n_channels), np.float32)
+            mono = packed.astype(np.float32) @ weights
+        if dtype is np.uint8:
+            mono -= 1  # silence is 128
+    return mono
+
+
+def split(frame: AudioFrame) -> Float32:
+    """Return the channels of a frame, shape (samples, channels), full scale at ±1."""
+    name = frame.format.name
+    dtype, full_scale = _FORMATS[name.removesuffix("p")]
+    n, n_channels = frame.samples, frame.layout.nb_channels
+    with np.errstate(over="ignore", invalid="ignore"):
+        if frame.format.is_planar:
+            planes = [np.frombuffer(memoryview(plane), dtype, n) for plane in frame.planes[:n_channels]]
+            samples = np.stack(planes, axis=1).astype(np.float32)
+        else:
+            packed = np.frombuffer(memoryview(frame.planes[0]), dtype, n * n_channels)
+            samples = packed.reshape(n, n_channels).astype(np.float32)
+        samples *= np.float32(1 / full_scale)
+        return samples - 1 if dtype is np.uint8 else samples

@@ -1,0 +1,214 @@
+"""Recordings that follow each other in one file or stream: its links.
+
+Recorders of web radio write a new Ogg, FLAC or MP3 file into the old one at each song; others put files
+behind each other. Each link is shown to ffmpeg as a file of its own, which it is. MP3 and AAC without tags
+are mere frames, one after another, which ffmpeg can go on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
+from echoic.audio.source import ByteStream, Source
+
+__all__ = ["Link", "StreamLinks", "links_of", "tag_size"]
+
+_FLAC, _TAG = b"fLaC", b"ID3"
+_MARK_SIZE = 10  # bytes by which the begin of a file is told from the same letters in the middle of one
+_RATE_AT = 18  # bytes behind FLAC's mark, in 20 bits
+_SEARCHED = 1 << 20  # bytes at a time
+_HIGHEST_RATE = 192_000  # Hz
+_REMEMBERED = 16  # files
+_OLD_TAG = 128  # bytes of an ID3v1 tag, which stands at the end
+
+
+@dataclass(slots=True)
+class Link:
+    """One recording of a file.
+
+    Parameters
+    ----------
+    begin, end : int
+        Its bytes.
+    rates : tuple of int
+        Hz, where they are known before it is opened.
+    ogg : OggLink, optional
+        What the page headers of an Ogg link tell.
+    length : float, optional
+        Seconds that it is known to last, once it has been opened.
+    is_steady : bool, optional
+        Whether its frames all have one sample rate, once that has been looked at.
+    """
+
+    begin: int
+    end: int
+    rates: tuple[int, ...] = ()
+    ogg: OggLink | None = None
+    length: float | None = None
+    is_steady: bool | None = None
+
+
+def tag_size(head: bytes) -> int:
+    """Return the length of the ID3 tag that begins with these ten bytes, or 0."""
+    if not _is_mark(_TAG, head):  # its size has seven bits to a byte
+        return 0
+    return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+
+
+def _is_mark(mark: bytes, head: bytes) -> bool:
+    """Tell whether a file, or its tag, begins with these ten bytes."""
+    if len(head) < _MARK_SIZE or not head.startswith(mark):
+        return False
+    if mark == _FLAC:  # the header of the block that must come first, and whether it is the only one
+        return head[4] & 0x7F == 0 and head[5:8] == b"\0\0\x22"
+    return 2 <= head[3] <= 4 and head[4] < 0xFF and not head[5] & 0x0F and max(head[6:10]) < 0x80
+
+
+def _places(mark: bytes, data: bytes) -> Iterator[int]:
+    """Yield where files begin in data."""
+    place = data.find(mark)
+    while place >= 0:
+        if _is_mark(mark, data[place : place + _MARK_SIZE]):
+            yield place
+        place = data.find(mark, place + 1)
+
+
+def _mark_of(head: bytes) -> bytes | None:
+    """Return by what further files begin, from how the first does, without its tag."""
+    if head[:4] == _FLAC:
+        return _FLAC
+    # Frames of MPEG, which in MP3 have a layer.
+    is_mp3 = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
+    return _TAG if is_mp3 else None
+
+
+_known: dict[tuple[int, int, int, int], list[Link]] = {}
+
+
+def links_of(source: Source) -> list[Link]:
+    """Find the links of a file, at least one; those of a file that has not changed are remembered.
+
+    A part of a long file is asked for again and again, and its pages would be gone through each time.
+    """
+    if source.stamp not in _known:
+        while len(_known) >= _REMEMBERED:
+            del _known[next(iter(_known))]
+        _known[source.stamp] = list(_found(source))
+    return _known[source.stamp]
+
+
+def _found(source: Source) -> Iterator[Link]:
+    begin = _behind_tags(source, 0)
+    head = source.look(begin, _MARK_SIZE)
+    if head[:4] == CAPTURE:
+        for link in find_links(source):
+            rates = tuple(track.rate for track in link.tracks if 0 < track.rate <= _HIGHEST_RATE)
+            yield Link(link.begin, link.end, rates, link)
+        return
+    mark = _mark_of(head)
+    begins = [0] if mark is None else [0, *_further(source, mark, begin)]
+    for at, end in zip(begins, [*begins[1:], source.size], strict=True):
+        rate = int.from_bytes(source.look((at or begin) + _RATE_AT, 3), "big") >> 4 if mark == _FLAC else 0
+        yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
+
+
+def _behind_tags(source: Source, at: int) -> int:
+    while size := tag_size(source.look(at, _MARK_SIZE)):
+        at += size
+    return at
+
+
+def _further(source: Source, mark: bytes, first: int) -> Iterator[int]:
+    """Yield where files begin behind the begin of the first, but not where only tags are left."""
+    at, begun = 0, first
+    while len(data := source.look(at, _SEARCHED)) >= _MARK_SIZE:
+        for place in _places(mark, data):
+            if at + place > begun:
+                begun = max(at + place, _behind_tags(source, at + place))
+                if begun + _OLD_TAG < source.size:
+                    yield at + place
+        at += len(data) - _MARK_SIZE + 1
+
+
+class StreamLinks:
+    """The links of bytes that come, one after another, each to be read to its end as a file of its own.
+
+    Parameters
+    ----------
+    stream : ByteStream
+    """
+
+    name = ByteStream.name
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        tags = self._tags()
+        head = stream.peek(tags + _MARK_SIZE)[tags:]
+        self._chain = Chain() if head[:4] == CAPTURE else None
+        self._mark = _mark_of(head)
+        # Bytes to hand on without a look: what this link begins with begins no other.
+        self._allowed = tags + (self._mark is not None)
+        self._at_end = False
+
+    def _tags(self) -> int:
+        """Return the length of the tags that come next."""
+        tags = 0
+        while tags < _SEARCHED and (size := tag_size(self._stream.peek(tags + _MARK_SIZE)[tags:])):
+            tags += size
+        return tags
+
+    @property
+    def ogg(self) -> OggLink | None:
+        """What the pages of this link have told so far."""
+        return None if self._chain is None else self._chain.links[-1]
+
+    def read(self, size: int) -> bytes:
+        """Return what comes next of this link; none at its end."""
+        if self._at_end:
+            return b""
+        if not self._allowed:
+            self._allowed = self._look_ahead(size)
+        data = self._stream.read(min(size, self._allowed)) if self._allowed else b""
+        self._allowed -= len(data)
+        self._at_end = not data
+        return data
+
+    def next(self) -> bool:
+        """Go on to the next link, past what is left of this one; tell whether there is one."""
+        while self.read(_SEARCHED):
+            pass
+        if not self._stream.peek(1):
+            return False
+        self._at_end = False
+        if self._chain is not None:
+            self._allowed = page_size(self._stream.peek(HEADER_SIZE))
+        else:
+            self._allowed = self._tags() + 1
+        return True
+
+    def _look_ahead(self, size: int) -> int:
+        """Return how many bytes may be handed on before one has to look again; 0 at the end of the link."""
+        if self._chain is not None:
+            return self._look_at_page(self._chain)
+        if self._mark is None:
+            return size
+        self._stream.peek(_MARK_SIZE)
+        ahead = self._stream.ahead
+        place = next(_places(self._mark, ahead), None)
+        return max(min(1, len(ahead)), len(ahead) - _MARK_SIZE + 1) if place is None else place
+
+    def _look_at_page(self, chain: Chain) -> int:
+        header = self._stream.peek(HEADER_SIZE)
+        size = page_size(header)
+        page = self._stream.peek(size)
+        whole = is_sound(page)
+        if size and chain.page(0, header, lambda: page, whole=whole):
+            return 0
+        if whole:
+            return size
+        # Damage: on to where the next page might begin, within this one if it was cut off.
+        ahead = self._stream.ahead
+        found = ahead.find(CAPTURE, 1)
+        return found if found > 0 else max(min(1, len(ahead)), len(ahead) - len(CAPTURE) + 1)

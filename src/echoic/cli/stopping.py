@@ -1,0 +1,33 @@
+"""How a command stops that is asked to: by Ctrl-C, by another process, or because its terminal is closed."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+__all__ = ["exit_code", "stop_at_signals"]
+
+
+class _Stopped(KeyboardInterrupt):
+    """Asked to stop by another signal than Ctrl-C's. Whatever tidies up after that one does after these."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _Stopped(number)
+
+
+def stop_at_signals() -> None:
+    """Take SIGTERM, and SIGHUP where there is one, as Ctrl-C is taken, unless they are ignored (nohup)."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """Give the exit code that a shell has for a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (stop.number if isinstance(stop, _Stopped) else signal.SIGINT)

@@ -1,0 +1,158 @@
+"""Files in which nothing can be heard: known to the library, and no copy, hit or recording of anything."""
+
+import numpy as np
+import pytest
+
+from echoic import AudioError, Library, NotAudioError
+from echoic.audio.encode import write_audio
+from tests.integration.conftest import RATE, write_clip
+from tests.integration.contents import contents
+
+ENCODERS = ["sound", "fingerprint", "harmony", "spectral"]
+
+
+def faint(seconds, rate=RATE, seed=0, level=3e-5):
+    return np.random.default_rng(seed).normal(0, level, round(seconds * rate)).astype(np.float32)
+
+
+def settling(seconds, rate):
+    """An offset that a recorder needs a while to find."""
+    time = np.arange(round(seconds * rate)) / rate
+    return (0.2 - 0.1 * np.exp(-time / 2)).astype(np.float32)
+
+
+# Name: samples and sample rate.
+SILENT = {
+    "zeros.wav": (np.zeros(3 * RATE, np.float32), RATE),
+    "zeros.flac": (np.zeros((7 * 44_100, 2), np.float32), 44_100),
+    "zeros.mp3": (np.zeros((6 * 44_100, 2), np.float32), 44_100),
+    "zeros.ogg": (np.zeros(2 * 48_000, np.float32), 48_000),
+    "dither.wav": (faint(8), RATE),
+    "offset.wav": (faint(12) + np.float32(0.1), RATE),
+    "offset.flac": (faint(9, 44_100) - np.float32(0.4), 44_100),
+    "settling.wav": (settling(6, 44_100), 44_100),
+    "one_sample.wav": (np.full(1, 0.5, np.float32), 48_000),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("silence")
+    for name, (samples, rate) in SILENT.items():
+        write_audio(root / name, samples, rate)
+    write_clip(root / "heard.wav", 1, 6)
+    return root
+
+
+@pytest.fixture(scope="module")
+def library(folder, worker, tmp_path_factory):
+    with Library(tmp_path_factory.mktemp("library")) as opened:
+        opened._pool = (1, worker)
+        report = opened.index([folder], encoders=ENCODERS, jobs=1)
+        assert (report.added, report.failed, report.partial) == (len(SILENT) + 1, (), ())
+        assert {(path.rpartition("/")[2], note) for path, note in report.notes} == {
+            (name, "silence: no sound in it") for name in SILENT
+        }
+        yield opened
+
+
+def test_they_are_listed_with_a_note_and_without_a_vector(library):
+    for record in library.files():
+        name = record.path.rpartition("/")[2]
+        assert record.state == "indexed"
+        assert record.notes == (("silence: no sound in it",) if name in SILENT else ())
+        assert len(record.encoders) == len(ENCODERS)
+        vectors = contents(library)[record.path].vectors
+        assert all(len(v) == 0 for v in vectors.values()) == (name in SILENT)
+    assert library.check() == []
+
+
+def test_they_are_not_read_anew(library, folder):
+    report = library.index([folder], jobs=1)
+    assert report.unchanged == len(SILENT) + 1
+    assert report.notes == ()
+
+
+def test_nothing_finds_them(library, folder):
+    assert library.duplicates() == []
+    assert library.search(folder / "heard.wav", 100) == []
+    assert library.versions(folder / "heard.wav", 100) == []
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_they_find_nothing_and_it_is_said(library, folder, name):
+    told = []
+    library._noted = lambda path, note: told.append((path, note))
+    assert library.identify(folder / name) == []
+    assert told == [(str(folder / name), "silence: no sound in it")]
+    for search in (library.search, library.versions):
+        with pytest.raises(NotAudioError, match=f"{name} is nothing to search by: no sound in it"):
+            search(folder / name)
+    with pytest.raises(AudioError, match="no sound in it"):
+        library.search(folder / "heard.wav", unlike=[folder / name])
+    segments, failed = library.embed([folder / name], encoder="spectral", jobs=1)
+    assert segments == {}
+    assert list(failed.values()) == [f"{folder / name} has no vector: no sound in it"]
+
+
+def test_a_silent_part_of_a_file_is_told_from_the_whole(library, tmp_path):
+    clip = np.concatenate([np.zeros(4 * RATE), 0.2 * np.sin(np.arange(4 * RATE))]).astype(np.float32)
+    write_audio(tmp_path / "half.wav", clip, RATE)
+    with pytest.raises(NotAudioError, match="no sound in this part"):
+        library.search(tmp_path / "half.wav", start=1, end=3)
+    assert library.search(tmp_path / "half.wav", start=5, end=7)
+
+
+def test_a_file_that_becomes_silent_loses_its_vectors_and_one_that_sounds_again_gets_some(worker, tmp_path):
+    clip = write_clip(tmp_path / "clips" / "a.wav", 3, 2)
+    with Library(tmp_path / "library") as library:
+        library._pool = (1, worker)
+        library.index([clip], encoders=["spectral"], jobs=1)
+        write_audio(clip, np.zeros(3 * RATE, np.float32), RATE)
+        assert library.index([clip], jobs=1).changed == 1
+        assert len(contents(library)[str(clip)].vectors["spectral@1"]) == 0
+        assert library.check() == []
+        write_clip(clip, 4, 2)
+        assert library.index([clip], jobs=1).changed == 1
+        assert len(contents(library)[str(clip)].vectors["spectral@1"]) == 1
+        assert library.files()[0].notes == ()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 99])
+def test_clips_of_a_few_samples_do_no_harm(library, tmp_path, n):
+    clip = tmp_path / f"{n}.wav"
+    write_audio(clip, (0.1 * np.sin(0.3 * np.arange(1, n + 1))).astype(np.float32), 16_000)
+    assert library.identify(clip) == []
+    for encoder in ENCODERS:
+        segments, failed = library.embed([clip], encoder=encoder, jobs=1)
+        assert len(segments) + len(failed) == 1
+        for found in segments.values():
+            np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("n", [100, 368, 1_000, 7_800, 15_600])
+def test_from_100_samples_on_they_have_a_vector(library, tmp_path, encoder, n):
+    clip = tmp_path / "short.wav"
+    write_audio(clip, (0.1 * np.sin(0.3 * np.arange(n))).astype(np.float32), 16_000)
+    segments, failed = library.embed([clip], encoder=encoder, jobs=1)
+    assert failed == {}
+    (found,) = segments.values()
+    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
+
+
+def test_align_with_silence_finds_nothing(folder, tmp_path):
+    with Library(tmp_path / "none") as library:
+        assert library.align(folder / "heard.wav", folder / "zeros.flac") is None
+        assert library.align(folder / "one_sample.wav", folder / "heard.wav") is None
+
+
+def test_the_commands_say_so_in_a_sentence(echoic, folder):
+    listed = echoic("index", folder, "--jobs", 1, "--encoder", "spectral")
+    assert listed.stderr.count("note: ") == 1
+    assert f"no sound in it ({len(SILENT) - 1} more such: echoic list names them)" in listed.stderr
+    assert echoic("list").stdout.count("[silence] no sound in it") == len(SILENT)
+    searched = echoic("search", folder / "zeros.mp3", code=1)
+    assert searched.stdout == ""
+    assert searched.stderr.count("\n") == 1
+    assert "no sound in it" in searched.stderr
