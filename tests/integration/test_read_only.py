@@ -1,4 +1,4 @@
-"""A library that may only be read, as on a disk that is shared for reading, answers all that changes nothing."""
+"""A library that may only be read, as on a disk shared for reading, answers all that changes nothing."""
 
 from __future__ import annotations
 
