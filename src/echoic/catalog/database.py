@@ -59,8 +59,8 @@ class Database:
             version_of(connection)
         except sqlite3.Error as error:
             connection.close()
-            # SQLite makes files beside a database to read it. Where it may not, as on a disk
-            # that is shared for reading, it is told that nobody writes: so it is, where no log lies there.
+            # SQLite makes files beside a database to read it. Where it may not, as on a disk that is shared
+            # for reading, it is told that nobody writes, which is true unless a log is there to tell.
             log = self.path.with_name(f"{_FILE_NAME}-wal")
             may_not = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
             if not may_not or not self.path.is_file() or (log.exists() and log.stat().st_size):
@@ -190,7 +190,7 @@ class Database:
         return self._is_still or not os.access(self.path, os.W_OK)
 
     def is_there(self) -> bool:
-        """Tell whether what was opened is still the library in the folder, and unchanged if it is still."""
+        """Tell whether what was opened is still the library in the folder, as it was where nobody writes."""
         try:
             now = self.path.stat()
         except OSError:
