@@ -56,9 +56,8 @@ _HARDLY_FAST = 0.006  # a speed that is not looked for by its pitch
 _PACE = 0.02  # of the speeds that a parabola is laid through: the pitch tells less of what is closer
 _NEARLY_AS_GOOD = 0.7  # as the best alignment, in which a copy of it may score
 _GOES_ON = 0.95  # the same, of an alignment that goes on from what was heard before
-# What another place in the same recording must have of the fit. The very same sound has .98 at least, bars
-# played twice .92 at most.
-_SAME_FIT = 0.97
+# What another place in the same recording must have of the fit; the very same sound has .98 at least.
+_SAME_FIT, _ROUGH = 0.97, 0.05
 # Cosine of two files' vectors at one place from which on they hold the same sound. Codecs leave .9 and more;
 # different music that one query was laid against has .3 to .5.
 _SAME_SOUND = 0.75
@@ -260,7 +259,8 @@ class Comparison:
                 continue
             apart.append(float(starts[at]))
             best = _best_place(track, [(float(starts[at]), alignment.speed)], steps=8)
-            if best is None:
+            # A place that is not refined yet is off by hundredths of a second at most.
+            if best is None or _likeness(track, here, track, best) < SAME_PLACE - _ROUGH:
                 continue
             there = self._aligned(
                 Place(alignment.file_id, *best[1:]), rows, track, alignment.others, over_second
