@@ -117,7 +117,9 @@ def _embed_stream(
                 lane.push(resampled, is_silent=reach.is_silent)
         progress(len(block) / stream.sample_rate)
     for rate, resampler in resamplers.items():
-        tail = resampler.finish()
+        tail = resampler.finish()  # all that there is of a click
+        if rate == max(lanes):
+            reach.heard.push(tail)
         for lane in lanes[rate]:
             lane.push(tail, is_silent=reach.is_silent)
     info = stream.info

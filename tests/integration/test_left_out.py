@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from echoic import Library, NotAudioError
+from echoic.audio import decode
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
+from echoic.audio.frames import Frames
+from echoic.embedding import embed_file
+from echoic.encoders.registry import load_encoder
 from tests.integration.contents import contents
 from tests.media import mux, sound
 
@@ -221,6 +225,22 @@ def test_a_moment_of_opposite_phase_decides_nothing(tmp_path):
     np.testing.assert_allclose(heard, samples.mean(axis=1), atol=1e-4)
 
 
+def test_channels_that_mix_are_found_out_without_opening_a_file_again(tmp_path, monkeypatch):
+    opened = []
+
+    def counted(*args, **options):
+        opened.append(args)
+        return Frames(*args, **options)
+
+    monkeypatch.setattr(decode, "Frames", counted)
+    for name, seconds in (("short.wav", 1), ("long.mp3", 6)):
+        opened.clear()
+        write_audio(tmp_path / name, pair(mono(1), mono(2))[: seconds * RATE], RATE)
+        _, info = read_audio(tmp_path / name, RATE)
+        assert info.duration == pytest.approx(seconds, abs=1e-3)
+        assert len(opened) == 1
+
+
 def test_channels_that_are_asked_for_come_as_they_are(tmp_path):
     samples = pair(mono(1), -mono(1))
     write_audio(tmp_path / "opposite.wav", samples, RATE)
@@ -230,6 +250,14 @@ def test_channels_that_are_asked_for_come_as_they_are(tmp_path):
 
 
 # Above what is heard
+
+
+def test_of_a_click_is_not_said_that_it_cannot_be_heard(tmp_path):
+    noise = np.random.default_rng(3).normal(0, 0.1, (1_000, 1)).astype(np.float32)
+    write_audio(tmp_path / "click.wav", noise, RATE)
+    info, segments = embed_file(tmp_path / "click.wav", {"spectral": load_encoder("spectral")})
+    assert info.notes == ()
+    assert len(segments["spectral"]) == 1
 
 
 def tone(frequency, rate, level=0.2, seconds=6):

@@ -18,13 +18,14 @@ from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
 from echoic.types import Float32, TrackChoice
 
-__all__ = ["Balance", "Choice", "choose", "is_heard", "tracks_note"]
+__all__ = ["Balance", "Choice", "choose", "is_heard", "mixes", "tracks_note"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
 _CANCELS, _MIXES = 1 / 16, 1 / 4
 _AS_LOUD = 0.9  # of channels about as loud, the first
 _ENOUGH = 3.0  # s of sound, after which channels that mix are believed to go on so
+_AHEAD = 10.0  # s that are kept while they are listened to, so that a file need not be opened twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,16 @@ class Balance:
         """Take the samples of a frame, shape (n, channels)."""
         if samples.shape[1] != len(self._alone):  # the number of channels changes, at a joint, say
             self._alone, self._mixed = np.zeros(samples.shape[1]), 0.0
-        moving = samples - samples.mean(axis=0, dtype=np.float64)
-        alone = np.einsum("nc,nc->c", moving, moving)
-        if not np.isfinite(alone).all() or alone.max() < SILENCE * len(samples):
+        n, n_channels = samples.shape
+        with np.errstate(over="ignore", invalid="ignore"):
+            moving = samples - np.full(n, 1 / n, np.float32) @ samples
+            products = moving.T @ moving  # of each channel with each
+        alone = products.diagonal().astype(np.float64)
+        if not np.isfinite(products).all() or alone.max() < SILENCE * n:
             return
-        self.seconds += len(samples) / sample_rate
+        self.seconds += n / sample_rate
         self._alone += alone
-        self._mixed += float(np.square(moving.mean(axis=1)).sum())
+        self._mixed += float(products.sum(dtype=np.float64)) / n_channels**2
 
     @property
     def _left(self) -> float:
@@ -86,6 +90,27 @@ class Balance:
         if self._left >= _CANCELS:
             return None
         return int(np.argmax(self._alone > _AS_LOUD * self._alone.max()))
+
+
+def mixes(frames: Frames, balance: Balance) -> bool:
+    """Tell whether the channels of a recording can be mixed, by its begin, which is read all the same.
+
+    Parameters
+    ----------
+    frames : Frames
+        Not read yet; ``balance`` observes it.
+
+    Returns
+    -------
+    bool
+        False, too, where that takes more: then :func:`choose` tells.
+    """
+    n_errors = frames.n_errors
+    is_single = frames.first.channels == 1
+    at_end = frames.look_ahead(lambda: is_single or balance.is_settled, _AHEAD)
+    if frames.n_errors > n_errors:  # which piece stands behind damage would be lost
+        return False
+    return is_single or balance.is_settled or (at_end and balance.louder is None)
 
 
 def choose(opened: Callable[[int], Frames], *, mono: bool, track: int | None) -> Choice:

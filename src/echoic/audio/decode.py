@@ -8,14 +8,14 @@ Recordings that follow each other in one file are one sound.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from types import TracebackType
 
 import numpy as np
 
-from echoic.audio.choice import Choice, choose, tracks_note
+from echoic.audio.choice import Balance, Choice, choose, mixes, tracks_note
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import links_of, tag_size
@@ -40,6 +40,12 @@ _LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up t
 _REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
 
 _choices: dict[tuple[object, ...], Choice] = {}
+
+
+def _remember(key: tuple[object, ...], choice: Choice) -> None:
+    while len(_choices) >= _REMEMBERED:
+        del _choices[next(iter(_choices))]
+    _choices[key] = choice
 
 
 class AudioStream:
@@ -97,43 +103,45 @@ class AudioStream:
 
     def _open_chosen(self, track: int | None) -> Frames:
         """Open the track that is heard, and find out whether its channels can be mixed."""
+        key = (*self._source.stamp, track, self._mono)
+        if key in _choices:
+            self._choice = _choices[key]
+            return self._open_first()
+        balance = Balance()
         try:
-            first = self._open_first()
+            first = self._open_first(balance.push if self._mono else None)
         except TrackError as error:
             if error.n_tracks == 1:
                 raise
         else:
             if first.n_tracks == 1:
                 track = None
-                if first.first.channels == 1 or not self._mono:
+                if not self._mono or mixes(first, balance):
+                    _remember(key, Choice())
                     return first
         self._choice = self._chosen(track)
+        _remember(key, self._choice)
         return self._open(self._number)
 
     def _chosen(self, track: int | None) -> Choice:
-        key = (*self._source.stamp, track, self._mono)
-        if key not in _choices:
-            while len(_choices) >= _REMEMBERED:
-                del _choices[next(iter(_choices))]
-            link = self._links[self._number]
-            with closing(Source(self._path)) as source:
+        link = self._links[self._number]
+        with closing(Source(self._path)) as source:
 
-                def opened(track: int) -> Frames:
-                    source.show(link.begin, link.end)
-                    return Frames(source, self._name, ogg=link.ogg, mono=False, track=track)
+            def opened(track: int) -> Frames:
+                source.show(link.begin, link.end)
+                return Frames(source, self._name, ogg=link.ogg, mono=False, track=track)
 
-                _choices[key] = choose(opened, mono=self._mono, track=track)
-        return _choices[key]
+            return choose(opened, mono=self._mono, track=track)
 
-    def _open_first(self) -> Frames:
+    def _open_first(self, observe: Callable[[Float32, int], None] | None = None) -> Frames:
         for number in range(len(self._links) - 1):
             try:
-                return self._open(number)
+                return self._open(number, observe)
             except NotAudioError:
                 self._lost.append("its begin could not be decoded")
-        return self._open(len(self._links) - 1)
+        return self._open(len(self._links) - 1, observe)
 
-    def _open(self, number: int) -> Frames:
+    def _open(self, number: int, observe: Callable[[Float32, int], None] | None = None) -> Frames:
         """Open a link in the place of the one that is open."""
         if self._frames is not None:
             self._frames.close()
@@ -149,6 +157,7 @@ class AudioStream:
             mono=self._mono,
             track=choice.track,
             channel=choice.channel,
+            observe=observe,
         )
         if frames.ogg is not None and frames.ogg.regular:
             link.length = _claimed_length(frames, self._source)

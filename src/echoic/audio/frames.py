@@ -6,7 +6,7 @@ heard comes through here: files, pipes, streams.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,6 +69,9 @@ class Frames:
         Which of several tracks of sound, from 1; by default the one that ffmpeg takes for the best.
     channel : int, optional
         Take this channel, from 0, and not the mean.
+    observe : callable, optional
+        Is given the channels of each frame, shape (n, channels), and their sample rate, until
+        :meth:`look_ahead` returns.
     patient : bool
         Go on behind what the demuxer stumbles over. A connection that broke would do so for ever.
 
@@ -104,9 +107,11 @@ class Frames:
         mono: bool = True,
         track: int | None = None,
         channel: int | None = None,
+        observe: Callable[[Float32, int], None] | None = None,
         patient: bool = True,
     ) -> None:
         self._mono = mono
+        self._observe = observe
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
@@ -199,6 +204,27 @@ class Frames:
             for piece in pieces
         )
 
+    def look_ahead(self, is_enough: Callable[[], bool], most: float) -> bool:
+        """Decode until enough has been observed, or that many seconds; what was decoded comes all the same.
+
+        Returns
+        -------
+        bool
+            Whether that was all that there is.
+        """
+        taken: list[Piece] = []
+        seconds = len(self.first.samples) / self.first.sample_rate
+        at_end = False
+        while not is_enough() and seconds < most and not at_end:
+            piece = next(self._pieces, None)
+            at_end = piece is None
+            if piece is not None:
+                taken.append(piece)
+                seconds += len(piece.samples) / piece.sample_rate
+        self._pieces = chain(taken, self._pieces)
+        self._observe = None
+        return at_end
+
     def is_steady(self) -> bool:
         """Tell whether all MPEG frames have one sample rate: then times can be told without decoding.
 
@@ -275,6 +301,8 @@ class Frames:
                 self.n_errors += 1
                 continue
             time = None if frame.pts is None else frame.pts * self._time_base
+            if self._observe is not None:
+                self._observe(split(frame), frame.sample_rate)
             if self._channel is not None and self._channel < n_channels:
                 samples = np.ascontiguousarray(split(frame)[:, self._channel])
             else:

@@ -1,8 +1,8 @@
 """Recordings that follow each other in one file or stream: its links.
 
-Recorders of web radio write a new Ogg, FLAC or MP3 file into the old one at each song; others put files
-behind each other. Each link is shown to ffmpeg as a file of its own, which it is. MP3 and AAC without tags
-are mere frames, one after another, which ffmpeg can go on with.
+Recorders of web radio write a new Ogg, FLAC or MP3 file into the old one at each song; others put files, WAV
+too, behind each other. Each link is shown to ffmpeg as a file of its own, which it is. MP3 and AAC without
+tags are mere frames, one after another, which ffmpeg can go on with.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from echoic.audio.source import ByteStream, Source
 __all__ = ["Link", "StreamLinks", "links_of", "tag_size"]
 
 _FLAC, _TAG = b"fLaC", b"ID3"
+_WAV_HEAD = 12  # bytes: a mark, the size of what follows the first eight, another mark
 _MARK_SIZE = 10  # bytes by which the begin of a file is told from the same letters in the middle of one
 _RATE_AT = 18  # bytes behind FLAC's mark, in 20 bits
 _SEARCHED = 1 << 20  # bytes at a time
@@ -84,6 +85,15 @@ def _mark_of(head: bytes) -> bytes | None:
     return _TAG if is_mp3 else None
 
 
+def _is_wav(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:_WAV_HEAD] == b"WAVE"
+
+
+def _wav_size(head: bytes) -> int:
+    """Return the length of a wav by its head; where that was not known, it is beyond any end."""
+    return 8 + int.from_bytes(head[4:8], "little")
+
+
 _known: dict[tuple[int, int, int, int], list[Link]] = {}
 
 
@@ -106,6 +116,13 @@ def _found(source: Source) -> Iterator[Link]:
         for link in find_links(source):
             rates = tuple(track.rate for track in link.tracks if 0 < track.rate <= _HIGHEST_RATE)
             yield Link(link.begin, link.end, rates, link)
+        return
+    if _is_wav(source.look(begin, _WAV_HEAD)):
+        begins = [0, *_further_wavs(source, begin)]
+        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
+            fields = source.look((at or begin) + _WAV_HEAD, 16)
+            rate = int.from_bytes(fields[12:], "little") if fields[:4] == b"fmt " else 0
+            yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
         return
     mark = _mark_of(head)
     begins = [0] if mark is None else [0, *_further(source, mark, begin)]
@@ -132,6 +149,16 @@ def _further(source: Source, mark: bytes, first: int) -> Iterator[int]:
         at += len(data) - _MARK_SIZE + 1
 
 
+def _further_wavs(source: Source, first: int) -> Iterator[int]:
+    """Yield where wavs begin, each at the end that the one before states, or a byte of padding behind it."""
+    at: int | None = first
+    while at is not None:
+        end = at + _wav_size(source.look(at, _WAV_HEAD))
+        at = next((to for to in (end, end + 1) if _is_wav(source.look(to, _WAV_HEAD))), None)
+        if at is not None:
+            yield at
+
+
 class StreamLinks:
     """The links of bytes that come, one after another, each to be read to its end as a file of its own.
 
@@ -150,6 +177,9 @@ class StreamLinks:
         self._mark = _mark_of(head)
         # Bytes to hand on without a look: what this link begins with begins no other.
         self._allowed = tags + (self._mark is not None)
+        self._are_wavs = _is_wav(stream.peek(tags + _WAV_HEAD)[tags:])
+        if self._are_wavs:
+            self._allowed += _wav_size(head)
         self._at_end = False
 
     def _tags(self) -> int:
@@ -184,6 +214,8 @@ class StreamLinks:
         self._at_end = False
         if self._chain is not None:
             self._allowed = page_size(self._stream.peek(HEADER_SIZE))
+        elif self._are_wavs:
+            self._allowed = _wav_size(self._stream.peek(_WAV_HEAD))
         else:
             self._allowed = self._tags() + 1
         return True
@@ -192,6 +224,11 @@ class StreamLinks:
         """Return how many bytes may be handed on before one has to look again; 0 at the end of the link."""
         if self._chain is not None:
             return self._look_at_page(self._chain)
+        if self._are_wavs:
+            ahead = self._stream.peek(_WAV_HEAD + 1)
+            if _is_wav(ahead):
+                return 0
+            return min(len(ahead), 1) if _is_wav(ahead[1:]) else size
         if self._mark is None:
             return size
         self._stream.peek(_MARK_SIZE)

@@ -27,6 +27,8 @@ _KINDS = {  # container, codec
     "flac in ogg": ("ogg", "flac"),
     "flac": ("flac", "flac"),
     "mp3": ("mp3", "libmp3lame"),
+    "wav": ("wav", "pcm_s16le"),
+    "wav of bytes": ("wav", "pcm_u8"),
     "bare mp3": ("mp3", "libmp3lame"),
     "aac": ("adts", "aac"),
 }
@@ -43,6 +45,8 @@ CHAINS: dict[str, list[Part]] = {
     "all of ogg": [("vorbis", 5, 16_000, 2), ("opus", 7, 48_000, 1), ("flac in ogg", 4, 32_000, 2)],
     "flac": [("flac", 5, 44_100, 2), ("flac", 7, 44_100, 2), ("flac", 4, 44_100, 2)],
     "flac of other rates": [("flac", 5, 22_050, 1), ("flac", 7, 48_000, 2), ("flac", 4, 44_100, 1)],
+    "wav": [("wav", 5, 44_100, 2), ("wav", 7, 44_100, 2), ("wav", 4, 44_100, 2)],
+    "wav of other kinds": [("wav", 5, 22_050, 1), ("wav of bytes", 7, 48_000, 1), ("wav", 4, 44_100, 2)],
     "mp3": [("mp3", 5, 44_100, 2), ("mp3", 7, 44_100, 2), ("mp3", 4, 44_100, 2)],
     "mp3 of other rates": [("mp3", 5, 44_100, 2), ("mp3", 7, 32_000, 2), ("mp3", 4, 22_050, 1)],
 }
@@ -56,7 +60,7 @@ FRAMES: dict[str, list[Part]] = {  # one after another, too, but without a heade
     "bare mp3 after a jingle": [("bare mp3", 2, 8_000, 1), ("bare mp3", 7, 48_000, 2)],
     "aac of other rates": [("aac", 5, 44_100, 2), ("aac", 7, 48_000, 2), ("aac", 4, 22_050, 1)],
 }
-_SUFFIXES = {"ogg": ".ogg", "flac": ".flac", "mp3": ".mp3", "adts": ".aac"}
+_SUFFIXES = {"wav": ".wav", "ogg": ".ogg", "flac": ".flac", "mp3": ".mp3", "adts": ".aac"}
 
 
 def link(folder: Path, part: Part, seed: int, *, serial: int | None = None) -> tuple[bytes, Float32]:
