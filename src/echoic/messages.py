@@ -137,7 +137,7 @@ def as_error(header: Mapping[str, Any]) -> EchoicError:
     kind, said = kinds.get(header.get("error", "")), header.get("said")
     if kind is None or not isinstance(said, list) or not all(isinstance(part, str) for part in said):
         raise ValueError("no error")
-    if len(said) != (2 if kind is MissingDependencyError else 1):
+    if len(said) != (3 if kind is MissingDependencyError else 1):
         raise ValueError("no error")
     error: EchoicError = kind(*(part if part.isprintable() else repr(part) for part in said))
     return error

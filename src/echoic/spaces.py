@@ -224,7 +224,7 @@ class Spaces:
                 return source, spec
         raise UnknownEncoderError(
             f"the library has no encoder {name!r}, only {', '.join(spec.name for spec in specs.values())}; "
-            "another of those that `echoic encoders` lists is added by: echoic index FOLDER --encoder NAME"
+            f"if echoic encoders lists it, add it with: echoic index FOLDER --encoder {shlex.quote(name)}"
         )
 
     def encoder(self, source: str, spec: EncoderSpec) -> Encoder:

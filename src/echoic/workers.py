@@ -47,6 +47,7 @@ _STRETCH = 60.0  # s
 _STRETCH_BYTES = 256 << 20
 
 _LOOK = 0.1  # s between two looks at what the workers take
+_LONG_LOOK = 1.0  # s that count at most, as while this process was stopped (Ctrl-Z) nobody heard the workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,11 @@ class WorkerPool:
             done.put(None)
 
         def watch() -> None:
+            looked = time.monotonic()
             while not stopped.wait(_LOOK):
+                since, looked = looked, time.monotonic()
                 for worker in self._workers:
-                    worker.hold_to_budget()
+                    worker.hold_to_budget(looked - since)
 
         threads = [threading.Thread(target=serve, args=(w,), daemon=True) for w in self._workers]
         for thread in (*threads, threading.Thread(target=watch, daemon=True)):
@@ -206,7 +209,7 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded: set[tuple[str, str]] = set()  # encoders that the process has shown to work
         self._watched = threading.Lock()
-        self._deadline: float | None = None  # for the next sign of life; None while no file is worked on
+        self._left: float | None = None  # s to the next sign of life; None while no file is worked on
         self._before = 0.0  # MiB that the process had when it began with the file
         self._excess = ""  # what of the budget was used up
 
@@ -259,9 +262,9 @@ class _Worker:
                 break
             self._loaded.update(task.encoders)
             with self._watched:
-                if self._deadline is None:
+                if self._left is None:
                     self._before = _mebibytes(process.pid)
-                self._deadline = time.monotonic() + self._budget.seconds
+                self._left = self._budget.seconds
         self._at_rest()
         if self._excess:  # it was ended as it was done
             self.stop()
@@ -271,15 +274,16 @@ class _Worker:
 
     def _at_rest(self) -> None:
         with self._watched:
-            self._deadline = None
+            self._left = None
 
-    def hold_to_budget(self) -> None:
-        """End the process if its file has taken more than it may."""
+    def hold_to_budget(self, passed: float) -> None:
+        """End the process if its file, ``passed`` seconds after the last look, has taken more than it may."""
         with self._watched:
             process = self._process
-            if self._deadline is None or process is None or self._excess:
+            if self._left is None or process is None or self._excess:
                 return
-            if time.monotonic() > self._deadline:
+            self._left -= min(passed, _LONG_LOOK)
+            if self._left < 0:
                 self._excess = (
                     f"in {self._budget.seconds:g} s its worker got through no further minute of it; leave it "
                     f"out, or allow more with ${_SECONDS}"

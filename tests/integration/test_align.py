@@ -266,6 +266,19 @@ def test_identical_contained_reversed_and_short_ones(write, show):
             library.align(one, write("tiny.wav", part(show, 3, 3.1)))
 
 
+def test_music_that_repeats_itself_is_laid_once(write, show):
+    bars = part(show, 20, 29)
+    song = write("song.wav", np.concatenate([part(show, 0, 20), bars, bars, part(show, 50, 70), bars]))
+    excerpt = write("excerpt.wav", np.concatenate([part(show, 12, 20), bars, bars[: 3 * RATE]]))
+    with Library() as library:
+        check(library.align(excerpt, song), [(12, 32, -12, 0)])
+        check(library.align(song, excerpt), [(0, 20, 12, 0)])
+        # One of several places that are the same; never more of the excerpt than there is.
+        [stretch] = library.align(write("bars.wav", bars), song).stretches
+    assert min(abs(stretch.start - at) for at in (20, 29, 58)) < 0.1
+    assert stretch.end - stretch.start == pytest.approx(9, abs=0.15)
+
+
 def test_how_far_it_is_is_told(write, event):
     one, other = write("one.wav", event), write("other.wav", part(event, 5, 30))
     steps = []

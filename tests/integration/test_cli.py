@@ -352,8 +352,39 @@ def test_list(made, home):
     assert bad["message"]
     lines = made("list", cwd=home).stdout.splitlines()
     assert lines[0] == "   0:06.0  audio/0.flac"
-    assert "[failed]" in lines[4]
+    assert re.fullmatch(r"   0:00\.0  audio/bad\.wav  \[failed\] holds no sound: .*", lines[4])
+    assert lines[4].count("bad.wav") == 1
     assert len(made("list", "audio/0.flac", cwd=home).stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "http://example.org/a.wav"),
+        ("search", "a.wav", "--like", "HTTPS://example.org/b.wav"),
+        ("identify", "ftp://example.org/a.wav"),
+        ("index", "file:///sounds"),
+        ("list", "http://example.org/a.wav"),
+        ("monitor", "rtmp://example.org/live"),
+        ("align", "a.wav", "smb://server/b.wav"),
+        ("embed", "s3://bucket/a.wav", "-o", "a.npz"),
+        ("evaluate", "https://example.org/data.csv"),
+    ],
+)
+def test_an_address_is_refused_where_files_are_wanted(made, command):
+    address = next(word for word in command if "://" in word)
+    assert made(*command, code=2).stderr == (
+        f"error: {address} is an address; give a file or a folder (echoic monitor alone listens to "
+        "addresses, and to http:// and https:// only)\n"
+    )
+
+
+def test_an_encoder_that_the_library_lacks_is_told_with_how_to_add_it(made, home):
+    told = made("identify", home / "audio" / "0.flac", code=2).stderr
+    assert told == (
+        "error: the library has no encoder 'fingerprint', only spectral; if echoic encoders lists it, add it "
+        "with: echoic index FOLDER --encoder fingerprint\n"
+    )
 
 
 def test_remove_forgets_and_leaves_the_audio(within, index, library, folder):

@@ -144,7 +144,8 @@ def test_from_100_samples_on_they_have_a_vector(library, tmp_path, encoder, n):
 def test_align_with_silence_finds_nothing(folder, tmp_path):
     with Library(tmp_path / "none") as library:
         assert library.align(folder / "heard.wav", folder / "zeros.flac") is None
-        assert library.align(folder / "one_sample.wav", folder / "heard.wav") is None
+        with pytest.raises(AudioError, match="one_sample"):
+            library.align(folder / "one_sample.wav", folder / "heard.wav")
 
 
 def test_the_commands_say_so_in_a_sentence(echoic, folder):

@@ -167,6 +167,19 @@ def test_tag_takes_files_folders_and_globs(echoic, index, library, three, folder
     assert tagged(library) == {"[c].wav": "c, x, y"}
 
 
+def test_a_tag_to_remove_that_no_file_has_is_said(echoic, index, library, three):
+    index()
+    library.tag(three[:1], add=["mood=dark"])
+    assert echoic("tag", "*.wav", "--remove", "mood=DARK").stderr == ""
+    assert tagged(library)["a.wav"] == ""
+    told = echoic("tag", "*.wav", "--remove", "mood=dark", "--remove", "nope", "--add", "x").stderr
+    assert (
+        told
+        == "note: none of these files has the tag 'mood=dark'\nnote: none of these files has the tag 'nope'\n"
+    )
+    assert set(tagged(library).values()) == {"x"}
+
+
 def test_the_same_tag_in_another_case_takes_the_place_of_the_first(echoic, index, library, three):
     index()
     library.tag(three, add=["Loud", "mood=Äther"])

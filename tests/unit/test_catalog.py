@@ -250,7 +250,7 @@ def test_what_is_needed_to_see_changes(catalog):
             catalog.put_segments(one, spec.key, np.zeros(1), np.ones(1))
         catalog.put_segments(two, other.key, np.zeros(1), np.ones(1))
     assert catalog.known_at(Path("/a/one.wav")) == (
-        *(one, "/a/one.wav", 10, 20, "digest", "indexed"),
+        *(one, "/a/one.wav", 10, 20, "digest", "indexed", ()),
         (SPEC.key, other.key),
     )
     assert catalog.known_at(Path("/a")) is None

@@ -62,7 +62,8 @@ KINDS = [getattr(errors, name) for name in errors.__all__ if name.endswith("Erro
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_arrives_as_it_was(kind):
-    error = kind("Milvus", "milvus") if kind is errors.MissingDependencyError else kind("a sentence")
+    needs_package = kind is errors.MissingDependencyError
+    error = kind("Milvus", "milvus", "a server") if needs_package else kind("a sentence")
     found = messages.as_error(received(sent(*messages.told(error)))[0])
     assert type(found) is kind
     assert (found.args, str(found)) == (error.args, str(error))

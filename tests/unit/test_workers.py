@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -48,6 +50,19 @@ def test_every_task_comes_back_once(pool, clips):
         assert result.digest == hashlib.sha256(task.path.read_bytes()).hexdigest()
         assert result.info.duration == 0.5
         assert len(result.segments["spectral@1"]) == 1
+
+
+def test_time_in_which_this_process_was_stopped_costs_no_file(clips, monkeypatch):
+    """After Ctrl-Z much has passed at the next look, and what the worker said meanwhile is yet to be read."""
+    clock = time.monotonic
+    looks = itertools.count()
+    monkeypatch.setattr("echoic.workers.time.monotonic", lambda: clock() + 1e9 * next(looks))
+    monkeypatch.setattr("echoic.workers._LOOK", 0.001)
+    write_audio(clips[0], tone(200, 30.0, 8_000), 8_000)
+    with WorkerPool(1, Budget(seconds=1e6)) as pool:
+        results = {task.path: result for task, result in pool.run(tasks(clips))}
+    assert [result for result in results.values() if not isinstance(result, Analysis)] == []
+    assert next(looks) > 1
 
 
 def test_a_bad_file_is_a_result_and_not_the_end(pool, clips):

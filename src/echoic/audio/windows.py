@@ -109,8 +109,11 @@ class Windower:
         found: list[_Window] = []
         if count:
             at = self._next - first
-            for window in sliding_window_view(samples[at:], self._window)[:: self._hop][:count]:
-                found += self._settled(self._sounding(window, self._next, self._next + self._window))
+            windows = sliding_window_view(samples[at:], self._window)[:: self._hop][:count]
+            for window, is_full in zip(windows, self._sound_at_both_ends(windows), strict=True):
+                start, end = self._next, self._next + self._window
+                full = _Window(window, start, end, start, end)
+                found += self._settled(full if is_full else self._sounding(window, start, end))
                 self._next += self._hop
         # A last window may be aligned to the end of the file, wherever that will be.
         keep_from = max(first, min(self._next, self._n - self._window))
@@ -128,6 +131,15 @@ class Windower:
             left = self._kept[len(self._kept) - self._window :]
             found += self._settled(self._sounding(left, start, self._n))
         return self._stacked([*found, *self._settled(None)])
+
+    def _sound_at_both_ends(self, windows: Float32) -> npt.NDArray[np.bool_]:
+        """Tell which windows begin and end with sound, as most do: nothing else of them need be looked at."""
+        last = (self._window - 1) // self._frame * self._frame
+        both = [
+            frame_powers(frames.ravel(), frames.shape[1]) >= SILENCE
+            for frames in (windows[:, : self._frame], windows[:, last:])
+        ]
+        return both[0] & both[1]
 
     def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
         """Find where there is sound in a window; None if there is none."""

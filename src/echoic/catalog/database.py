@@ -27,7 +27,7 @@ class Database:
     Parameters
     ----------
     folder : Path
-        The library's folder, made if it is not there.
+        The library's folder, made if it is not there. One that may only be read is read.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class Database:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # Autocommit: transactions begin and end where transaction() says, nowhere else.
-            self.connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
+            self.connection = self._connected()
         except (OSError, sqlite3.Error) as error:
             raise unusable(folder, error) from error
         try:
@@ -51,6 +51,24 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise unusable(folder, error) from error
             raise
+
+    def _connected(self) -> sqlite3.Connection:
+        self._is_still = False  # taken to be written by nobody
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
+        try:
+            version_of(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            # SQLite makes files beside a database to read it. Where it may not, as on a disk that is shared
+            # for reading, it is told that nobody writes, which is true unless a log is there to tell.
+            log = self.path.with_name(f"{_FILE_NAME}-wal")
+            may_not = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+            if not may_not or not self.path.is_file() or (log.exists() and log.stat().st_size):
+                raise
+            address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            self._is_still = True
+        return connection
 
     def _open(self) -> None:
         execute = self.connection.execute
@@ -80,9 +98,10 @@ class Database:
         except LibraryBusyError:
             raise
         except (LibraryError, sqlite3.OperationalError) as error:
+            why = "it can only be read here" if self._may_only_be_read else error
             raise LibraryError(
                 f"the library {self.folder} has format {version} and must be brought up to date once, which "
-                f"needs the right to write there, and some room ({error}); then any command does it"
+                f"needs the right to write there, and some room ({why}); then any command does it"
             ) from error
 
     def _log_ahead(self) -> None:
@@ -149,6 +168,11 @@ class Database:
         LibraryError
             If the folder may not be written.
         """
+        if self._may_only_be_read:
+            raise LibraryError(
+                f"the library {self.folder} can only be read here; allow it to be written, or choose another "
+                "folder with --library"
+            )
         with locked(self.folder, patience):
             if not self.is_there():
                 raise LibraryBusyError(
@@ -161,12 +185,18 @@ class Database:
                     self._discard()
                 raise
 
+    @property
+    def _may_only_be_read(self) -> bool:
+        return self._is_still or not os.access(self.path, os.W_OK)
+
     def is_there(self) -> bool:
-        """Tell whether what was opened is still the library in the folder."""
+        """Tell whether what was opened is still the library in the folder, as it was where nobody writes."""
         try:
-            return os.path.samestat(self.path.stat(), self._stat)
+            now = self.path.stat()
         except OSError:
             return False
+        is_as_read = not self._is_still or now.st_mtime_ns == self._stat.st_mtime_ns
+        return os.path.samestat(now, self._stat) and is_as_read
 
     def _is_settled(self) -> bool:
         return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM encoders)").fetchone()[0])

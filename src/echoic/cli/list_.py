@@ -10,6 +10,7 @@ import typer
 
 from echoic.cli.options import Json, LibraryFolder, Tags, expand_path, need_known
 from echoic.cli.output import as_clock, complain, print_json, say, shorten
+from echoic.errors import quoted
 
 
 def run(
@@ -41,6 +42,8 @@ def run(
         if json:
             print_json(asdict(record))
         else:
-            trouble = f"  [{record.state}] {record.message}" if record.message else ""
+            # The message begins with the file, which the line has named already.
+            message = record.message.removeprefix(quoted(record.path)).lstrip(": ")
+            trouble = f"  [{record.state}] {message}" if message else ""
             notes = "".join("  [{}] {}".format(*note.split(": ", 1)) for note in record.notes)
             say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}{notes}")

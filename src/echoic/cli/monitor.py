@@ -20,6 +20,7 @@ from echoic.cli.options import (
     PathGlobs,
     Tags,
     expand,
+    refuse_address,
 )
 from echoic.cli.output import complain, note_teller, print_json, say
 from echoic.errors import AudioError, UsageError
@@ -89,6 +90,8 @@ def _expanded(sources: list[str]) -> list[str]:
 
     found = []
     for source in sources:
+        if not is_url(source):
+            refuse_address(source)
         if source == "-" or is_url(source) or not Path(source).is_dir():
             found.append(source)
         else:

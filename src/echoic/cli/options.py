@@ -38,6 +38,7 @@ __all__ = [
     "expand",
     "expand_path",
     "need_known",
+    "refuse_address",
     "seconds",
     "training_modules",
 ]
@@ -50,8 +51,24 @@ def expand(text: str) -> str:
 
 
 def expand_path(text: str) -> Path:
-    """Make a path of what was given, with the home folder for a leading ``~``."""
+    """Make a path of what was given, with the home folder for a leading ``~``; an address is none."""
+    refuse_address(text)
     return Path(expand(text))
+
+
+def refuse_address(text: str) -> None:
+    """Refuse what is an address, which a path would spell differently and then not find.
+
+    Raises
+    ------
+    UsageError
+        If it begins with a scheme, as in ``ftp://``.
+    """
+    if _ADDRESS.match(os.fspath(text)):  # of an option, typer also has its default read
+        raise UsageError(
+            f"{text} is an address; give a file or a folder (echoic monitor alone listens to addresses, "
+            "and to http:// and https:// only)"
+        )
 
 
 def _track(text: str) -> TrackChoice:
@@ -76,6 +93,7 @@ TrackOption = Annotated[
     ),
 ]
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from echoic.cli.options import LibraryFolder, expand_path, need_known
-from echoic.cli.output import counted, say
+from echoic.cli.output import complain, counted, say
 
 
 def run(
@@ -36,5 +36,8 @@ def run(
 
     with Library(library) as lib:
         need_known(lib, paths)
+        for tag in remove or ():
+            if not any(lib.files(path, tags=[tag]) for path in paths):
+                complain(f"note: none of these files has the tag {tag!r}")
         count = lib.tag(paths, add=add or (), remove=remove or ())
     say(f"{counted(count, 'file')} tagged anew")

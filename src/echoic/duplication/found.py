@@ -44,17 +44,27 @@ class Found:
 
     def __init__(self, path: Path, state: str) -> None:
         self._state = state
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._opened(path)
+        except OSError as error:
+            self._connection = self._in_memory(error)
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+                self._connection = self._in_memory(error)
+                return
             if isinstance(error, sqlite3.OperationalError):  # locked, or the disk is full: it is not damaged
                 raise
             _log.info("%s is made anew: %s", path, error)
             path.unlink()
             self._connection = self._opened(path)
 
-    def _opened(self, path: Path) -> sqlite3.Connection:
+    def _in_memory(self, error: Exception) -> sqlite3.Connection:
+        """Do without the file, in a library that may only be read."""
+        _log.info("what is found is not kept: %s", error)
+        return self._opened(":memory:")
+
+    def _opened(self, path: Path | str) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
         try:
             connection.execute("PRAGMA synchronous = OFF")  # a power cut costs what can be found again

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from echoic.fingerprint.repeats import SAME_PLACE
 from echoic.fingerprint.track import SPEEDS, STEP, Track, possible
 from echoic.stores.base import VectorStore
 from echoic.types import Float32, Neighbor, Segments
@@ -55,9 +56,8 @@ _HARDLY_FAST = 0.006  # a speed that is not looked for by its pitch
 _PACE = 0.02  # of the speeds that a parabola is laid through: the pitch tells less of what is closer
 _NEARLY_AS_GOOD = 0.7  # as the best alignment, in which a copy of it may score
 _GOES_ON = 0.95  # the same, of an alignment that goes on from what was heard before
-# What another place in the same recording must have of the fit, and its cosine with the first. The very
-# same sound has .98 and .83 at least, as vectors are interpolated; bars played twice .92 and .85 at most.
-_SAME_FIT, _SAME_PLACE = 0.97, 0.8
+# What another place in the same recording must have of the fit; the very same sound has .98 at least.
+_SAME_FIT, _ROUGH = 0.97, 0.05
 # Cosine of two files' vectors at one place from which on they hold the same sound. Codecs leave .9 and more;
 # different music that one query was laid against has .3 to .5.
 _SAME_SOUND = 0.75
@@ -210,7 +210,7 @@ class Comparison:
         for place in (*self._candidates(rows), *known):
             of_file.setdefault(place.file_id, []).append(place[1:])
         for file_id, candidates in of_file.items():
-            whole = self._track(file_id)
+            whole = self.track(file_id)
             if whole is None:
                 continue
             tracks[file_id] = track = whole.of(rows)
@@ -241,7 +241,7 @@ class Comparison:
 
     def places(self, alignment: Alignment, rows: slice = slice(None)) -> list[Alignment]:
         """Find where else in its file the very same sound lies, the nearest to the query first."""
-        whole = self._track(alignment.file_id)
+        whole = self.track(alignment.file_id)
         if whole is None:
             return []
         track = whole.of(rows)
@@ -259,7 +259,8 @@ class Comparison:
                 continue
             apart.append(float(starts[at]))
             best = _best_place(track, [(float(starts[at]), alignment.speed)], steps=8)
-            if best is None:
+            # A place that is not refined yet is off by hundredths of a second at most.
+            if best is None or _likeness(track, here, track, best) < SAME_PLACE - _ROUGH:
                 continue
             there = self._aligned(
                 Place(alignment.file_id, *best[1:]), rows, track, alignment.others, over_second
@@ -268,14 +269,14 @@ class Comparison:
                 there is not None
                 and there.fit >= _SAME_FIT * here[0]
                 and min(abs(there.start - other.start) for other in found) >= length - _OVERLAP
-                and _likeness(track, here, track, (there.fit, there.start, there.speed)) >= _SAME_PLACE
+                and _likeness(track, here, track, (there.fit, there.start, there.speed)) >= SAME_PLACE
             ):
                 found.append(there)
         return sorted(found[1:], key=lambda other: -other.fit)
 
     def along(self, place: Place) -> tuple[Float64, npt.NDArray[np.bool_]]:
         """Give the cosine of every window of the stretch with a recording, and which lie inside of it."""
-        track = self._track(place.file_id)
+        track = self.track(place.file_id)
         if track is None:
             return np.zeros(len(self.query)), np.zeros(len(self.query), np.bool_)
         similarities, weights = track.along(place.start, place.speed)
@@ -293,17 +294,16 @@ class Comparison:
             of_file.setdefault(place.file_id, []).append(place[1:])
         found: list[tuple[float, Place]] = []
         for file_id, candidates in of_file.items():
-            whole = self._track(file_id)
+            whole = self.track(file_id)
             best = None if whole is None else _best_place(whole.of(rows), candidates)
             if best is not None:
                 found.append((best[0], Place(file_id, *best[1:])))
         return [place for _, place in sorted(found, key=lambda row: -row[0])[:most]]
 
-    def _track(self, file_id: int) -> Track | None:
+    def track(self, file_id: int) -> Track | None:
         """Lay the whole stretch beside a file; None if that is gone, or changed since it was found."""
         if file_id not in self._tracks:
-            vectors, starts = self._store.vectors(file_id), self._starts_of(file_id)
-            track = None
+            track, vectors, starts = None, self._store.vectors(file_id), self._starts_of(file_id)
             if len(vectors) == len(starts) and len(starts):
                 cosines = self.query.vectors @ vectors.T
                 track = Track(cosines, self.centres, vectors, starts + self._window / 2, self._hop)

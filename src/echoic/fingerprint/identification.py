@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from echoic.fingerprint.alignment import Alignment, Comparison, Place, realign
 from echoic.fingerprint.decision import Decision
+from echoic.fingerprint.line import STRETCH, Line
 from echoic.fingerprint.parts import Part, best_run, parts
-from echoic.fingerprint.track import possible
+from echoic.fingerprint.repeats import Laid, common_start
 from echoic.stores.base import VectorStore
 from echoic.types import EncoderSpec, Segments
 
@@ -28,7 +29,6 @@ Float64 = npt.NDArray[np.float64]
 #: Seconds between the windows of a query, a quarter of those between a recording's.
 QUERY_HOP = 0.128
 
-_STRETCH = 10.0  # s
 _LONGEST = 14.0  # s, that is still looked at as a whole
 _AGREE = 0.6  # s that two stretches may differ by in where they lie in a recording
 _SURE = 0.98  # probability from which one stretch among many, or a part of one, is believed alone
@@ -38,9 +38,6 @@ _FILLED = 1.0  # s at either end of a stretch that one recording may leave and s
 _LONGEST_PAUSE = 30.0  # s that a recording may be drowned and go on
 _OVERLAP = 1.0  # s that two places may have in common
 _PAUSE = 1.0  # s that a recording may be gone, and another heard, and still go on
-# Seconds by which a place is known to lie, in one stretch; what ten seconds tell the speed to; and seconds
-# that tell none.
-_PLACE_ERROR, _SPEED_ERROR, _TELLS_SPEED = 0.1, 0.005, 2.5
 _FEWEST = 8  # windows that are judged without those at a join
 _TOGETHER = 0.3  # s
 _ALL = 0.9  # of a query that lies at every place which is told
@@ -63,42 +60,6 @@ class Heard:
     fit: float
 
 
-class _Line:
-    """The line through the middles of stretches: a time of the query, and its place in the recording.
-
-    The speed is its slope where it is long, else what the stretches say on average.
-    """
-
-    def __init__(self) -> None:
-        self._n, self._time, self._place, self._speed = 0, 0.0, 0.0, 0.0
-        self._times, self._both = 0.0, 0.0  # sums of squares and products around the means
-        self._first, self.last = np.inf, -np.inf
-
-    def add(self, time: float, place: float, speed: float) -> None:
-        """Take a further stretch into account (Welford, "Note on a method…", Technometrics 4, 1962)."""
-        self._n += 1
-        before = time - self._time
-        self._time += before / self._n
-        self._place += (place - self._place) / self._n
-        self._speed += (speed - self._speed) / self._n
-        self._times += before * (time - self._time)
-        self._both += before * (place - self._place)
-        self._first, self.last = min(self._first, time), max(self.last, time)
-
-    def speed(self, length: float = _STRETCH) -> float:
-        """1.04: 4 % fast; 1 where it may as well be 1, of what was heard for some seconds."""
-        span = self.last - self._first
-        error = _SPEED_ERROR * max(1.0, (_STRETCH / length) ** 1.5) if length > _TELLS_SPEED else np.inf
-        speed = self._speed
-        if span > 0 and _PLACE_ERROR / span < error:
-            speed, error = self._both / self._times, _PLACE_ERROR / span
-        return 1.0 if abs(speed - 1) <= error else possible(speed)
-
-    def place(self, time: float, speed: float | None = None) -> float:
-        """Where in the recording the query is at some time."""
-        return self._place + (self.speed() if speed is None else speed) * (time - self._time)
-
-
 @dataclass(slots=True, eq=False)
 class _Detection:
     """What one stretch, or several that agree, say: ``begin`` and ``finish`` are seconds of the query.
@@ -112,7 +73,7 @@ class _Detection:
     finish: float
     score: float
     fit: float
-    line: _Line
+    line: Line
     part: bool
     ending: float  # of the recording
     elsewhere: bool = False
@@ -148,6 +109,18 @@ class _Detection:
         last = self.begin + (self.ending - self.line.place(self.begin)) / speed
         self.begin = max(min(self.begin, other.begin), min(self.begin, first))
         self.finish = min(max(self.finish, other.finish), max(self.finish, last))
+
+    def extend(self, new: _Detection) -> None:
+        """Go on with what one more stretch says."""
+        self.line.go_on(new.line)
+        self.begin, self.finish = min(self.begin, new.begin), max(self.finish, new.finish)
+        self.score, self.fit = max(self.score, new.score), max(self.fit, new.fit)
+        self.part = self.part and new.part
+        self.n_stretches += 1
+
+    def laid(self) -> Laid:
+        speed = self.line.speed(self.finish - self.begin)
+        return Laid(self.begin, self.finish, self.line.place(0.0, speed), speed)
 
     def overlap(self, other: _Detection) -> float:
         """Seconds of the query that both are heard in."""
@@ -320,7 +293,7 @@ class _Listener:
         """Note a detection, or extend the one that it goes on from."""
         alignment, query = one.alignment, comparison.query
         begin, finish = _span(comparison, one, self._window, is_first, is_last)
-        line = _Line()
+        line = Line()
         middle = float(comparison.centres[one.rows].mean())
         line.add(middle, alignment.start + alignment.speed * middle, alignment.speed)
         part = len(range(*one.rows.indices(len(query)))) < len(query)
@@ -342,14 +315,29 @@ class _Listener:
                 and abs(old.line.place(middle) - line.place(middle)) <= _AGREE
                 and not self._is_join(old, new)
             ):
-                old.line.add(middle, line.place(middle), alignment.speed)
-                old.begin, old.finish = min(old.begin, begin), max(old.finish, finish)
-                old.score, old.fit = max(old.score, new.score), max(old.fit, new.fit)
-                old.part = old.part and part
-                old.n_stretches += 1
+                old.extend(new)
                 return
-        if not elsewhere or (self._begin is not None and begin <= self._begin + _STRETCH / 2):
+        if not elsewhere and self._is_repeated(comparison, new):
+            return
+        if not elsewhere or (self._begin is not None and begin <= self._begin + STRETCH / 2):
             self._current.append(new)
+
+    def _is_repeated(self, comparison: Comparison, new: _Detection) -> bool:
+        """Lay what goes on at another occurrence of the same bars, and what was before, at one place."""
+        for old in self._current:
+            if old.file_id != new.file_id or old.elsewhere or self._is_join(old, new):
+                continue
+            laid = old.laid(), new.laid()
+            speed = laid[old.finish - old.begin < new.finish - new.begin].speed
+            track = comparison.track(new.file_id)
+            start = None if track is None else common_start(track, laid, speed)
+            if start is not None:
+                for one, other in zip((old, new), laid, strict=True):
+                    middle = (other.begin + other.finish) / 2
+                    one.line.shift(start + speed * middle - one.line.place(middle, other.speed))
+                old.extend(new)
+                return True
+        return False
 
     def _is_join(self, old: _Detection, new: _Detection) -> bool:
         """Tell whether another recording was heard between two detections."""
@@ -464,9 +452,9 @@ def stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:
     for more in segments:
         kept = more if kept is None else _concatenated(kept, more)
         while len(kept) and kept.ends[-1] - kept.starts[0] > _LONGEST:
-            until = kept.starts[0] + _STRETCH
+            until = kept.starts[0] + STRETCH
             yield _part(kept, kept.ends <= until), False
-            kept = _part(kept, kept.starts >= kept.starts[0] + _STRETCH / 2)
+            kept = _part(kept, kept.starts >= kept.starts[0] + STRETCH / 2)
     if kept is not None and len(kept):
         yield kept, True
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -380,7 +380,7 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
             parts += without_gaps(agreement, [gap for passage in judged for gap in passage.gaps])
     return [
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
-        for piece in ends_found(parts, first, second, encoder)
+        for piece in _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
     ]
 
 
@@ -394,6 +394,32 @@ def _unrivalled(pieces: list[Piece]) -> list[Piece]:
         return by.end - by.start > 2 * length and end - begin > length / 2
 
     return [piece for piece in pieces if not any(is_taken(piece, by) for by in pieces)]
+
+
+def _once_each(pieces: list[Piece], judged: list[_Judged], duration: float) -> list[Piece]:
+    """Leave out pieces that play again what a better one has: each recording has a moment of the event once.
+
+    No two lie at one time of the second as it is; in music that repeats itself, several can lie at one time
+    of the first, which is ``duration`` seconds long.
+    """
+    # Where one piece gives way to another, the latter may have been begun before the first recording begins.
+    pieces = [
+        replace(
+            piece,
+            start=max(piece.start, -piece.line.offset / piece.line.speed),
+            end=min(piece.end, (duration - piece.line.offset) / piece.line.speed),
+        )
+        for piece in pieces
+    ]
+    kept: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: -(piece.end - piece.start) * _score(piece, judged)):
+        begin, end = piece.line.place(piece.start), piece.line.place(piece.end)
+        taken = [
+            (max(begin, by.line.place(by.start)), max(begin, min(end, by.line.place(by.end)))) for by in kept
+        ]
+        if end > begin and _covered(taken) <= (end - begin) / 2:
+            kept.append(piece)
+    return sorted(kept, key=lambda piece: piece.start)
 
 
 def _score(piece: Piece, judged: list[_Judged]) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import fftconvolve
 
 from echoic.audio.decode import Resampler, open_audio, read_audio
 from echoic.audio.links import links_of
@@ -91,8 +92,9 @@ def late(heard: Float32, played: Float32, at: float, reach: float = 0.2) -> floa
     middle = slice(len(played) // 2 - RATE // 2, len(played) // 2 + RATE // 2)
     begin = round(at * RATE) + middle.start - round(reach * RATE)
     around = heard[begin : begin + RATE + 2 * round(reach * RATE)].astype(np.float64)
-    energy = np.sqrt(np.convolve(np.square(around), np.ones(RATE), "valid") * np.square(played[middle]).sum())
-    likeness = np.correlate(around, played[middle], "valid") / energy
+    power = np.cumsum(np.square(around), dtype=np.float64)
+    energy = np.sqrt((power[RATE - 1 :] - np.insert(power[:-RATE], 0, 0)) * np.square(played[middle]).sum())
+    likeness = fftconvolve(around, played[middle][::-1], "valid") / energy
     assert likeness.max() > 0.9
     return (int(likeness.argmax()) - round(reach * RATE)) / RATE
 

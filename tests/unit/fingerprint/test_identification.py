@@ -11,7 +11,7 @@ from echoic.errors import EncoderError
 from echoic.fingerprint import identification, parts
 from echoic.fingerprint.alignment import FEATURES
 from echoic.fingerprint.decision import Decision, expanded
-from echoic.fingerprint.identification import identify
+from echoic.fingerprint.identification import Heard, identify
 from echoic.types import EncoderSpec, Segments
 from tests.unit.fingerprint.test_alignment import (
     COHORT,
@@ -143,6 +143,62 @@ def test_every_place_of_a_jingle_is_told_if_asked_for() -> None:
     in_part = after(query, heard(Recording(94), 0, 1.0, 8.0))
     matches = identify([in_part], shelf, SPEC, shelf.starts.__getitem__, by_margin(), every_place=True)
     assert [match.file_id for match in matches] == [7]
+
+
+class Looping(Recording):
+    """Bars of some length, repeated as they are after an intro."""
+
+    def __init__(self, seed: int, bar: float, intro: float) -> None:
+        super().__init__(seed)
+        self._bar, self._intro = bar, intro
+
+    def at(self, centres: np.ndarray) -> np.ndarray:
+        return super().at(np.where(centres < self._intro, centres, self._intro + centres % self._bar))
+
+
+def looped(query: Segments, bar: float, intro: float = 0.0) -> list[Heard]:
+    shelf = Shelf({**RECORDINGS, 7: Looping(40, bar, intro)})
+    return list(identify(in_bits(query, 7), shelf, SPEC, shelf.starts.__getitem__, by_margin()))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.6])
+@pytest.mark.parametrize("intro", [0.0, 9.0])
+@pytest.mark.parametrize("bar", [2.0, 4.0, 5.3, 8.0, 16.0])
+def test_one_airing_of_what_loops_is_one_match(bar: float, intro: float, noise: float) -> None:
+    piece = Looping(40, bar, intro)
+    seconds = piece.seconds
+    [match] = looped(heard(piece, 0.0, 1.0, seconds, noise=noise), bar, intro)
+    assert (match.file_id, match.tempo) == (7, 1.0)
+    assert (match.query_start, match.query_end) == pytest.approx((0, seconds), abs=0.6)
+    assert (match.start, match.end) == pytest.approx((0, seconds), abs=0.6)
+
+
+@pytest.mark.parametrize("bar", [2.0, 8.0])
+def test_an_airing_of_what_loops_amid_others_is_one_match(bar: float) -> None:
+    piece, stranger = Looping(40, bar, 0.0), heard(Recording(99), 0, 1.0, 15.0)
+    query = after(after(stranger, heard(piece, 3.0, 1.0, piece.seconds - 5, noise=0.3)), stranger)
+    [match] = looped(query, bar)
+    begin = stranger.starts[-1] + 0.064 + WINDOW / 2
+    length = piece.seconds - 5 - WINDOW
+    assert (match.query_start, match.query_end) == pytest.approx((begin, begin + length), abs=0.6)
+    assert match.end - match.start == pytest.approx(length, abs=1.0)
+    assert match.end <= piece.seconds + 0.3
+
+
+def test_two_airings_of_what_loops_are_two_matches() -> None:
+    piece, stranger = Looping(40, 4.0, 0.0), heard(Recording(99), 0, 1.0, 20.0)
+    query = after(after(heard(piece, 5, 1.0, 20), stranger), heard(piece, 18, 1.0, 20))
+    one, other = looped(query, 4.0)
+    assert (one.query_start, one.query_end) == pytest.approx((0, 20), abs=1.0)
+    assert other.query_start == pytest.approx(query.ends[-1] - 20, abs=1.0)
+
+
+@pytest.mark.parametrize("speed", [0.96, 1.04])
+def test_what_loops_and_plays_at_another_speed_is_one_match(speed: float) -> None:
+    [match] = looped(heard(Looping(40, 8.0, 6.0), 4.0, speed, 50.0), 8.0, 6.0)
+    assert match.tempo == pytest.approx(speed, abs=0.005)
+    assert (match.query_start, match.query_end) == pytest.approx((0, 50), abs=0.6)
+    assert (match.start, match.end) == pytest.approx((4, 4 + speed * 50), abs=0.6)
 
 
 def test_files_may_be_asked_for_and_left_out() -> None:
