@@ -256,9 +256,13 @@ def _dense(
         return Segments(windows.starts, windows.ends, vectors)
 
     resampler = Resampler(sample_rate, spec.sample_rate)
+    is_encoded = False
     for block in blocks:
-        reach.push(block)
-        yield encoded(windower.push(resampler.push(block)))
+        if not is_encoded:  # else it is known that something is within reach
+            reach.push(block)
+        segments = encoded(windower.push(resampler.push(block)))
+        is_encoded = is_encoded or len(segments) > 0
+        yield segments
     yield encoded(windower.push(resampler.finish()))
     yield encoded(windower.finish())
 
