@@ -236,7 +236,7 @@ def test_a_library_without_fingerprints_says_how_to_get_them(heard, tmp_path):
     query = heard(noise(2, RATE))
     with Library(tmp_path / "other") as other:
         other.index([query], encoders=["spectral"], jobs=1)
-        with pytest.raises(UnknownEncoderError, match="--encoder NAME"):
+        with pytest.raises(UnknownEncoderError, match="echoic index FOLDER --encoder fingerprint"):
             other.identify(query)
 
 

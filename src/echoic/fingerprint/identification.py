@@ -411,7 +411,8 @@ def _span(
 ) -> tuple[float, float]:
     """Tell from when to when a recording is heard, in seconds of the query.
 
-    Where it ends amid the query, half of a window is it and half is not; at the query's own ends, all is.
+    Where it ends amid the query, half of a window is it and half is not. What lies less than that from the
+    query's own ends is taken for drowned there, not for another sound.
     """
     alignment, query, centres = one.alignment, comparison.query, comparison.centres
     first, last = _run(comparison, one)
@@ -419,8 +420,12 @@ def _span(
 
     def edges(first: int, last: int) -> tuple[float, float]:
         return (
-            float(query.starts[0]) if is_first and first == 0 else float(centres[first]) - half,
-            float(query.ends[-1]) if is_last and last == len(query) - 1 else float(centres[last]) + half,
+            float(query.starts[0])
+            if is_first and centres[first] - centres[0] < window / 2
+            else float(centres[first]) - half,
+            float(query.ends[-1])
+            if is_last and centres[-1] - centres[last] < window / 2
+            else float(centres[last]) + half,
         )
 
     begin, finish = edges(first, last)
