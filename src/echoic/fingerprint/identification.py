@@ -327,6 +327,8 @@ class _Listener:
         for old in self._current:
             if old.file_id != new.file_id or old.elsewhere or self._is_join(old, new):
                 continue
+            if old.n_stretches == 1 and max(old.score, new.score) < _SURE:
+                continue  # two that lie apart do not bear each other out: in a loop, chance would do
             laid = old.laid(), new.laid()
             speed = laid[old.finish - old.begin < new.finish - new.begin].speed
             track = comparison.track(new.file_id)
@@ -354,7 +356,9 @@ class _Listener:
             begin = 0.0 if self._begin is None else self._begin
             if detection.finish - detection.begin < _ALL * (self._end - begin):
                 return False
-        alone = detection.n_stretches == 1
+        # Parts of two stretches may be the same few seconds, judged twice; whole ones are half as long again.
+        length = detection.finish - detection.begin
+        alone = detection.n_stretches == 1 or (detection.part and length < 1.5 * STRETCH)
         return detection.score >= _SURE or not (alone and (self._several or detection.part))
 
 
