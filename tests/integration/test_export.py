@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="exporting needs torch: pip install 'echoic[train]'")
 pytest.importorskip("onnxscript", reason="exporting needs onnxscript: pip install 'echoic[train]'")
 
-from echoic import EncoderError, LibraryError, UsageError  # noqa: E402 - only where torch is
+from echoic import LibraryError, UnknownEncoderError, UsageError  # noqa: E402 - only where torch is
 from echoic.audio.spectrogram import LogMel  # noqa: E402
 from echoic.encoders.onnx import OnnxEncoder  # noqa: E402
 from echoic.nn.architectures import build  # noqa: E402
@@ -129,7 +129,7 @@ def test_a_model_that_was_moved_is_asked_for_and_keeps_its_vectors(
     index(encoders=[str(model)])
     moved = (tmp_path / "m").rename(tmp_path / "elsewhere") / "doors.onnx"
     assert len(library.search(clips[0])) == 2  # known: needs no model
-    with pytest.raises(EncoderError, match=r"there is no model .*name the place .* with --encoder") as caught:
+    with pytest.raises(UnknownEncoderError, match=r"there is no model .* with --encoder") as caught:
         index(encoders=[])
     assert "\n" not in str(caught.value)
     assert index(encoders=[str(moved)]).unchanged == 3

@@ -74,7 +74,7 @@ def test_filters_and_numbers(library, stage):
 def test_a_library_without_harmony_says_how_to_get_it(stage, tmp_path):
     with Library(tmp_path / "library") as other:
         other.index([stage], encoders=["spectral"])
-        with pytest.raises(UnknownEncoderError, match=r"no encoder 'harmony'.*--encoder NAME"):
+        with pytest.raises(UnknownEncoderError, match=r"no encoder 'harmony'.*--encoder harmony"):
             other.versions(stage)
 
 

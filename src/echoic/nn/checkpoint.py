@@ -250,7 +250,7 @@ def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:
     with torch.device("meta"):  # of shapes alone: what the card says may be larger than any memory
         shapes = build(checkpoint.architecture, **config)
     checkpoint.fit(shapes, assign=True)
-    if (shapes.n_mels, shapes.n_frames) != (front_end.n_mels, front_end.n_frames(n_samples)):
+    if shapes.n_mels != front_end.n_mels or shapes.n_frames < front_end.n_frames(n_samples):
         raise ModelError(
             f"its network takes {shapes.n_frames} frames of {shapes.n_mels} bands, and its front end makes "
             f"{front_end.n_frames(n_samples)} of {front_end.n_mels}"

@@ -90,7 +90,7 @@ def test_an_error_in_a_batch_made_ahead_reaches_who_asks():
         next(source)
 
 
-@pytest.mark.parametrize("n_samples", [1, 100, 2_000, 3_900])
+@pytest.mark.parametrize("n_samples", [100, 2_000, 3_900])
 def test_without_changes_a_short_clip_looks_as_a_search_sees_it(n_samples):
     audio, batches = make_batches([n_samples], crop=PLAIN, augmentation=Augmentation.none())
     seen = batches.draw(0, N_FRAMES).log_mel[0]
