@@ -193,6 +193,7 @@ def test_whatever_comes_is_a_message_or_refused(data, at):
     whole = sent(*messages.told(analysis()))
     for made in (data, whole[:at] + data + whole[at + len(data) :]):
         try:
-            messages.as_analysis(*received(made), KEYS)
+            found = messages.as_analysis(*received(made), KEYS)
         except (EOFError, ValueError):
             continue
+        assert list(found.segments) == list(KEYS)
