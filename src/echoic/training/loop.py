@@ -14,7 +14,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -39,7 +38,7 @@ from echoic.training.objectives import make_objective
 from echoic.training.pace import Clock, learning_rate_share
 from echoic.training.recipes import Recipe
 from echoic.training.samplers import PKSampler
-from echoic.training.state import Epoch, State
+from echoic.training.state import Epoch, State, running_average
 from echoic.training.targets import Targets
 from echoic.types import Float32
 
@@ -49,7 +48,6 @@ DEFAULT_FRONT_END = LogMel(sample_rate=16_000, n_fft=1024, hop_length=320, n_mel
 
 _WEIGHT_DECAY = 0.05
 _GENTLY = 0.2  # of the learning rate in going on with a network: with more of it, what it knew is lost
-_AVERAGE = 0.995  # what the running average of the weights keeps at each step
 _STEPS = (10, 500)  # fewest and most in an epoch: a pass over the clips, within reason
 _SHORT = 0.7  # share of the run on windows of half the length: twice as many in the time
 _SAVE_EVERY = 60.0  # s
@@ -233,7 +231,7 @@ def fit(
         return Checkpoint(
             architecture=architecture,
             config=config,
-            weights={name: value.cpu().clone() for name, value in state.average.state_dict().items()},
+            weights={name: value.cpu().clone() for name, value in state.average.module.state_dict().items()},
             front_end=settings.front_end,
             window=settings.window,
             hop=settings.window / 2,
@@ -338,7 +336,6 @@ def _begin(
         model.load_state_dict(model.state_dict() | start.weights)
     # Convolutions are fastest with the channels last.
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = deepcopy(model).eval()
     objective = make_objective(
         settings.recipe.objective,
         dim=model.dim,
@@ -358,7 +355,7 @@ def _begin(
         if (chosen := [w for w in part.parameters() if w.requires_grad and low <= w.ndim <= high])
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings.recipe.learning_rate)
-    return State(model, average, objective, optimizer)
+    return State(model, running_average(model), objective, optimizer)
 
 
 def _most_frames(audio: Sequence[Sound], settings: Settings) -> int:
@@ -392,19 +389,8 @@ def _step(state: State, batch: Batch, *, rate: float, seed: int, device: torch.d
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.step()
-    _follow(state.average, state.model, state.step)
+    state.average.update_parameters(state.model)
     return loss.item()
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, step: int) -> None:
-    """Move the running average of weights and batch statistics towards the model."""
-    decay = min(_AVERAGE, (1 + step) / (10 + step))
-    for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
 
 
 def _enough(state: State, settings: Settings) -> bool:

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from echoic.errors import ModelError, UsageError, quoted
 from echoic.files import written_whole
 from echoic.training.objectives import Objective
 
-__all__ = ["Epoch", "State", "first_line"]
+__all__ = ["Epoch", "State", "first_line", "running_average"]
 
 _PARTS = ("model", "average", "objective", "optimizer")
 _COUNTS = ("step", "spent", "best", "best_epoch", "losses")
+_KEPT = 0.995  # of the running average of the weights, at each step
+_SOON = 9  # until so many steps are done, more than half of it is new
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class State:
     """
 
     model: nn.Module
-    average: nn.Module
+    average: AveragedModel
     objective: Objective
     optimizer: torch.optim.Optimizer
     step: int = 0
@@ -111,6 +114,25 @@ class State:
             raise ModelError(
                 f"{quoted(path)} cannot be resumed from ({first_line(error)}); delete it to begin anew"
             ) from error
+
+
+def running_average(model: nn.Module) -> AveragedModel:
+    """Begin the running average of a network's weights and batch statistics with what they are now."""
+    average = AveragedModel(model, multi_avg_fn=_follow, use_buffers=True).eval()
+    average.n_averaged.fill_(1)  # or the first step would replace it
+    return average
+
+
+@torch.no_grad()
+def _follow(means: PARAM_LIST, now: PARAM_LIST, n_averaged: Tensor | int) -> None:
+    """Move the means, all of one type, towards what is ``now``: the fewer went before, the farther."""
+    if means[0].is_floating_point():
+        n = int(n_averaged)
+        move = get_ema_multi_avg_fn(min(_KEPT, n / (n + _SOON)))  # type: ignore[no-untyped-call]
+        move(means, now, n_averaged)
+    else:  # batches counted
+        for mean, value in zip(means, now, strict=True):
+            mean.copy_(value)
 
 
 def first_line(error: BaseException) -> str:
