@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,13 +21,13 @@ from echoic.audio.choice import is_heard
 from echoic.catalog import Catalog, Known
 from echoic.embedding import why_nothing
 from echoic.encoders.registry import load_encoder
-from echoic.errors import AudioError, LibraryBusyError, UnreadableError, quoted
+from echoic.errors import AudioError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan
 from echoic.stores.base import VectorStore
 from echoic.types import FileState, IndexReport, Progress, Segments, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
-__all__ = ["bring_up_to_date", "embed_paths", "watch"]
+__all__ = ["bring_up_to_date", "embed_paths"]
 
 # No file has this stamp: a failure that may pass by itself (permissions, a vanished file) is tried again.
 _TRY_AGAIN = Found(Path(), -1, -1)
@@ -384,27 +383,3 @@ def embed_paths(
                 Progress(spelt[task.path], done, len(spelt), done_bytes, sum(sizes.values()), audio, elapsed)
             )
     return {spelt[path]: results[path] for path in spelt if path in results}, failed
-
-
-def watch(paths: Sequence[Path], update: Callable[..., IndexReport], pause: float) -> Iterator[IndexReport]:
-    """Run ``update`` whenever something under ``paths`` has changed and come to rest; never ends.
-
-    A file that is still being copied or recorded changes from one look to the next. It is left, by
-    ``update(leave=…)``, until two looks, a pause apart, agree on it; so is one that is gone, which may turn
-    up under another name.
-    """
-    done: set[Found | Problem] | None = None
-    before: set[Found | Problem] | None = None
-    while True:
-        begun = time.perf_counter()
-        now = set(scan(paths))
-        looked = time.perf_counter() - begun
-        if before is not None:
-            resting = now & before
-            if done is None or resting - done or done - now - before:
-                with suppress(LibraryBusyError):  # another process is at it: the next look tries again
-                    yield update(leave={item.path for item in now ^ before})
-                    done = resting | ((done or set()) & before - now)
-        before = now
-        # Looking at a huge folder takes long itself; spend at most a tenth of the time on it.
-        time.sleep(max(pause, 9 * looked))

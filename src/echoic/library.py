@@ -226,15 +226,16 @@ class Library:
             Run after each change, with the files not to be touched yet as ``leave``; by default
             ``index(paths, leave=leave)``.
         pause : float
-            Seconds between two looks. A file is taken once it is the same in two of them; one that still
-            grows holds up no other.
+            Seconds between two looks at what is changing. A file is taken once it is the same in two of them;
+            one that still grows holds up no other. While nothing changes there is a look a minute, for what
+            the system tells nothing of.
 
         Yields
         ------
         IndexReport
             After each run.
         """
-        from echoic.indexing import watch
+        from echoic.watching import watch
 
         return watch([Path(path) for path in paths], update or partial(self.index, paths), pause)
 
