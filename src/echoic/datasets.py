@@ -261,10 +261,11 @@ def name_some(names: Iterable[str]) -> str:
 def _clips_in(folder: Path) -> Iterator[Clip]:
     found: list[tuple[Path, tuple[str, ...]]] = []
     for item in scan([folder]):
+        path = Path(item.path)
         # A file that cannot be read is a clip that cannot be read; a folder may hide any number of them.
-        if not isinstance(item, Found) and (item.path == folder or item.path.suffix.lower() not in SUFFIXES):
+        if not isinstance(item, Found) and (path == folder or path.suffix.lower() not in SUFFIXES):
             raise DatasetError(item.message)
-        found.append((item.path, item.path.relative_to(folder).parts))
+        found.append((path, path.relative_to(folder).parts))
     if not found:
         raise DatasetError(f"{quoted(folder)} holds no audio; name a folder that does, or a manifest")
     labelled = all(len(parts) > 1 for _, parts in found)

@@ -14,7 +14,8 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from echoic.audio.choice import is_heard
@@ -22,7 +23,7 @@ from echoic.catalog import Catalog, Known
 from echoic.embedding import why_nothing
 from echoic.encoders.registry import load_encoder
 from echoic.errors import AudioError, UnreadableError, quoted
-from echoic.scanning import SUFFIXES, Found, Problem, scan
+from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.stores.base import VectorStore
 from echoic.types import FileState, IndexReport, Progress, Segments, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
@@ -30,7 +31,8 @@ from echoic.workers import Analysis, Task, WorkerPool, digest_of
 __all__ = ["bring_up_to_date", "embed_paths"]
 
 # No file has this stamp: a failure that may pass by itself (permissions, a vanished file) is tried again.
-_TRY_AGAIN = Found(Path(), -1, -1)
+_TRY_AGAIN = -1, -1
+_AT_ONCE = 500  # files that are compared with one query of the catalog
 
 
 @dataclass
@@ -38,7 +40,7 @@ class _Plan:
     """What is to be done, and what has been settled without decoding."""
 
     work: list[tuple[Found, tuple[str, ...]]] = field(default_factory=list)
-    known: set[Path] = field(default_factory=set)  # those of them that are no new files
+    known: set[str] = field(default_factory=set)  # those of them that are no new files
     failed: list[tuple[str, str]] = field(default_factory=list)
     moved: int = 0
     removed: int = 0
@@ -84,26 +86,29 @@ def bring_up_to_date(
     """
     begun = time.perf_counter()
     _reconcile(catalog, stores)
-    plan = _Planner(catalog, stores, sources, required, replaced, track).plan(paths, frozenset(leave))
+    planner = _Planner(catalog, stores, sources, required, replaced, track)
+    plan = planner.plan(paths, frozenset(map(os.path.abspath, leave)))
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
     notes: list[tuple[str, str]] = []
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
-    pending = {found.path: found for found, _ in plan.work}
-    tasks = (Task(found.path, tuple((sources[key], key) for key in keys), track) for found, keys in plan.work)
+    pending = {Path(found.path): found for found, _ in plan.work}
+    tasks = (
+        Task(Path(found.path), tuple((sources[key], key) for key in keys), track) for found, keys in plan.work
+    )
     for done, (task, result) in enumerate(pool.run(tasks), start=1):
         found = pending[task.path]
         if isinstance(result, AudioError):
-            plan.failed.append((str(found.path), str(result)))
+            plan.failed.append((found.path, str(result)))
             _commit_failure(catalog, found, result)
         else:
             _commit(catalog, stores, found, result)
             audio += result.info.duration
-            notes += [(str(found.path), note) for note in result.info.notes]
+            notes += [(found.path, note) for note in result.info.notes]
             if result.info.lost:
-                partial.append((str(found.path), f"{quoted(found.path)}: {result.info.lost}"))
+                partial.append((found.path, f"{quoted(found.path)}: {result.info.lost}"))
             elif found.path in plan.known:
                 changed += 1
             else:
@@ -111,7 +116,7 @@ def bring_up_to_date(
         done_bytes += found.size
         if progress is not None:
             elapsed = time.perf_counter() - begun
-            progress(Progress(str(found.path), done, len(plan.work), done_bytes, total_bytes, audio, elapsed))
+            progress(Progress(found.path, done, len(plan.work), done_bytes, total_bytes, audio, elapsed))
     # Not after Ctrl-C: it may take a minute, and a search without it is slower but no less right.
     for store in stores.values():
         store.flush()
@@ -148,7 +153,7 @@ class _Planner:
     """Compares files with the catalog, one after the other.
 
     What the catalog has is looked up as it is needed: a library may hold far more than lies under the paths
-    of one run.
+    of one run. Most files of most runs are unchanged, and are told by a glance at a few hundred at a time.
     """
 
     def __init__(
@@ -166,32 +171,54 @@ class _Planner:
         self._required = required
         self._replaced = replaced
         self._track = track
-        self._stored: dict[str, frozenset[int]] = {}  # the files that each store has all vectors of
+        self._held: dict[str, set[int]] = {}  # by collection: the files that it has whole
         self._gone: dict[int, dict[str, deque[Known]]] = {}  # by size and digest: files gone from their paths
         self._plan = _Plan()
         self._seen: set[int] = set()  # ids of files that are where they are known to be, or moved there
 
-    def plan(self, paths: Sequence[Path], leave: Set[Path]) -> _Plan:
+    def plan(self, paths: Sequence[Path], leave: Set[str]) -> _Plan:
         """Settle what can be settled without decoding, and list the rest."""
         roots = _Roots(paths)
-        unlisted: list[Path] = []
+        unlisted: list[str] = []
         outdated = [path for path in self._catalog.paths_in(self._replaced) if os.path.lexists(path)]
-        for item in scan([*paths, *outdated], passed_over=self._plan.passed_over):
-            if item.path in leave:
-                continue
-            if isinstance(item, Problem):
-                unlisted.append(item.path)
-                self._plan.failed.append((str(item.path), item.message))
-                if item.path.suffix.lower() in SUFFIXES and os.path.lexists(item.path):
-                    _commit_failure(self._catalog, Found(item.path, 0, 0), UnreadableError(item.message))
-            else:
-                self._compare(item, self._required if roots.root_of(item.path) else ())
+        items = (
+            item
+            for item in scan([*paths, *outdated], passed_over=self._plan.passed_over)
+            if item.path not in leave
+        )
+        while some := list(islice(items, _AT_ONCE)):
+            unchanged = self._unchanged([item for item in some if isinstance(item, Found)])
+            for item in some:
+                if isinstance(item, Problem):
+                    unlisted.append(item.path)
+                    self._plan.failed.append((item.path, item.message))
+                    if suffix_of(item.path) in SUFFIXES and os.path.lexists(item.path):
+                        _commit_failure(self._catalog, Found(item.path, 0, 0), UnreadableError(item.message))
+                elif item in unchanged:
+                    self._seen.add(unchanged[item])
+                    self._plan.unchanged += 1
+                else:
+                    self._compare(item, self._required if roots.hold(item.path) else ())
         self._forget_gone(roots, leave | frozenset(unlisted))
         return self._plan
 
+    def _unchanged(self, items: Sequence[Found]) -> dict[Found, int]:
+        """Return the ids of files that are certain to be as they are known and to need nothing.
+
+        What is not among them is compared by itself, with the same end.
+        """
+        if not items or self._track is not None or self._replaced:  # or there is more to compare
+            return {}
+        paths = [item.path for item in items]
+        # A walk comes in nearly the order of the catalog, so there is little else between its first and last.
+        known = self._catalog.stamps_between(min(paths), max(paths), 2 * len(paths))
+        same = {item: known[item] for item in items if item in known}
+        held = [self._holds(key) for key in self._required] if same else []
+        return {item: i for item, i in same.items() if all(i in ids for ids in held)}
+
     def _compare(self, item: Found, asked: Sequence[str]) -> None:
         plan = self._plan
-        record = self._catalog.known_at(item.path)
+        record = self._catalog.known_at(Path(item.path))
         moved = False
         if record is None:
             record = self._renamed(item)
@@ -199,7 +226,7 @@ class _Planner:
                 plan.work.append((item, tuple(asked)))
                 return
             with self._catalog.transaction():
-                self._catalog.move_file(record.id, item.path, item.mtime_ns)
+                self._catalog.move_file(record.id, Path(item.path), item.mtime_ns)
             moved = True
         self._seen.add(record.id)
         due = dict.fromkeys(
@@ -216,7 +243,7 @@ class _Planner:
         if record.state == "failed":
             plan.skipped += 1
             return
-        missing = tuple(key for key in due if key not in record.encoders or record.id not in self._holds(key))
+        missing = tuple(key for key in due if record.id not in self._holds(key))
         if missing:
             plan.work.append((item, missing))
             plan.known.add(item.path)
@@ -225,11 +252,14 @@ class _Planner:
         else:
             plan.unchanged += 1
 
-    def _holds(self, key: str) -> frozenset[int]:
-        if key not in self._stored:
-            silent = self._catalog.silent_ids(key)  # have none
-            self._stored[key] = frozenset(self._stores[key].file_ids().tolist()) | silent
-        return self._stored[key]
+    def _holds(self, key: str) -> Set[int]:
+        """Return the ids of the files that a collection has whole: their segments and all vectors of them."""
+        if key not in self._held:
+            held = self._catalog.file_ids(key)
+            held.intersection_update(self._stores[key].file_ids().tolist())
+            held |= self._catalog.silent_ids(key)  # have none
+            self._held[key] = held
+        return self._held[key]
 
     def _renamed(self, found: Found) -> Known | None:
         """Find a file that is gone from its path and has the content of ``found``."""
@@ -250,19 +280,17 @@ class _Planner:
                 return record
         return None
 
-    def _forget_gone(self, roots: _Roots, present: Set[Path]) -> None:
+    def _forget_gone(self, roots: _Roots, present: Set[str]) -> None:
         """Forget the files under the roots that are there no more; ``present`` may be folders, too."""
         gone: list[int] = []
         for root in roots.outermost:
-            n_known = 0
-            lost: list[int] = []
-            for file_id, path in self._catalog.paths_under(root):
-                n_known += 1
-                if file_id in self._seen or os.path.lexists(path):
-                    continue
-                if present.isdisjoint((Path(path), *Path(path).parents)):
-                    lost.append(file_id)
-            if lost and len(lost) == n_known and root.is_dir() and _is_empty(root):
+            known = self._catalog.ids_at(root)
+            lost = [
+                file_id
+                for file_id, path in self._catalog.paths([i for i in known if i not in self._seen]).items()
+                if not os.path.lexists(path) and present.isdisjoint((path, *map(str, Path(path).parents)))
+            ]
+            if lost and len(lost) == len(known) and root.is_dir() and _is_empty(root):
                 # An unmounted disk looks like this, and its index is worth hours.
                 self._plan.failed.append(
                     (
@@ -282,20 +310,20 @@ class _Planner:
 
 
 class _Roots:
-    """The paths of a run, and which of them a file lies at or under."""
+    """The paths of a run, and whether a file lies at or under one of them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         named = {Path(os.path.abspath(path)) for path in paths}
         self.outermost = sorted(path for path in named if named.isdisjoint(path.parents))
-        self._of_folder: dict[Path, Path | None] = {}  # files come folder by folder
+        self._themselves = set(map(str, self.outermost))
+        self._hold: dict[str, bool] = {}  # files come folder by folder
 
-    def root_of(self, path: Path) -> Path | None:
-        """Return the outermost of the paths that a file lies at or under, or None."""
-        folder = path.parent
-        if folder not in self._of_folder:
-            lineage = {folder, *folder.parents}
-            self._of_folder[folder] = next((root for root in self.outermost if root in lineage), None)
-        return self._of_folder[folder] or (path if path in self.outermost else None)
+    def hold(self, path: str) -> bool:
+        """Tell whether a file lies at or under one of the paths."""
+        folder = path.rpartition(os.sep)[0]
+        if folder not in self._hold:
+            self._hold[folder] = not self._themselves.isdisjoint(map(str, Path(path).parents))
+        return self._hold[folder] or path in self._themselves
 
 
 def _is_same(catalog: Catalog, record: Known, found: Found) -> bool:
@@ -309,9 +337,9 @@ def _is_same(catalog: Catalog, record: Known, found: Found) -> bool:
     return True
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str) -> str:
     try:
-        return digest_of(path)
+        return digest_of(Path(path))
     except UnreadableError:
         return ""  # the worker will meet it too, and say so
 
@@ -329,7 +357,7 @@ def _commit(
     state: FileState = "partial" if analysis.info.lost else "indexed"
     with catalog.transaction():
         file_id = catalog.put_file(
-            found.path, found.size, found.mtime_ns, analysis.digest, analysis.info, state
+            Path(found.path), found.size, found.mtime_ns, analysis.digest, analysis.info, state
         )
         for key, segments in analysis.segments.items():
             catalog.put_segments(file_id, key, segments.starts, segments.ends)
@@ -337,9 +365,9 @@ def _commit(
 
 
 def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:
-    stamp = replace(_TRY_AGAIN, path=found.path) if isinstance(error, UnreadableError) else found
+    stamp = _TRY_AGAIN if isinstance(error, UnreadableError) else (found.size, found.mtime_ns)
     with catalog.transaction():
-        catalog.put_failure(found.path, stamp.size, stamp.mtime_ns, str(error))
+        catalog.put_failure(Path(found.path), *stamp, str(error))
 
 
 def embed_paths(
@@ -358,12 +386,13 @@ def embed_paths(
     for path in paths:
         root = Path(os.path.abspath(path))
         for item in scan([path]):
-            name = str(path / item.path.relative_to(root))
+            at = Path(item.path)
+            name = str(path / at.relative_to(root))
             if isinstance(item, Problem):
                 failed[name] = item.message
             else:
-                spelt.setdefault(item.path, name)
-                sizes[item.path] = item.size
+                spelt.setdefault(at, name)
+                sizes[at] = item.size
     results: dict[Path, Segments] = {}
     audio = 0.0
     done_bytes = 0

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from echoic.errors import quoted
 
-__all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan"]
+__all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan", "suffix_of"]
 
 _SOUND = """
 .3ga .722 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
@@ -52,20 +52,18 @@ SUBTITLES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file that ought to hold audio; ``stamp`` changes when its content is written."""
+class Found(NamedTuple):
+    """A file that ought to hold audio; its size or time stamp changes when its content is written."""
 
-    path: Path
+    path: str
     size: int
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A place that could not be looked at, and why in one sentence."""
 
-    path: Path
+    path: str
     message: str
 
 
@@ -81,83 +79,115 @@ def scan(paths: Sequence[Path], *, passed_over: Counter[str] | None = None) -> I
     passed_over : Counter of str, optional
         Counts by suffix, in lower case, the files that are not taken for audio.
     """
-    walk = _Walk()
-    for path in paths:
-        yield from walk.visit(Path(os.path.abspath(path)), certain=True)
+    named = [os.path.abspath(path) for path in paths]
+    walk = _Walk(frozenset(named))
+    for path in named:
+        yield from walk.visit(path, certain=True)
     for link in walk.folder_links:  # which lead to further ones, added at its end meanwhile
         yield from walk.visit(link, certain=True)
     for link in walk.other_links:
         yield from walk.visit(link, is_link=True)
     if passed_over is not None:
-        passed_over.update(path.suffix.lower() for path in walk.passed_over - walk.told)
+        passed_over.update(walk.passed_over)
+        passed_over.update(suffix_of(path) for path in walk.named_passed_over - walk.told)
+
+
+def suffix_of(path: str) -> str:
+    """Return the suffix of a path in lower case; :attr:`~pathlib.PurePath.suffix` takes far longer."""
+    stem, _, suffix = path[path.rfind(os.sep) + 1 :].rpartition(".")
+    return f".{suffix.lower()}" if stem and suffix else ""
 
 
 class _Walk:
-    """What was met so far, and the links put off until all else is done."""
+    """What was met so far, and the links put off until all else is done.
 
-    def __init__(self) -> None:
-        self.told: set[Path] = set()
-        self.passed_over: set[Path] = set()
-        self.folder_links: list[Path] = []
-        self.other_links: list[Path] = []
+    Only a path that was named can be met twice, since each folder is searched once: of all others, which may
+    be millions, no path is kept.
+    """
+
+    def __init__(self, named: Set[str]) -> None:
+        self.told: set[str] = set()  # of those that were named
+        self.named_passed_over: set[str] = set()
+        self.passed_over: Counter[str] = Counter()  # the others, by suffix
+        self.folder_links: list[str] = []
+        self.other_links: list[str] = []
+        self._named = named
         self._folders: set[tuple[int, int]] = set()
-        self._files: set[tuple[int, int]] = set()
+        self._files: defaultdict[int, set[int]] = defaultdict(set)  # by device
 
-    def visit(self, path: Path, *, certain: bool = False, is_link: bool = False) -> Iterator[Found | Problem]:
-        """Find what lies at a path; ``certain`` of what was named or is a folder: it needs no suffix."""
-        if path in self.told:
+    def visit(self, top: str, *, certain: bool = False, is_link: bool = False) -> Iterator[Found | Problem]:
+        """Find what lies at a path and under it; ``certain`` of what was named: it needs no suffix."""
+        item = self._look(top, certain, is_link)
+        if not isinstance(item, list):
+            if item is not None:
+                yield item
             return
+        depths = [iter(item)]  # no recursion: folders lie deeper in each other than Python goes
+        while depths:
+            for path, is_folder, entry_is_link in depths[-1]:
+                if entry_is_link:
+                    (self.folder_links if is_folder else self.other_links).append(path)
+                    continue
+                item = self._look(path, is_folder, False)
+                if isinstance(item, list):
+                    depths.append(iter(item))
+                    break
+                if item is not None:
+                    yield item
+            else:
+                depths.pop()
+
+    def _look(
+        self, path: str, certain: bool, is_link: bool
+    ) -> Found | Problem | list[tuple[str, bool, bool]] | None:
+        """Tell what lies at a path: of a folder, its entries."""
+        if path in self.told:
+            return None
         try:
-            status = path.stat()
-            identity = (status.st_dev, status.st_ino)
+            status = os.stat(path)  # noqa: PTH116 - no object for each of a million files
             if stat.S_ISDIR(status.st_mode):
                 # A link to a folder above would lead round in a circle.
+                identity = (status.st_dev, status.st_ino)
                 if identity in self._folders:
-                    return
+                    return None
                 self._folders.add(identity)
-                entries = _listed(path)
-            elif is_link and identity in self._files:
-                return
-            elif not _is_wanted(path, certain):
-                if not is_link:
-                    self.passed_over.add(path)
-                return
-            else:
-                self._files.add(identity)
-                self.told.add(path)
-                # Whether it is a regular file is for the decoder to say: its sentence is the clearer one.
-                yield Found(path, status.st_size, status.st_mtime_ns)
-                return
+                return _listed(path)
         except OSError as error:
             # A link into a closed folder may lead to any amount of audio, whatever it is called.
             closed = is_link and isinstance(error, PermissionError)
-            if certain or closed or path.suffix.lower() in SUFFIXES:
-                self.told.add(path)
-                yield Problem(
-                    path, f"{quoted(path)} cannot be read ({error.strerror}); check that it is there"
-                )
-            return
-        for name, is_folder, entry_is_link in entries:
-            if name.startswith("."):
-                continue
-            if not entry_is_link:
-                yield from self.visit(path / name, certain=is_folder)
-            elif is_folder:
-                self.folder_links.append(path / name)
+            if not (certain or closed or suffix_of(path) in SUFFIXES):
+                return None
+            self._tell(path)
+            return Problem(path, f"{quoted(path)} cannot be read ({error.strerror}); check that it is there")
+        files = self._files[status.st_dev]
+        if is_link and status.st_ino in files:
+            return None
+        suffix = suffix_of(path)
+        if suffix in SUFFIXES or (certain and suffix not in SUBTITLES):
+            files.add(status.st_ino)
+            self._tell(path)
+            # Whether it is a regular file is for the decoder to say: its sentence is the clearer one.
+            return Found(path, status.st_size, status.st_mtime_ns)
+        if not is_link:
+            if path in self._named:
+                self.named_passed_over.add(path)
             else:
-                self.other_links.append(path / name)
+                self.passed_over[suffix] += 1
+        return None
+
+    def _tell(self, path: str) -> None:
+        if path in self._named:
+            self.told.add(path)
 
 
-def _is_wanted(path: Path, certain: bool) -> bool:
-    """Tell by its name whether a file is to be read; ``certain`` if it was named outright."""
-    suffix = path.suffix.lower()
-    return suffix in SUFFIXES or (certain and suffix not in SUBTITLES)
-
-
-def _listed(folder: Path) -> list[tuple[str, bool, bool]]:
+def _listed(folder: str) -> list[tuple[str, bool, bool]]:
     """List a folder by name: each entry with whether it is a folder and whether it is a link."""
     with os.scandir(folder) as entries:
-        return sorted((entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries)
+        return sorted(
+            (entry.path, _is_folder(entry), entry.is_symlink())
+            for entry in entries
+            if not entry.name.startswith(".")
+        )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

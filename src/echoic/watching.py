@@ -50,7 +50,7 @@ def watch(paths: Sequence[Path], update: Callable[..., IndexReport], pause: floa
             if done is None or resting - done or done - now - before:
                 restless = True
                 with suppress(LibraryBusyError):  # another process is at it: the next look tries again
-                    yield update(leave={item.path for item in now ^ before})
+                    yield update(leave={Path(item.path) for item in now ^ before})
                     done = resting | ((done or set()) & before - now)
         before = now
         # Looking at a huge folder takes long itself: spend at most a tenth of the time on it while something

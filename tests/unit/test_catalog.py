@@ -261,5 +261,9 @@ def test_what_is_needed_to_see_changes(catalog):
     assert catalog.paths_in([SPEC.key]) == [Path("/a/one.wav")]
     assert catalog.paths_in([SPEC.key, other.key]) == [Path("/a/one.wav"), Path("/a/two.wav")]
     assert catalog.paths_in([]) == []
-    assert dict(catalog.paths_under(Path("/a"))) == {one: "/a/one.wav", two: "/a/two.wav"}
+    assert catalog.stamps_between("/a/", "/b/z", 9) == {
+        ("/a/one.wav", 10, 20): one,
+        ("/a/two.wav", 10, 20): two,
+    }
+    assert [*catalog.stamps_between("/a/one.wav", "/a/two.wav", 1).values()] == [one]
     assert [known.path for known in catalog.files(file_ids={two, 99})] == ["/a/two.wav"]

@@ -12,7 +12,7 @@ import pytest
 from av.format import ContainerFormat
 
 from echoic.audio.container import _ACCEPTED
-from echoic.scanning import SUBTITLES, SUFFIXES, Found, Problem, scan
+from echoic.scanning import SUBTITLES, SUFFIXES, Found, Problem, scan, suffix_of
 
 
 def make(folder, *names):
@@ -23,7 +23,7 @@ def make(folder, *names):
 
 
 def names_of(items, folder):
-    return [str(item.path.relative_to(folder)) for item in items]
+    return [os.path.relpath(item.path, folder) for item in items]
 
 
 def test_audio_and_video_at_any_depth_in_order(tmp_path):
@@ -54,13 +54,24 @@ def test_paths_become_absolute_and_links_are_kept(tmp_path, monkeypatch):
     make(tmp_path, "real/x.wav")
     (tmp_path / "link").symlink_to("real")
     monkeypatch.chdir(tmp_path)
-    assert [item.path for item in scan([Path("link")])] == [tmp_path / "link" / "x.wav"]
+    assert [item.path for item in scan([Path("link")])] == [str(tmp_path / "link" / "x.wav")]
 
 
 def test_links_that_lead_in_circles_end(tmp_path):
     make(tmp_path, "a/x.wav")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert names_of(scan([tmp_path]), tmp_path) == ["a/x.wav"]
+
+
+def test_folders_lie_deeper_in_each_other_than_python_goes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    depth = 1_500  # and no path longer than the system takes
+    for _ in range(depth):
+        Path("a").mkdir()
+        os.chdir("a")
+    Path("x.wav").touch()
+    (item,) = scan([tmp_path])
+    assert item.path == os.path.join(tmp_path, *["a"] * depth, "x.wav")
 
 
 def test_a_link_to_itself_is_a_problem_of_that_file(tmp_path):
@@ -139,7 +150,7 @@ def test_names_that_are_no_text(tmp_path):
     name = b"caf\xe9\n.wav"
     (tmp_path / os.fsdecode(name)).touch()
     (item,) = scan([tmp_path])
-    assert os.fsencode(item.path.name) == name
+    assert os.fsencode(Path(item.path).name) == name
 
 
 def suffixes_of_ffmpeg():
@@ -188,6 +199,14 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path):
     counts = Counter()
     assert names_of(scan([tmp_path, tmp_path / "c"], passed_over=counts), tmp_path) == ["a.wav"]
     assert counts == {".txt": 2, ".jpg": 1, "": 1, ".srt": 1}
+
+
+@pytest.mark.parametrize(
+    "name", ["a.wav", "a.b.WAV", "a", "a.", ".wav", "..wav", "a..wav", ".a.wav", "a.b/c"]
+)
+def test_suffixes_are_those_of_pathlib_in_lower_case(name):
+    for path in (name, f"/x.y/{name}"):
+        assert suffix_of(path) == Path(path).suffix.lower()
 
 
 def test_what_is_named_outright_is_not_passed_over(tmp_path):

@@ -158,11 +158,22 @@ class Catalog(Database):
         ):
             yield os.fsdecode(path)
 
-    def paths_under(self, folder: Path) -> Iterator[tuple[int, str]]:
-        """Go through the ids and paths of the files at or under a path."""
-        condition, values = at_or_under(folder)
-        for file_id, path in self.connection.execute(f"SELECT id, path FROM files WHERE {condition}", values):
-            yield file_id, os.fsdecode(path)
+    def stamps_between(self, first: str, last: str, most: int) -> dict[tuple[str, int, int], int]:
+        """Return ids by path, size and time stamp, in order of path, but for files that failed.
+
+        Parameters
+        ----------
+        first, last : str
+            Absolute paths; the least and greatest that are wanted.
+        most : int
+            How many to return at most.
+        """
+        rows = self.connection.execute(
+            "SELECT path, size, mtime_ns, id FROM files WHERE path BETWEEN ? AND ? AND state <> 'failed'"
+            " ORDER BY path LIMIT ?",
+            (os.fsencode(first), os.fsencode(last), most),
+        )
+        return {(os.fsdecode(path), size, mtime_ns): i for path, size, mtime_ns, i in rows}
 
     def paths_in(self, keys: Collection[str]) -> list[Path]:
         """Return the paths of the files that have segments in one of some collections, in order."""

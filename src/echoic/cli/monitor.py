@@ -96,5 +96,5 @@ def _expanded(sources: list[str]) -> list[str]:
             found.append(source)
         else:
             # What cannot be looked at is told when it is opened.
-            found += [str(entry.path) for entry in scan([Path(source)])]
+            found += [entry.path for entry in scan([Path(source)])]
     return found
