@@ -37,7 +37,7 @@ from echoic.audio.decode import Resampler, open_audio
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import long_recording
 from echoic.audio.windows import Windows, cut
-from echoic.encoders.base import Encoder, MelEncoder
+from echoic.encoders.base import Encoder
 from echoic.encoders.registry import DEFAULT_ENCODERS, available, load_encoder
 from echoic.library import Library
 
@@ -175,17 +175,13 @@ def _by_window(encoders: dict[str, Encoder], rate: int) -> dict[tuple[int, int],
 def _encode(windows: Windows, encoders: dict[str, Encoder], watch: Stopwatch) -> None:
     for at in range(0, len(windows.samples), BATCH):
         batch = windows.samples[at : at + BATCH]
-        mels = {}
+        features = {}
         for name, encoder in encoders.items():
-            if not isinstance(encoder, MelEncoder):
-                with watch(f"model {name}"):
-                    encoder.encode(batch)
-                continue
-            if encoder.log_mel not in mels:
-                with watch("log-mel"):
-                    mels[encoder.log_mel] = encoder.log_mel(batch)
+            if encoder.front_end not in features:
+                with watch("front ends"):
+                    features[encoder.front_end] = encoder.front_end(batch)
             with watch(f"model {name}"):
-                encoder.encode_log_mel(mels[encoder.log_mel])
+                encoder.encode(features[encoder.front_end])
 
 
 def measure_parts(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Cost]:

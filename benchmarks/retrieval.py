@@ -28,7 +28,7 @@ from benchmarks.tables import machine, print_table, write_table
 from echoic.encoders.base import mean_vector
 from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED
-from echoic.encoders.registry import COMPARE_SOUNDS, available
+from echoic.encoders.registry import bundled_for
 from echoic.evaluation import retrieval
 from echoic.library import Library
 from echoic.types import Float32
@@ -251,7 +251,7 @@ def _command_line() -> int:
     data = data_folder(options.data)
     if data is None:
         return 1
-    bundled = [entry.name for entry in available() if entry.name in COMPARE_SOUNDS]
+    bundled = bundled_for("sounds")
     main(data, options.encoder or bundled, options.readme, options.unseen)
     return 0
 

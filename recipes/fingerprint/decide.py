@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +31,8 @@ from sources import rows
 from echoic import Library
 from echoic.audio.decode import read_audio
 from echoic.audio.windows import cut
-from echoic.encoders.base import Encoder
+from echoic.encoders.base import Encoder, encode_windows
+from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED
 from echoic.encoders.registry import load_encoder
 from echoic.fingerprint.alignment import FEATURES, align
@@ -55,7 +58,7 @@ def make_cohort(data: Path, encoder: Encoder) -> tuple[Float32, np.ndarray]:
         at = rng.integers(0, len(samples) - spec.window_samples, WINDOWS_PER_TRACK)
         windows = np.stack([samples[i : i + spec.window_samples] for i in at])
         windows = windows[windows.std(axis=1) > AUDIBLE]
-        vectors.append(encoder.encode(windows))
+        vectors.append(encode_windows(encoder, windows))
         names += [Path(row["path"]).stem] * len(windows)
     return np.concatenate(vectors), np.array(names)
 
@@ -77,7 +80,7 @@ def gather(folder: Path, encoder: Encoder, cohort: Float32, owners: np.ndarray) 
         for number, row in enumerate(truth):
             samples, _ = read_audio(folder / "queries" / f"{row['query']}.wav", spec.sample_rate)
             windows = cut(samples, spec.window_samples, round(QUERY_HOP * spec.sample_rate), spec.sample_rate)
-            query = Segments(windows.starts, windows.ends, encoder.encode(windows.samples))
+            query = Segments(windows.starts, windows.ends, encode_windows(encoder, windows.samples))
             others = cohort[owners != sources[row["query"]]]
             found = align(query, store, starts.__getitem__, others, window=spec.window, hop=spec.hop)
             evidence.append(found[0].evidence if found else np.zeros(len(FEATURES)))
@@ -114,6 +117,11 @@ def main() -> None:
     )
     target = BUNDLED / "fingerprint.decision.npz"
     decision.save(target)
+    card = read_card(BUNDLED / "fingerprint.onnx")
+    card["purposes"] = ["recordings"]
+    card["sha256"]["decision"] = hashlib.sha256(target.read_bytes()).hexdigest()
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    (BUNDLED / "fingerprint.json").write_text(text, "utf-8")
     accepted = (probabilities > threshold)[right].sum() / known.sum()
     print(
         f"{target.name}: {len(cohort)} windows in the cohort; threshold {threshold:.3f} accepts "

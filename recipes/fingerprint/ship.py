@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from network import HOP, LOG_MEL, WINDOW, FingerprintNet
 from sources import licences
 
+from echoic.encoders.card import FORMAT
 from echoic.encoders.onnx import BUNDLED
 from echoic.nn.checkpoint import Checkpoint
 from echoic.training.graph import example_log_mels, to_onnx
@@ -67,6 +68,7 @@ def main() -> None:
     del front_end["sample_rate"]
     counted = Counter(licences(options.data))
     card = {
+        "format": FORMAT,
         "name": "fingerprint",
         "revision": digest[:12],
         "sample_rate": LOG_MEL.sample_rate,
@@ -74,12 +76,13 @@ def main() -> None:
         "hop": HOP,
         "dim": wanted.shape[1],
         "inputs": ["audio"],
+        "purposes": [],  # decide.py says that recordings can be told by it
         "licence": "Apache-2.0",
         "reference": "recipes/fingerprint",
         "description": DESCRIPTION,
         "storage": "int8",
-        "front_end": front_end,
-        "sha256": digest,
+        "front_end": {"kind": "log_mel"} | front_end,
+        "sha256": {"graph": digest},
         "parameters": sum(weights.numel() for weights in network.parameters()),
         "training": {
             "architecture": "strided convolutions",

@@ -38,11 +38,8 @@ class Statistics:
         N_STATISTICS,
     )
 
-    def encode(self, windows):
-        return spectral_statistics(self.log_mel(windows))
-
-    def encode_log_mel(self, mels):
-        return spectral_statistics(mels)
+    def encode(self, features):
+        return spectral_statistics(features)
 
 
 def main() -> None:

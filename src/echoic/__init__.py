@@ -7,6 +7,9 @@
 ...         print(hit.path, hit.start, hit.end, hit.score)
 """
 
+from echoic.audio.front_end import FrontEnd, Waveform
+from echoic.audio.spectrogram import LogMel
+from echoic.encoders.base import Encoder, TextEncoder
 from echoic.errors import (
     AudioError,
     EchoicError,
@@ -42,15 +45,18 @@ __all__ = [
     "AudioInfo",
     "Duplicate",
     "EchoicError",
+    "Encoder",
     "EncoderError",
     "EncoderSpec",
     "FileRecord",
+    "FrontEnd",
     "Hit",
     "IndexReport",
     "Library",
     "LibraryBusyError",
     "LibraryError",
     "LiveSound",
+    "LogMel",
     "Match",
     "MissingDependencyError",
     "NotAudioError",
@@ -59,10 +65,12 @@ __all__ = [
     "SharedStretch",
     "Status",
     "StoreError",
+    "TextEncoder",
     "TimeAlignment",
     "UnknownEncoderError",
     "UnreadableError",
     "UsageError",
+    "Waveform",
     "__version__",
 ]
 

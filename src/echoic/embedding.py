@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from echoic.audio.choice import tracks_note
 from echoic.audio.decode import AudioStream, Resampler, open_audio, read_audio
+from echoic.audio.front_end import FrontEnd
 from echoic.audio.levels import SILENCE, Loudest
 from echoic.audio.mix import Mix, open_mix
 from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows, cut
-from echoic.encoders.base import Encoder, MelEncoder, check_vectors
-from echoic.encoders.registry import FINDS_VERSIONS, IDENTIFIES
+from echoic.encoders.base import Encoder, check_vectors
 from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Segments, TrackChoice
 
@@ -80,7 +80,7 @@ def _embed_each_track(
         n_tracks = stream.n_tracks
     if n_tracks == 1:
         return embed_file(path, encoders, progress=progress)
-    in_sequence = {name: e for name, e in encoders.items() if e.spec.name in (IDENTIFIES, FINDS_VERSIONS)}
+    in_sequence = {name: e for name, e in encoders.items() if "sounds" not in e.spec.purposes}
     alone = {name: e for name, e in encoders.items() if name not in in_sequence}
     info, segments = embed_file(path, in_sequence or alone, track="mix", progress=progress)
     found = []
@@ -278,27 +278,24 @@ def try_encoder(encoder: Encoder) -> None:
     _encoded(encoder, np.zeros((1, encoder.spec.window_samples), np.float32), {})
 
 
-def _overlapping(encoder: Encoder, windows: Windows) -> dict[LogMel, Float32]:
+def _overlapping(encoder: Encoder, windows: Windows) -> dict[FrontEnd, Float32]:
     """Compute the spectrogram of windows that overlap, if the encoder has one."""
-    if not isinstance(encoder, MelEncoder):
+    if not isinstance(encoder.front_end, LogMel):
         return {}
     starts = np.rint(windows.starts * encoder.spec.sample_rate).astype(np.int64)
-    return {encoder.log_mel: encoder.log_mel.overlapping(windows.samples, starts)}
+    return {encoder.front_end: encoder.front_end.overlapping(windows.samples, starts)}
 
 
-def _encoded(encoder: Encoder, windows: Float32, spectrograms: dict[LogMel, Float32]) -> Float32:
-    """Encode windows, taking or leaving the spectrogram that encoders of one front end share.
+def _encoded(encoder: Encoder, windows: Float32, features: dict[FrontEnd, Float32]) -> Float32:
+    """Encode windows, taking or leaving the features that encoders of one front end share.
 
     Whatever goes wrong in an encoder is the encoder's fault and ends a run: no file is to blame.
     """
     spec = encoder.spec
     try:
-        if isinstance(encoder, MelEncoder):
-            if encoder.log_mel not in spectrograms:
-                spectrograms[encoder.log_mel] = encoder.log_mel(windows)
-            vectors = encoder.encode_log_mel(spectrograms[encoder.log_mel])
-        else:
-            vectors = encoder.encode(windows)
+        if encoder.front_end not in features:
+            features[encoder.front_end] = encoder.front_end(windows)
+        vectors = encoder.encode(features[encoder.front_end])
     except EchoicError:
         raise
     except Exception as error:
@@ -358,9 +355,9 @@ class _Lane:
             return
         windows = np.concatenate(self._waiting)
         self._waiting, self._n_waiting = [], 0
-        spectrograms: dict[LogMel, Float32] = {}
+        features: dict[FrontEnd, Float32] = {}
         for done in self._encoded.values():
-            done.vectors.append(_encoded(done.encoder, windows, spectrograms))
+            done.vectors.append(_encoded(done.encoder, windows, features))
 
 
 def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from echoic.catalog import Catalog, parse_tag, unusable
 from echoic.encoders.base import mean_vector
-from echoic.encoders.registry import DEFAULT_ENCODERS, FINDS_VERSIONS, IDENTIFIES, load_encoder
+from echoic.encoders.registry import DEFAULT_ENCODERS, bundled_for, checked_encoder, load_encoder
 from echoic.errors import LibraryError, NotAudioError, UnreadableError, UsageError, quoted
 from echoic.machine import n_cores
 from echoic.search import rank_files, refine_query, thin
@@ -186,7 +186,7 @@ class Library:
             if not any(os.path.lexists(path) for path in places):
                 raise UnreadableError(f"{quoted(places[0])} does not exist; name a file or folder to index")
             for name in encoders:
-                load_encoder(name)
+                checked_encoder(name)
         catalog, spaces = self._open(create=True)
         with catalog.writing(is_new=is_new):
             spaces.settle_store(store)
@@ -457,7 +457,7 @@ class Library:
             raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
         _check_part(start, end)
         catalog, spaces = self._open()
-        source, spec = spaces.chosen(FINDS_VERSIONS)
+        source, spec = spaces.chosen(None, "versions")
         wanted = self._vectors_of(Path(query), source, spec, start, end).vectors[:LONGEST]
         within = self._within(path, min_duration, max_duration, tags)
         without = set() if include_query else self._ids([query])
@@ -672,8 +672,8 @@ class Library:
             inputs = [Path(one) for one in (first, second) if Path(one).exists()]
             if Path(write).exists() and any(one.samefile(write) for one in inputs):
                 raise UsageError(f"{quoted(write)} would be overwritten; write to another file")
-        encoder = load_encoder(IDENTIFIES)
-        found = synchronise(Path(first), Path(second), encoder, Decision.load(encoder.spec), progress)
+        encoder = load_encoder(bundled_for("recordings")[0])
+        found = synchronise(Path(first), Path(second), encoder, Decision.load(encoder), progress)
         if found is not None and write is not None:
             write_laid(Path(second), Path(write), found.passages)
         return None if found is None else found.told(os.fspath(first), os.fspath(second))

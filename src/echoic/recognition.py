@@ -15,7 +15,6 @@ import numpy.typing as npt
 from echoic.audio.live import connections, is_url
 from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
-from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
 from echoic.machine import one_thread_for_algebra
@@ -52,11 +51,11 @@ class Recognition:
         least: float | None,
         noted: Callable[[Path, str], None] = lambda *_: None,
     ) -> None:
-        source, self._spec = spaces.chosen(IDENTIFIES)
+        source, self._spec = spaces.chosen(None, "recordings")
         self._catalog = catalog
         self._encoder = spaces.encoder(source, self._spec)
         self._store = spaces.store(self._spec)
-        self._decision = Decision.load(self._spec)
+        self._decision = Decision.load(self._encoder)
         self._least = least
         self._noted = noted
 

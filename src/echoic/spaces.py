@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from echoic.catalog import Catalog
 from echoic.encoders.onnx import OnnxEncoder
-from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+from echoic.encoders.registry import DEFAULT_ENCODERS, bundled_for, checked_encoder, load_encoder
 from echoic.errors import (
     EchoicError,
     LibraryError,
@@ -27,7 +27,7 @@ from echoic.errors import (
 from echoic.machine import n_cores
 from echoic.stores.names import without_password
 from echoic.stores.trusted import TOKEN_VARIABLE, is_trusted, trust
-from echoic.types import EncoderSpec, Segments
+from echoic.types import EncoderSpec, Purpose, Segments
 from echoic.untrusted import is_text
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Spaces:
         """
         catalog = self._catalog
         sources = [_kept(spell_out(name)) for name in names] or list(catalog.encoders()) or DEFAULT_ENCODERS
-        specs = {source: load_encoder(source).spec for source in dict.fromkeys(sources)}
+        specs = {source: checked_encoder(source).spec for source in dict.fromkeys(sources)}
         known = [spec.name for spec in (self._not_moved(specs) | specs).values()]
         twice = {name for name in known if known.count(name) > 1}
         if twice:
@@ -195,13 +195,16 @@ class Spaces:
                     "make your folder for settings writable"
                 ) from error
 
-    def chosen(self, name: str | None) -> tuple[str, EncoderSpec]:
+    def chosen(self, name: str | None, purpose: Purpose = "sounds") -> tuple[str, EncoderSpec]:
         """Find the space to search in: what its encoder is loaded by, and what it is.
 
         Parameters
         ----------
         name : str, optional
-            Of the encoder, or the path of its model; by default ``sound``, or else the library's first.
+            Of the encoder, or the path of its model; by default the library's first that serves the purpose,
+            those that are bundled before others.
+        purpose : Purpose
+            What is asked for. What sounds alike, any encoder can be asked for.
 
         Raises
         ------
@@ -216,15 +219,18 @@ class Spaces:
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )
         if name is None:
-            preferred = [source for source in DEFAULT_ENCODERS if source in specs]
-            source = (preferred or list(specs))[0]
+            fit = [source for source, spec in specs.items() if purpose in spec.purposes]
+            fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
+            source = next(iter(fit or (specs if purpose == "sounds" else ())), "")
+        else:
+            named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
+            source = next(named, "")
+        if source:
             return source, specs[source]
-        for source, spec in specs.items():
-            if name == spec.name or spell_out(name) == source:
-                return source, spec
+        wanted = name or bundled_for(purpose)[0]
         raise UnknownEncoderError(
-            f"the library has no encoder {name!r}, only {', '.join(spec.name for spec in specs.values())}; "
-            f"if echoic encoders lists it, add it with: echoic index FOLDER --encoder {shlex.quote(name)}"
+            f"the library has no encoder {wanted!r}, only {', '.join(spec.name for spec in specs.values())}; "
+            f"if echoic encoders lists it, add it with: echoic index FOLDER --encoder {shlex.quote(wanted)}"
         )
 
     def encoder(self, source: str, spec: EncoderSpec) -> Encoder:
@@ -278,7 +284,7 @@ class Spaces:
         findings = []
         for source, spec in self._catalog.encoders().items():
             try:
-                load_encoder(source)
+                checked_encoder(source)
             except EchoicError as error:
                 findings.append(f"{error}; bring it back, or run: echoic remove --encoder {spec.name}")
             findings += self._check_store(spec)

@@ -39,6 +39,10 @@ __all__ = [
 
 Float32 = npt.NDArray[np.float32]
 Precision = Literal["float32", "int8"]
+#: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece.
+Purpose = Literal["sounds", "recordings", "versions"]
+#: Whether an encoder gives a vector for each window, or one for each of a window's frames.
+By = Literal["window", "frame"]
 #: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
@@ -49,6 +53,7 @@ _MOST_SAMPLES = 6_000_000  # of a window: two minutes at 48 kHz
 _SHORTEST_HOP = 0.01  # s
 _HIGHEST_RATE = 768_000  # Hz
 _LARGEST_DIM = 32_768
+_HIGHEST_FRAME_RATE = 1_000.0  # Hz
 _INPUTS = frozenset({"audio", "text"})
 
 
@@ -107,6 +112,14 @@ class EncoderSpec:
         Length of the vectors.
     inputs : frozenset of {"audio", "text"}
         What can be encoded into the space.
+    purposes : frozenset of {"sounds", "recordings", "versions"}
+        What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
+        versions of a piece of music.
+    by : {"window", "frame"}
+        Whether it gives a vector for each window or several, one for each frame of the window.
+    frame_rate : float, optional
+        Frames in a second, of an encoder that gives a vector for each: frame i of a window begins
+        i / frame_rate seconds after it.
     licence : str
         SPDX name of the licence of the weights.
     reference : str
@@ -134,6 +147,9 @@ class EncoderSpec:
     reference: str = ""
     description: str = ""
     storage: Precision = "float32"
+    purposes: frozenset[str] = frozenset({"sounds"})
+    by: By = "window"
+    frame_rate: float | None = None
 
     def __post_init__(self) -> None:
         for field_name, word in (("name", self.name), ("revision", self.revision)):
@@ -151,6 +167,16 @@ class EncoderSpec:
         check_text("description", self.description, 2_000)
         if self.storage not in get_args(Precision):
             raise ValueError(f"storage is {shown(self.storage)} and must be float32 or int8")
+        if not isinstance(self.purposes, frozenset) or not self.purposes <= {*get_args(Purpose)}:
+            raise ValueError(
+                f"purposes is {shown(self.purposes)} and must be of {', '.join(get_args(Purpose))}"
+            )
+        if self.by not in get_args(By):
+            raise ValueError(f"by is {shown(self.by)} and must be window or frame")
+        if self.by == "frame":
+            check_number("frame_rate", self.frame_rate, 1 / self.window, _HIGHEST_FRAME_RATE)
+        elif self.frame_rate is not None:
+            raise ValueError(f"frame_rate is {shown(self.frame_rate)}, and there are frames by frame only")
 
     @property
     def key(self) -> str:

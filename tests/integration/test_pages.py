@@ -192,7 +192,7 @@ def test_a_report_beside_a_model_of_its_name_leaves_the_model_usable(reader, hom
         ):
             run(reader, home, command, 0)
     card = json.loads((home / "birds.json").read_text("utf-8"))
-    assert card["sha256"] == hashlib.sha256((home / "birds.onnx").read_bytes()).hexdigest()
+    assert card["sha256"]["graph"] == hashlib.sha256((home / "birds.onnx").read_bytes()).hexdigest()
     facts = json.loads((home / "birds.figures.json").read_text("utf-8"))
     assert facts["data"] == "more-birds"
     assert "birds.figures.json" in (home / "birds.html").read_text("utf-8")

@@ -155,9 +155,11 @@ STRANGE = """
 import os, pickle, time
 from pathlib import Path
 import numpy as np
-from echoic import EncoderSpec
+from echoic import EncoderSpec, Waveform
 
 class Encoder:
+    front_end = Waveform(8_000)
+
     def encode(self, windows):
         if np.abs(windows).max() > 0:  # a file: before one, encoders are tried on silence
             self.act()
@@ -198,6 +200,7 @@ class Hostile(Encoder):
 
 class Fragile:
     spec = made("fragile")
+    front_end = Waveform(8_000)
     def encode(self, windows):
         os._exit(3)
 """

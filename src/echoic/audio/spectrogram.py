@@ -84,13 +84,13 @@ class LogMel:
         if self.mel_scale not in get_args(MelScale):
             raise ValueError(f"mel_scale is {shown(self.mel_scale)} and must be slaney or htk")
 
-    def check_window(self, n_samples: int) -> None:
-        """Make sure that a window of so many samples has a spectrogram, and one of a sensible size.
+    def axes(self, n_samples: int) -> dict[str, int]:
+        """Say how many frames and bands the spectrogram of a window of so many samples has.
 
         Raises
         ------
         ValueError
-            If it has not.
+            If the window is shorter than ``n_fft``, or has more frames than can be computed.
         """
         if n_samples < self.n_fft:
             raise ValueError(f"a window of {n_samples} samples is shorter than n_fft = {self.n_fft}")
@@ -100,6 +100,7 @@ class LogMel:
                 f"hop_length is {self.hop_length}, so that a window has {n_frames:,} frames of {self.n_fft} "
                 "samples: more than can be computed"
             )
+        return {"frames": n_frames, "n_mels": self.n_mels}
 
     def n_frames(self, n_samples: int) -> int:
         """Count the frames that fit into ``n_samples`` without padding."""

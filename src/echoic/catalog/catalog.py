@@ -75,7 +75,7 @@ class Catalog(Database):
         """Use this revision of an encoder from now on; if it is known it keeps its files."""
         if self.encoders().get(source) == spec:
             return
-        fields = asdict(spec) | {"inputs": sorted(spec.inputs)}
+        fields = asdict(spec) | {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
         self.connection.execute(
             "INSERT INTO encoders (key, spec, source, turn)"
             " SELECT ?, ?, ?, coalesce(max(turn), 0) + 1 FROM encoders WHERE true"
@@ -98,7 +98,8 @@ class Catalog(Database):
         for source, text in self.connection.execute("SELECT source, spec FROM encoders ORDER BY turn"):
             try:
                 fields = json.loads(text)
-                found.append((source, EncoderSpec(**fields | {"inputs": frozenset(fields["inputs"])})))
+                sets = {name: frozenset(fields[name]) for name in ("inputs", "purposes")}
+                found.append((source, EncoderSpec(**fields | sets)))
             except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
                 raise LibraryError(
                     f"what the library {self.folder} says of the encoder {shown(source)} cannot be used "

@@ -6,6 +6,7 @@ before up to it. A step reads and writes this database alone: nothing is decoded
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
 from pathlib import Path
@@ -109,7 +110,20 @@ def _to_4(connection: sqlite3.Connection) -> None:
             )
 
 
-_STEPS = {4: _to_4}
+def _to_5(connection: sqlite3.Connection) -> None:
+    """What encoders may be asked for."""
+    # Their purposes went by their names, and others were never asked for anything else.
+    purposes = {"fingerprint": ["recordings"], "harmony": ["versions"]}
+    for number, text in connection.execute("SELECT id, spec FROM encoders").fetchall():
+        try:
+            spec = json.loads(text)
+            spec["purposes"] = purposes.get(spec["name"], ["sounds"])
+        except (KeyError, RecursionError, TypeError, ValueError):
+            continue  # what cannot be used is said when it is asked for
+        connection.execute("UPDATE encoders SET spec = ? WHERE id = ?", (json.dumps(spec), number))
+
+
+_STEPS = {4: _to_4, 5: _to_5}
 VERSION = max(_STEPS)
 OLDEST = min(_STEPS) - 1  # that can be brought up to date
 

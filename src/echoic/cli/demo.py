@@ -11,7 +11,6 @@ import typer
 from echoic.cli.identify import match_line
 from echoic.cli.options import Jobs, expand_path
 from echoic.cli.output import complain, counted, hit_line, print_report, progress_bar, say, shorten
-from echoic.encoders.registry import COMPARE_SOUNDS
 from echoic.errors import UnreadableError, UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _identify(lib: Library, piece: Path, heard: Path) -> None:
 def _score(lib: Library, files: list[Path]) -> None:
     sounds = [file for file in files if file.parent.name != "pieces"]
     say(f"\nIs the nearest of the other files one of the same family? Asked of all {len(sounds)} sounds:")
-    for name in (name for name in lib.encoders() if name in COMPARE_SOUNDS):
+    for name in (name for name, spec in lib.encoders().items() if "sounds" in spec.purposes):
         right = sum(
             Path(lib.search(file, k=1, encoder=name)[0].path).parent == file.parent for file in sounds
         )

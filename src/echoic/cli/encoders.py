@@ -28,7 +28,8 @@ def run(json: Json = False) -> None:
             broken = True
             continue
         if json:
-            print_json(asdict(spec) | {"inputs": sorted(spec.inputs), "provider": entry.provider})
+            sets = {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
+            print_json(asdict(spec) | sets | {"provider": entry.provider})
         else:
             shape = f"{spec.dim}-d, {spec.window:g} s windows every {spec.hop:g} s at {spec.sample_rate} Hz"
             say(f"{spec.name:<12} {shape}; {spec.description} [{spec.licence}, {entry.provider}]")

@@ -93,14 +93,14 @@ def run(
     import numpy as np
 
     from echoic.datasets import read_dataset
-    from echoic.encoders.registry import COMPARE_SOUNDS, load_encoder
+    from echoic.encoders.registry import bundled_for, checked_encoder
     from echoic.evaluation.labelled import check_measurable, measure
     from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
     from echoic.library import Library
 
     # Whatever is wrong with the request is found before time is spent on it.
-    names = list(dict.fromkeys(encoder or COMPARE_SOUNDS))
-    encoders = {name: load_encoder(name) for name in names}
+    names = list(dict.fromkeys(encoder or bundled_for("sounds")))
+    encoders = {name: checked_encoder(name) for name in names}
     # Not under the page's name with .json alone: that is the card's of a model that is called like the page.
     facts = report.with_suffix(".figures.json") if report is not None else None
     if report is not None:

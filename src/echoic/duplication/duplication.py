@@ -19,7 +19,6 @@ import numpy.typing as npt
 from echoic.catalog import Catalog
 from echoic.duplication.comparison import FileComparison, Shared
 from echoic.duplication.found import Found
-from echoic.encoders.registry import IDENTIFIES
 from echoic.fingerprint.decision import Decision
 from echoic.machine import one_thread_for_algebra
 from echoic.progress import Reporter
@@ -51,11 +50,11 @@ class Duplication:
     """
 
     def __init__(self, catalog: Catalog, spaces: Spaces, least: float | None) -> None:
-        source, self._spec = spaces.chosen(IDENTIFIES)
-        spaces.encoder(source, self._spec)  # says so if what is installed is another revision
+        source, self._spec = spaces.chosen(None, "recordings")
+        encoder = spaces.encoder(source, self._spec)  # says so if what is installed is another revision
         self._catalog = catalog
         self._store = spaces.store(self._spec)
-        self._decision = Decision.load(self._spec)
+        self._decision = Decision.load(encoder)
         self._least = self._decision.threshold if least is None else least
 
     def findings(self, progress: Callable[[Progress], None] | None) -> Iterator[tuple[Duplicate, ...]]:

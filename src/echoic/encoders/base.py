@@ -1,21 +1,31 @@
 """What an encoder is.
 
-An encoder never sees a file: it is handed fixed windows of mono audio and gives back unit vectors. How
-windows are cut is the business of :mod:`echoic.audio.windows`, so that every encoder handles clips
-shorter and longer than its window in the same way.
+An encoder never sees a file: it is handed the features of fixed windows of mono audio, as its front end makes
+them, and gives back unit vectors. How windows are cut is the business of :mod:`echoic.audio.windows`, so that
+every encoder handles clips shorter and longer than its window in the same way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from echoic.audio.spectrogram import LogMel
+from echoic.audio.front_end import FrontEnd
 from echoic.errors import EncoderError
 from echoic.types import EncoderSpec, Float32
 
-__all__ = ["Encoder", "MelEncoder", "check_vectors", "mean_vector", "normalize"]
+__all__ = [
+    "Encoder",
+    "RecordingEncoder",
+    "TextEncoder",
+    "check_vectors",
+    "encode_windows",
+    "mean_vector",
+    "no_vectors",
+    "normalize",
+]
 
 
 _TINY = 1e-15
@@ -23,38 +33,79 @@ _TINY = 1e-15
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns fixed windows of mono audio into unit vectors.
+    """Turns the features of windows of mono audio into unit vectors.
 
     Deterministic: the same input gives the same output, alone or in a batch.
     """
 
     spec: EncoderSpec
 
-    def encode(self, windows: Float32) -> Float32:
+    @property
+    def front_end(self) -> FrontEnd:
+        """What makes of windows what is encoded."""
+        ...
+
+    def encode(self, features: Float32) -> Float32:
         """Encode windows.
 
         Parameters
         ----------
-        windows : ndarray of float32, shape (n, spec.window_samples)
-            Mono audio at ``spec.sample_rate``, full scale at ±1.
+        features : ndarray of float32, shape (n, ...)
+            What ``front_end`` makes of windows, (n, spec.window_samples), of mono audio at
+            ``spec.sample_rate`` with full scale at ±1.
 
         Returns
         -------
-        ndarray of float32, shape (n, spec.dim)
+        ndarray of float32, shape (n, spec.dim), or (n, frames, spec.dim) if ``spec.by`` is "frame"
             Of length 1 each.
         """
         ...
 
 
 @runtime_checkable
-class MelEncoder(Encoder, Protocol):
-    """An encoder that looks at a log-mel spectrogram, which others of equal settings may share."""
+class TextEncoder(Encoder, Protocol):
+    """An encoder of sounds and of words into one space; ``"text"`` is among its ``spec.inputs``."""
 
-    log_mel: LogMel
-
-    def encode_log_mel(self, mels: Float32) -> Float32:
-        """Encode spectrograms of windows: (n, frames, n_mels) in dB → (n, spec.dim)."""
+    def encode_text(self, texts: Sequence[str]) -> Float32:
+        """Encode texts → (n, spec.dim), of length 1 each."""
         ...
+
+
+@runtime_checkable
+class RecordingEncoder(Encoder, Protocol):
+    """An encoder that recordings are identified by; ``"recordings"`` is among its ``spec.purposes``."""
+
+    def read_decision(self) -> bytes:
+        """Return what turns agreement into a probability, a :class:`~echoic.fingerprint.decision.Decision`.
+
+        Raises
+        ------
+        EncoderError
+            If it cannot be read.
+        """
+        ...
+
+
+def encode_windows(encoder: Encoder, windows: Float32) -> Float32:
+    """Encode windows of mono audio, shape (n, spec.window_samples), by way of the encoder's front end.
+
+    Returns
+    -------
+    ndarray of float32
+        As of :meth:`Encoder.encode`, of which it is made sure.
+
+    Raises
+    ------
+    EncoderError
+        If the encoder breaks its contract.
+    """
+    vectors = encoder.encode(encoder.front_end(windows)) if len(windows) else no_vectors(encoder.spec)
+    return check_vectors(encoder.spec, len(windows), vectors)
+
+
+def no_vectors(spec: EncoderSpec) -> Float32:
+    """Return what an encoder makes of no windows."""
+    return np.empty((0, 0, spec.dim) if spec.by == "frame" else (0, spec.dim), np.float32)
 
 
 def normalize(vectors: Float32) -> Float32:
@@ -84,12 +135,15 @@ def check_vectors(spec: EncoderSpec, n: int, vectors: Float32) -> Float32:
     Raises
     ------
     EncoderError
-        If the shape is not ``(n, spec.dim)`` or a value is NaN or infinite.
+        If the shape is not ``(n, spec.dim)``, or by frame ``(n, frames, spec.dim)``, or a value is NaN or
+        infinite.
     """
-    if vectors.shape != (n, spec.dim):
+    frames = vectors.shape[1:2] if spec.by == "frame" else ()
+    if vectors.shape != (n, *frames, spec.dim):
+        due = (n, "frames", spec.dim) if spec.by == "frame" else (n, spec.dim)
         raise EncoderError(
-            f"encoder {spec.name} gave vectors of shape {vectors.shape} where {(n, spec.dim)} was due; "
-            "its specification and its model disagree"
+            f"encoder {spec.name} gave vectors of shape {vectors.shape} where "
+            f"({', '.join(map(str, due))}) was due; its specification and its model disagree"
         )
     if not np.isfinite(vectors).all():
         raise EncoderError(f"encoder {spec.name} gave a vector that is not finite; its weights are damaged")

@@ -1,30 +1,45 @@
 """The card of a model: ``NAME.json`` beside ``NAME.onnx`` says what it must be fed and how it came about.
 
 Cards are written by others, and what they say decides how much is computed and where it is kept. A card is
-therefore read whole, and all of it that is used is checked, before anything runs.
+therefore read whole, and all of it is checked, before anything runs. It names no file: what belongs to a
+model lies beside its card under the card's own name, so that no card leads anywhere else.
+
+Format 2 is what is written. Cards of format 1, which say no format, are read as what they mean in format 2.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from echoic.audio.front_end import FrontEnd, Waveform
 from echoic.audio.spectrogram import LogMel
 from echoic.errors import EncoderError, UnknownEncoderError, quoted
 from echoic.types import EncoderSpec
 from echoic.untrusted import read_file, shown
 
-__all__ = ["Card", "load_card", "read_card"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from echoic.encoders.card_format import CardFormat
+
+__all__ = ["FORMAT", "SUFFIXES", "Card", "load_card", "read_card"]
+
+FORMAT = 2
+
+#: The files of a model, by what they are: each has the card's name with another suffix.
+SUFFIXES = {"graph": ".onnx", "decision": ".decision.npz"}
+
+# What cards of format 1 had; what else they said was passed over.
+_OF_FORMAT_1 = (
+    *("name", "revision", "sample_rate", "window", "hop", "dim", "inputs", "licence", "reference"),
+    *("description", "storage", "front_end", "parameters", "precision", "training", "figures"),
+)
 
 _LARGEST_CARD = 16 << 20  # bytes; the history of a training is some thousand
-
-_SPEC = ("name", "revision", "sample_rate", "window", "hop", "dim", "licence", "reference", "description")
-_NEEDED = (*_SPEC, "inputs", "front_end", "sha256")
-_FRONT_END = ("n_fft", "hop_length", "n_mels", "fmin", "fmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +49,19 @@ class Card:
     Parameters
     ----------
     spec : EncoderSpec
-    log_mel : LogMel
-        The spectrogram that the graph takes.
-    sha256 : str
-        Of the ``.onnx`` file, in hexadecimal.
+    front_end : FrontEnd
+        What makes of a window what the graph takes.
+    input, output : str
+        Names of what the graph takes, and of the vectors that it gives.
+    digests : mapping of str to str
+        SHA-256 of each of the model's files, in hexadecimal, by its key in ``SUFFIXES``.
     """
 
     spec: EncoderSpec
-    log_mel: LogMel
-    sha256: str
+    front_end: FrontEnd
+    input: str
+    output: str
+    digests: Mapping[str, str]
 
 
 def load_card(model: Path) -> Card:
@@ -55,23 +74,25 @@ def load_card(model: Path) -> Card:
     UnknownEncoderError
         If the model is missing, too.
     """
-    card = read_card(model)
+    written = read_card(model)
     try:
-        return _checked(card)
+        return _checked(written)
     except ValueError as error:
         raise EncoderError(
-            f"the card {quoted(model.with_suffix('.json'))} cannot be used: {error}; "
+            f"the card {quoted(model.with_suffix('.json'))} cannot be used: {_said(error)}; "
             "correct it, or export the model again"
         ) from error
 
 
 def read_card(model: Path) -> dict[str, Any]:
-    """Read the card of a model as it is, given the path of its ``.onnx`` file.
+    """Read the card of a model, given the path of its ``.onnx`` file, unchecked, in terms of format 2.
 
     Raises
     ------
     EncoderError
         If the card is missing or is no JSON object.
+    UnknownEncoderError
+        If the model is missing, too.
     """
     path = model.with_suffix(".json")
     try:
@@ -96,28 +117,53 @@ def read_card(model: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(card, dict):
         raise EncoderError(f"the card {quoted(path)} of the model does not hold a JSON object")
-    return card
+    return card if "format" in card else _from_format_1(card)
 
 
-def _checked(card: Mapping[str, Any]) -> Card:
-    _check_fields("it", card, _NEEDED)
-    inputs, front_end, sha256 = card["inputs"], card["front_end"], card["sha256"]
-    if not isinstance(inputs, list) or not all(isinstance(kind, str) for kind in inputs):
-        raise ValueError(f'inputs is {shown(inputs)} and must be a list, as in ["audio"]')
-    _check_fields("its front_end", front_end, _FRONT_END)
-    unknown = front_end.keys() - {*_FRONT_END, "mel_scale"}
-    if unknown:
-        raise ValueError(f"its front_end has {shown(min(unknown))}, which means nothing here")
-    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise ValueError(f"sha256 is {shown(sha256)} and must be 64 hexadecimal digits")
-    fields = {name: card[name] for name in _SPEC} | {"inputs": frozenset(inputs)}
-    spec = EncoderSpec(**fields, storage=card.get("storage", "float32"))
-    log_mel = LogMel(sample_rate=spec.sample_rate, **front_end)
-    log_mel.check_window(spec.window_samples)
-    return Card(spec, log_mel, sha256)
+def _from_format_1(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Say in format 2 what a card of format 1 does, which had log-mel spectrograms and one file only."""
+    moved = {name: card[name] for name in _OF_FORMAT_1 if name in card} | {"format": FORMAT}
+    if "sha256" in card:
+        moved["sha256"] = {"graph": card["sha256"]}
+    if isinstance(card.get("front_end"), dict):
+        moved["front_end"] = {"kind": "log_mel"} | card["front_end"]
+    return moved
 
 
-def _check_fields(what: str, given: object, needed: Collection[str]) -> None:
-    lacking = [name for name in needed if not isinstance(given, dict) or name not in given]
-    if lacking:
-        raise ValueError(f"{what} lacks {' and '.join(map(repr, lacking))}")
+def _checked(written: Mapping[str, Any]) -> Card:
+    from echoic.encoders.card_format import CardFormat  # pydantic takes .1 s to import
+
+    if written["format"] != FORMAT:
+        raise ValueError(f"format is {shown(written['format'])}, and this version of Echoic reads 1 and 2")
+    card = CardFormat.model_validate(dict(written))
+    spec = EncoderSpec(
+        **{name: getattr(card, name) for name in CardFormat.OF_SPEC}
+        | {"inputs": frozenset(card.inputs), "purposes": frozenset(card.purposes)}
+    )
+    front_end = _front_end(card)
+    front_end.axes(spec.window_samples)  # such windows have some
+    if "recordings" in spec.purposes and card.sha256.decision is None:
+        raise ValueError("purposes has 'recordings', and sha256 has no decision, by which they are told")
+    digests = {kind: digest for kind in SUFFIXES if (digest := getattr(card.sha256, kind)) is not None}
+    return Card(spec, front_end, card.graph.input, card.graph.output, digests)
+
+
+def _front_end(card: CardFormat) -> FrontEnd:
+    settings = card.front_end.model_dump(exclude={"kind"})
+    if card.front_end.kind == "waveform":
+        return Waveform(card.sample_rate)
+    return LogMel(sample_rate=card.sample_rate, **settings)
+
+
+def _said(error: ValueError) -> str:
+    """Say in one line what is wrong with a card, the first thing if it is much."""
+    details: list[ErrorDetails] = error.errors() if hasattr(error, "errors") else []
+    if not details:
+        return str(error)
+    first = details[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"it lacks {where!r}"
+    if first["type"] == "extra_forbidden":
+        return f"it has {shown(where)}, which means nothing here"
+    return f"{where} is {shown(first['input'])}: {first['msg'][:1].lower()}{first['msg'][1:]}"

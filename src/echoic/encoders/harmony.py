@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from echoic.audio.front_end import Waveform
 from echoic.encoders.base import normalize
 from echoic.types import EncoderSpec, Float32
 
@@ -34,6 +35,7 @@ _COMPRESSION = 100.0
 class HarmonyEncoder:
     """Pitch classes, second by second; see the module's docstring."""
 
+    front_end = Waveform(_RATE)
     spec = EncoderSpec(
         name="harmony",
         revision="1",
@@ -44,14 +46,15 @@ class HarmonyEncoder:
         reference="pitch class profiles after Fujishima 1999, Müller and Ewert 2011",
         description="the harmony of music, whoever plays it; other versions of a piece are found by it",
         storage="int8",
+        purposes=frozenset({"versions"}),
     )
 
-    def encode(self, windows: Float32) -> Float32:
+    def encode(self, features: Float32) -> Float32:
         import scipy.fft  # .3 s to import
 
         band, classes, taper = _tables()
-        chroma = np.empty((len(windows), 12), np.float32)
-        for window, target in zip(windows, chroma, strict=True):
+        chroma = np.empty((len(features), 12), np.float32)
+        for window, target in zip(features, chroma, strict=True):
             frames = sliding_window_view(window, _N_FFT)[::_HOP_LENGTH]
             magnitude = np.abs(scipy.fft.rfft(frames * taper, axis=1)[:, band])
             level = np.log1p(_COMPRESSION * magnitude / (magnitude.mean() + 1e-6))

@@ -1,22 +1,24 @@
 """Runs models in ONNX: the bundled ones, and those that users export.
 
-A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`).
-The graph takes ``log_mel`` (n, frames, n_mels) in dB and gives ``embedding`` (n, dim) of unit length; all of
-its weights lie in that one file.
+A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
+one that identifies recordings has ``NAME.decision.npz``, too.
+The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
+length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from echoic.encoders.base import check_vectors
-from echoic.encoders.card import Card, load_card
+from echoic.encoders.base import check_vectors, no_vectors
+from echoic.encoders.card import SUFFIXES, Card, load_card
 from echoic.encoders.graph import Graph, Tensor, read_graph
 from echoic.errors import EncoderError, quoted
 from echoic.types import Float32
@@ -29,6 +31,7 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 # Windows given to the model at a time: more does not make it faster, and memory grows with it.
 _BATCH = 32
 _LARGEST = 2 << 30  # bytes of a model: protobuf itself ends there
+_LARGEST_DECISION = 64 << 20  # bytes
 
 
 def import_onnxruntime() -> Any:
@@ -41,12 +44,14 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxEncoder:
-    """An encoder whose network is an ONNX graph over log-mel spectrograms.
+    """An encoder whose network is an ONNX graph.
+
+    Its card is read at once, its weights when they are first needed.
 
     Parameters
     ----------
     path : Path
-        The ``.onnx`` file; its card lies beside it. The weights are checked against the card's SHA-256.
+        The ``.onnx`` file; its card lies beside it.
 
     Attributes
     ----------
@@ -58,34 +63,55 @@ class OnnxEncoder:
     Raises
     ------
     EncoderError
-        If a file is missing or damaged, the card says what cannot be meant, the graph is another than the
-        card describes, or some of its weights lie in another file; when it first encodes, if ONNX Runtime
-        cannot load it.
+        If the card is missing or says what cannot be meant.
     """
 
     def __init__(self, path: Path) -> None:
-        card = load_card(path)
-        try:
-            weights = read_file(path, _LARGEST)
-        except OSError as error:
-            raise EncoderError(f"the model {quoted(path)} cannot be read ({error.strerror})") from error
-        if hashlib.sha256(weights).hexdigest() != card.sha256:
-            raise EncoderError(
-                f"the model {quoted(path)} is not the file that its card describes; export or install it anew"
-            )
-        try:
-            _check_graph(read_graph(weights), card)
-        except ValueError as error:
-            raise EncoderError(f"the model {quoted(path)} cannot be used: {error}") from error
-        self.spec = card.spec
-        self.log_mel = card.log_mel
+        self._card = load_card(path)
+        self.spec = self._card.spec
+        self.front_end = self._card.front_end
         self.path = path
-        self._weights = weights
         self.n_threads = 1
+
+    def check(self) -> None:
+        """Make sure that the weights are those of the card, without running them.
+
+        A file that was looked at is not read again until its time stamp or size is another.
+
+        Raises
+        ------
+        EncoderError
+            If the file is missing or damaged, the graph is another than the card describes, or some of its
+            weights lie in another file.
+        """
+        try:
+            status = self.path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            graph = _graph_of(self.path, stamp, self._card.digests["graph"])
+        except OSError as error:
+            raise EncoderError(f"the model {quoted(self.path)} cannot be read ({error.strerror})") from error
+        try:
+            _check_graph(graph, self._card)
+        except ValueError as error:
+            raise EncoderError(f"the model {quoted(self.path)} cannot be used: {error}") from error
+
+    def read_decision(self) -> bytes:
+        """Return what is decided by; see :class:`~echoic.encoders.base.RecordingEncoder`."""
+        path, digest = self.path.with_suffix(SUFFIXES["decision"]), self._card.digests.get("decision")
+        if digest is None:
+            raise EncoderError(f"the card of {quoted(self.path)} tells of nothing to decide by")
+        try:
+            content = read_file(path, _LARGEST_DECISION)
+        except OSError as error:
+            raise EncoderError(f"{quoted(path)} cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise EncoderError(f"{quoted(path)} is not the file that its card describes; install it anew")
+        return content
 
     @cached_property
     def _session(self) -> Any:
         # Made when first used: who only asks what an encoder is spares the runtime's time and memory.
+        self.check()
         onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.n_threads
@@ -97,8 +123,8 @@ class OnnxEncoder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without the arena a worker's memory stays that of the weights and one batch.
         options.enable_cpu_mem_arena = False
-        weights, self._weights = self._weights, b""  # the session has a copy
         try:
+            weights = read_file(self.path, _LARGEST)
             return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             said = " ".join(str(error).split())[:300]
@@ -106,33 +132,46 @@ class OnnxEncoder:
                 f"the model {quoted(self.path)} cannot be loaded by ONNX Runtime: {said}"
             ) from error
 
-    def encode(self, windows: Float32) -> Float32:
-        return self.encode_log_mel(self.log_mel(windows))
-
-    def encode_log_mel(self, mels: Float32) -> Float32:
+    def encode(self, features: Float32) -> Float32:
         batches = [
-            self._session.run(["embedding"], {"log_mel": mels[at : at + _BATCH]})[0]
-            for at in range(0, len(mels), _BATCH)
+            self._session.run([self._card.output], {self._card.input: features[at : at + _BATCH]})[0]
+            for at in range(0, len(features), _BATCH)
         ]
-        vectors = np.concatenate(batches) if batches else np.empty((0, self.spec.dim), np.float32)
-        return check_vectors(self.spec, len(mels), vectors)
+        vectors = np.concatenate(batches) if batches else no_vectors(self.spec)
+        return check_vectors(self.spec, len(features), vectors)
+
+
+@lru_cache(maxsize=64)
+def _graph_of(path: Path, stamp: tuple[int, ...], digest: str) -> Graph:
+    """Read what a model takes and gives, once it is known to be the file of that digest.
+
+    ``stamp`` is what tells whether the file is another since.
+    """
+    weights = read_file(path, _LARGEST)
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise EncoderError(
+            f"the model {quoted(path)} is not the file that its card describes; export or install it anew"
+        )
+    try:
+        return read_graph(weights)
+    except ValueError as error:
+        raise EncoderError(f"the model {quoted(path)} cannot be used: {error}") from error
 
 
 def _check_graph(graph: Graph, card: Card) -> None:
     """Compare what a graph takes and gives with what its card says; raise ValueError where they differ."""
-    log_mel, spec = card.log_mel, card.spec
-    n_frames = log_mel.n_frames(spec.window_samples)
     names = [tensor.name for tensor in graph.inputs]
-    if names != ["log_mel"]:
-        raise ValueError(f"its graph takes {' and '.join(names) or 'nothing'}, not log_mel")
-    _check_shape(graph.inputs[0], {"frames": n_frames, "n_mels": log_mel.n_mels})
-    found = [tensor for tensor in graph.outputs if tensor.name == "embedding"]
+    if names != [card.input]:
+        raise ValueError(f"its graph takes {' and '.join(names) or 'nothing'}, not {card.input}")
+    _check_shape(graph.inputs[0], card.front_end.axes(card.spec.window_samples))
+    found = [tensor for tensor in graph.outputs if tensor.name == card.output]
     if not found:
-        raise ValueError(f"its graph gives {' and '.join(t.name for t in graph.outputs)}, not embedding")
-    _check_shape(found[0], {"dim": spec.dim})
+        raise ValueError(f"its graph gives {' and '.join(t.name for t in graph.outputs)}, not {card.output}")
+    frames = {"frames": None} if card.spec.by == "frame" else {}
+    _check_shape(found[0], {**frames, "dim": card.spec.dim})
 
 
-def _check_shape(tensor: Tensor, due: dict[str, int]) -> None:
+def _check_shape(tensor: Tensor, due: Mapping[str, int | None]) -> None:
     if not tensor.is_float:
         raise ValueError(f"the numbers of its {tensor.name} are not float32")
     if tensor.shape is None:
@@ -142,5 +181,5 @@ def _check_shape(tensor: Tensor, due: dict[str, int]) -> None:
     if tensor.shape[0] is not None:
         raise ValueError(f"its {tensor.name} is for {tensor.shape[0]} windows at a time, not for any number")
     for length, (name, wanted) in zip(tensor.shape[1:], due.items(), strict=True):
-        if length is not None and length != wanted:
+        if None not in (length, wanted) and length != wanted:
             raise ValueError(f"its {tensor.name} has {length} {name} where its card makes {wanted}")

@@ -13,22 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echoic.encoders.base import Encoder
+from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
-from echoic.types import EncoderSpec
+from echoic.types import EncoderSpec, Purpose
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = [
-    "COMPARE_SOUNDS",
     "DEFAULT_ENCODERS",
-    "FINDS_VERSIONS",
-    "IDENTIFIES",
     "Entry",
     "Registry",
     "available",
+    "bundled_for",
+    "checked_encoder",
     "load_encoder",
 ]
 
@@ -36,12 +35,6 @@ ENTRY_POINT_GROUP = "echoic.encoders"
 
 #: What a new library starts with; the first is the one that searches by sound use.
 DEFAULT_ENCODERS = ("sound", "fingerprint", "harmony", "spectral")
-
-#: The one that recordings are identified by, and the one that versions of a piece are found by.
-IDENTIFIES, FINDS_VERSIONS = "fingerprint", "harmony"
-
-#: Those of them whose vectors tell by themselves how alike two sounds are.
-COMPARE_SOUNDS = tuple(name for name in DEFAULT_ENCODERS if name not in (IDENTIFIES, FINDS_VERSIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,23 @@ class Registry:
         encoder = entry.factory()
         if not isinstance(encoder, Encoder) or not isinstance(encoder.spec, EncoderSpec):
             raise EncoderError(
-                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, without encode() or spec"
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, without encode(), front_end "
+                "or spec; it was written for another version of Echoic, or is no encoder"
+            )
+        if encoder.front_end.sample_rate != encoder.spec.sample_rate:
+            raise EncoderError(
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, whose front end is for "
+                f"{encoder.front_end.sample_rate} Hz and whose spec says {encoder.spec.sample_rate}"
+            )
+        if "recordings" in encoder.spec.purposes and not isinstance(encoder, RecordingEncoder):
+            raise EncoderError(
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, which is said to identify "
+                "recordings and has no read_decision()"
+            )
+        if ("text" in encoder.spec.inputs) != isinstance(encoder, TextEncoder):
+            raise EncoderError(
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, of which either the inputs "
+                "say text or encode_text() is there; both must be, or neither"
             )
         return encoder
 
@@ -155,3 +164,16 @@ def available() -> Registry:
 def load_encoder(name: str) -> Encoder:
     """Load one encoder by name or by the path of a model; see :class:`Registry.load`."""
     return available().load(name)
+
+
+def checked_encoder(name: str) -> Encoder:
+    """Load an encoder as :func:`load_encoder` does, and make sure that its weights are those of its card."""
+    encoder = load_encoder(name)
+    if isinstance(encoder, OnnxEncoder):
+        encoder.check()
+    return encoder
+
+
+def bundled_for(purpose: Purpose) -> list[str]:
+    """Name the bundled encoders that may be asked for something, the first of which is the usual one."""
+    return [name for name in DEFAULT_ENCODERS if purpose in load_encoder(name).spec.purposes]

@@ -74,7 +74,7 @@ def spectral_statistics(mels: Float32) -> npt.NDArray[np.float64]:
 class SpectralEncoder:
     """Standardised log-mel statistics; see the module's docstring."""
 
-    log_mel = LOG_MEL
+    front_end = LOG_MEL
     spec = EncoderSpec(
         name="spectral",
         revision="1",
@@ -91,8 +91,5 @@ class SpectralEncoder:
         self._mean = np.array(constants["mean"])
         self._deviation = np.array(constants["deviation"])
 
-    def encode(self, windows: Float32) -> Float32:
-        return self.encode_log_mel(self.log_mel(windows))
-
-    def encode_log_mel(self, mels: Float32) -> Float32:
-        return normalize((spectral_statistics(mels) - self._mean) / self._deviation)
+    def encode(self, features: Float32) -> Float32:
+        return normalize((spectral_statistics(features) - self._mean) / self._deviation)

@@ -8,18 +8,19 @@ evidence is measured against; the three belong together.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.encoders.base import normalize
-from echoic.encoders.onnx import BUNDLED
-from echoic.errors import EncoderError, quoted
+from echoic.encoders.base import Encoder, RecordingEncoder, normalize
+from echoic.errors import EncoderError
 from echoic.fingerprint.alignment import FEATURES
-from echoic.types import EncoderSpec, Float32
+from echoic.types import Float32
 
 __all__ = ["Decision", "expanded"]
 
@@ -70,8 +71,7 @@ class Decision:
         np.savez_compressed(path, revision=self.revision, features=FEATURES, cohort=codes, **fitted)
 
     @classmethod
-    @lru_cache(maxsize=4)  # unpacking takes as long as encoding two seconds of sound
-    def load(cls, spec: EncoderSpec, path: Path | None = None) -> Decision:
+    def load(cls, encoder: Encoder) -> Decision:
         """Read what was fitted for an encoder.
 
         Raises
@@ -79,25 +79,32 @@ class Decision:
         EncoderError
             If there is nothing, or it is for another revision.
         """
-        path = path or BUNDLED / f"{spec.name}.decision.npz"
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                arrays = {name: saved[name] for name in saved.files}
-            if arrays["revision"].item() != spec.revision or tuple(arrays["features"]) != FEATURES:
-                raise EncoderError(
-                    f"{quoted(path)} was fitted for another revision of {spec.name}; install Echoic anew"
-                )
-            return cls(
-                revision=spec.revision,
-                cohort=normalize(arrays["cohort"].astype(np.float32)),
-                mean=arrays["mean"],
-                scale=arrays["scale"],
-                weights=arrays["weights"],
-                bias=float(arrays["bias"]),
-                threshold=float(arrays["threshold"]),
-            )
-        except (OSError, ValueError, LookupError) as error:
+        if not isinstance(encoder, RecordingEncoder):
+            raise EncoderError(f"{encoder.spec.name} has nothing by which recordings could be told")
+        return _unpacked(encoder.spec.name, encoder.spec.revision, encoder.spec.dim, encoder.read_decision())
+
+
+@lru_cache(maxsize=4)  # unpacking takes as long as encoding two seconds of sound
+def _unpacked(name: str, revision: str, dim: int, content: bytes) -> Decision:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            arrays = {key: saved[key] for key in saved.files}
+        if arrays["revision"].item() != revision or tuple(arrays["features"]) != FEATURES:
             raise EncoderError(
-                f"what {spec.name} decides by cannot be read from {quoted(path)} ({error}); "
-                "install Echoic anew"
-            ) from error
+                f"what {name} decides by was fitted for another revision of it; install it anew"
+            )
+        if arrays["cohort"].shape[1:] != (dim,):
+            raise ValueError(f"its cohort has shape {arrays['cohort'].shape}")
+        return Decision(
+            revision=revision,
+            cohort=normalize(arrays["cohort"].astype(np.float32)),
+            mean=arrays["mean"],
+            scale=arrays["scale"],
+            weights=arrays["weights"],
+            bias=float(arrays["bias"]),
+            threshold=float(arrays["threshold"]),
+        )
+    except (OSError, ValueError, LookupError, BadZipFile) as error:
+        raise EncoderError(
+            f"what {name} decides by cannot be read ({error}); install the encoder anew"
+        ) from error

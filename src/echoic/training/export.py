@@ -27,7 +27,7 @@ import numpy as np
 
 from echoic.audio.windows import Windower, cut
 from echoic.encoders.base import mean_vector
-from echoic.encoders.card import read_card
+from echoic.encoders.card import FORMAT, read_card
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.errors import EncoderError, MissingDependencyError, ModelError, UsageError, quoted
 from echoic.evaluation import retrieval
@@ -254,6 +254,7 @@ def _about(members: Sequence[Checkpoint], network: nn.Module, name: str) -> dict
     taught = f"{len(first.labels)} classes of " if first.labels else ""
     front_end = asdict(first.front_end)
     return {
+        "format": FORMAT,
         "name": name,
         "revision": "",
         "sample_rate": front_end.pop("sample_rate"),
@@ -261,13 +262,14 @@ def _about(members: Sequence[Checkpoint], network: nn.Module, name: str) -> dict
         "hop": first.hop,
         "dim": 0,
         "inputs": ["audio"],
+        "purposes": ["sounds"],
         # SPDX's word for a licence that nobody has stated.
         "licence": _common(history.get("licence") for history in histories) or "NOASSERTION",
         "reference": f"echoic train --recipe {' + '.join(recipes)}",
         "description": _common(history.get("description") for history in histories)
         or f"trained on {taught}{', '.join(filter(None, sets)) or 'sounds'}",
-        "front_end": front_end,
-        "sha256": "",
+        "front_end": {"kind": "log_mel"} | front_end,
+        "sha256": {},
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "training": histories[0] if len(histories) == 1 else {"members": histories},
     }
@@ -295,7 +297,7 @@ def _stage(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> Onnx
         os.fsync(file.fileno())
     digest = hashlib.sha256(weights).hexdigest()
     dim = graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    _write_card(dict(about) | {"revision": digest[:12], "dim": dim, "sha256": digest}, path)
+    _write_card(dict(about) | {"revision": digest[:12], "dim": dim, "sha256": {"graph": digest}}, path)
     return OnnxEncoder(path)
 
 
@@ -319,7 +321,7 @@ def _check_parity(network: nn.Module, encoder: OnnxEncoder, examples: Float32) -
 
     with torch.no_grad():
         expected = network(torch.from_numpy(examples)).numpy()
-    difference = float(np.abs(encoder.encode_log_mel(examples) - expected).max())
+    difference = float(np.abs(encoder.encode(examples) - expected).max())
     if not difference <= _TOLERANCE:
         raise ModelError(
             f"the ONNX graph gives vectors that differ from the network's by {difference:.1e}, more than "
@@ -341,7 +343,7 @@ def _speed(encoder: OnnxEncoder, examples: Float32) -> float:
     times = []
     for _ in range(_N_TIMED):
         begin = time.process_time()
-        encoder.encode_log_mel(batch)
+        encoder.encode(batch)
         times.append(time.process_time() - begin)
     return _BATCH * encoder.spec.window / max(float(np.median(times)), 1e-9)
 
@@ -443,9 +445,9 @@ def _embed(audio: Sound, encoders: Mapping[str, OnnxEncoder]) -> dict[str, Float
 
     def take(windows: Float32) -> None:
         if len(windows):
-            log_mel = encoder.log_mel(windows)
+            log_mel = encoder.front_end(windows)
             for kind in encoders:
-                vectors[kind].append(encoders[kind].encode_log_mel(log_mel))
+                vectors[kind].append(encoders[kind].encode(log_mel))
 
     block = _BLOCK * spec.sample_rate
     for start in range(0, audio.n_samples, block):

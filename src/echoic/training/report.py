@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from echoic.audio.windows import cut
-from echoic.encoders.base import Encoder, mean_vector
-from echoic.encoders.registry import COMPARE_SOUNDS, load_encoder
+from echoic.encoders.base import Encoder, encode_windows, mean_vector
+from echoic.encoders.registry import bundled_for, load_encoder
 from echoic.evaluation.labelled import measure
 from echoic.evaluation.report import Curves, Measured, Report, write_report
 from echoic.training.loop import Examples, Settings, embed_clips
@@ -45,7 +45,7 @@ def measure_held_out(outcome: Outcome, settings: Settings, model: Path) -> list[
         figures = measure(vectors, examples.labels, examples.groups, paths)
         return Measured(name, vectors.shape[1], figures, vectors)
 
-    others = {name: load_encoder(name) for name in COMPARE_SOUNDS}
+    others = {name: load_encoder(name) for name in bundled_for("sounds")}
     return [
         measured(model.name, embed_clips(outcome.checkpoint.embedder(), examples.audio, settings)),
         *(
@@ -107,5 +107,5 @@ def _embed(encoder: Encoder, examples: Examples) -> Float32:
     for clip in examples.audio:
         samples = clip.read()
         windows = cut(samples, spec.window_samples, round(spec.hop * spec.sample_rate), spec.sample_rate)
-        rows.append(mean_vector(encoder.encode(windows.samples)))
+        rows.append(mean_vector(encode_windows(encoder, windows.samples)))
     return np.stack(rows)

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx", reason="the models are made with it: pip install '.[train]'")
 
-from echoic.encoders.base import Encoder
-from echoic.encoders.card import load_card
+from onnx import TensorProto, helper
+
+from echoic.audio.front_end import Waveform
+from echoic.audio.synthesis import noise
+from echoic.encoders.base import Encoder, encode_windows
+from echoic.encoders.card import load_card, read_card
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import Entry, Registry
 from echoic.errors import EncoderError
@@ -32,7 +36,7 @@ def path(tmp_path):
 def refusal(model):
     """What is said of a model: one sentence that names the card or the graph."""
     with pytest.raises(EncoderError) as caught:
-        OnnxEncoder(model)
+        OnnxEncoder(model).check()
     message = str(caught.value)
     assert str(model.with_suffix("")) in message
     assert message.isprintable()
@@ -44,8 +48,8 @@ def test_a_whole_card(path):
     card = load_card(write_model(path))
     assert card.spec.key == "mean-level@1"
     assert (card.spec.window_samples, card.spec.hop_samples, card.spec.inputs) == (8_000, 4_000, {"audio"})
-    assert (card.log_mel.n_mels, card.log_mel.mel_scale) == (16, "slaney")
-    vectors = OnnxEncoder(path).encode(np.zeros((40, 8_000), np.float32))
+    assert (card.front_end.n_mels, card.front_end.mel_scale) == (16, "slaney")
+    vectors = encode_windows(OnnxEncoder(path), np.zeros((40, 8_000), np.float32))
     np.testing.assert_allclose(vectors, np.full((40, 16), 0.25), atol=1e-6)
 
 
@@ -115,7 +119,7 @@ def test_a_setting_of_the_front_end_that_cannot_be_meant(path, field):
         ({"window": 0.05, "hop": 0.05}, "a window of 400 samples is shorter than n_fft = 512"),
         (
             {"front_end": FRONT_END | {"fmin": 50, "fmax": 50.5}},
-            "fmin is 50 and must be a number from 0 to 49.5",
+            "fmin is 50.0 and must be a number from 0 to 49.5",
         ),
         ({"window": 120, "front_end": FRONT_END | {"hop_length": 1}}, "959,489 frames of 512 samples"),
         ({"sample_rate": 768_000, "window": 100}, "has more than 6,000,000 samples"),
@@ -140,11 +144,12 @@ def test_whatever_a_card_says_it_is_used_or_refused(tmp_path_factory, field, val
     changed = {"front_end": FRONT_END | {field: value}} if field in FRONT_END else {field: value}
     model = write_model(tmp_path_factory.getbasetemp() / "any.onnx", **changed)
     try:
-        spec = OnnxEncoder(model).spec
+        encoder = OnnxEncoder(model)
+        encoder.check()
     except EncoderError as error:
         assert str(model.with_suffix("")) in str(error)  # noqa: PT017 - it may as well be fine
     else:
-        assert 0 < spec.hop <= spec.window <= 120
+        assert 0 < encoder.spec.hop <= encoder.spec.window <= 120
 
 
 @pytest.mark.parametrize(
@@ -214,10 +219,112 @@ def test_an_encoder_of_a_package_is_held_to_the_same(tmp_path):
 
     class Vague:
         spec = json.loads("{}")
+        front_end = None
 
-        def encode(self, windows):
-            return windows
+        def encode(self, features):
+            return features
 
     assert isinstance(Vague(), Encoder)
-    with pytest.raises(EncoderError, match=r"made a Vague for 'vague', without encode\(\) or spec"):
+    with pytest.raises(EncoderError, match="made a Vague for 'vague', without encode"):
         Registry([Entry("vague", "package", Vague)]).load("vague")
+
+
+def in_format_2(path):
+    """Write a model whose card is of format 2, and return that card."""
+    write_model(path)
+    return read_card(path)
+
+
+def rewritten(path, card):
+    path.with_suffix(".json").write_text(json.dumps(card), "utf-8")
+    return path
+
+
+def test_a_card_of_format_1_means_the_same_in_format_2(path):
+    first = load_card(write_model(path, storage="int8"))
+    card = read_card(path)
+    assert card["format"] == 2
+    assert card["front_end"]["kind"] == "log_mel"
+    assert first == load_card(rewritten(path, card))
+    assert (first.spec.purposes, first.spec.by, first.input, first.output) == (
+        {"sounds"},
+        "window",
+        "log_mel",
+        "embedding",
+    )
+
+
+# Of each field that format 2 brought, what it cannot be, or what does not go with the rest.
+WRONG_2 = {
+    "format": [0, 3, "2", None, 2.5],
+    "purposes": [None, "sounds", ["smells"], [7], ["recordings"]],
+    "by": ["frames", 7, None, "frame"],
+    "frame_rate": [50.0, "50", 0],
+    "graph": [None, [], {"input": 7}, {"inputs": "x"}],
+    "sha256": [{}, {"graph": "0" * 63}, {"graph": "0" * 64, "weights": "0" * 64}, "0" * 64],
+    "front_end": [{"kind": "smell"}, {"n_fft": 512}, {"kind": "waveform", "n_fft": 512}],
+    "colour": ["red"],
+}
+
+
+@pytest.mark.parametrize("field", WRONG_2)
+def test_a_field_of_format_2_that_cannot_be_meant(path, field):
+    card = in_format_2(path)
+    for value in WRONG_2[field]:
+        message = refusal(rewritten(path, card | {field: value}))
+        assert "mine.json cannot be used: " in message
+        assert field in message or "frame_rate" in message
+
+
+def test_a_network_that_listens_to_raw_audio(path):
+    """Its graph gives what it takes, of which the input and output have other names."""
+    takes = helper.make_tensor_value_info("samples", TensorProto.FLOAT, ["n", 1_000])
+    gives = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 1_000])
+    node = helper.make_node("LpNormalization", ["samples"], ["vectors"], axis=1, p=2)
+    graph = helper.make_model(
+        helper.make_graph([node], "raw", [takes], [gives]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    write_model(path, graph)
+    card = read_card(path) | {"window": 0.125, "hop": 0.125, "dim": 1_000, "front_end": {"kind": "waveform"}}
+    refused = rewritten(path, card | {"graph": {"input": "audio", "output": "vectors"}})
+    assert "its graph takes samples, not audio" in refusal(refused)
+    encoder = OnnxEncoder(rewritten(path, card | {"graph": {"input": "samples", "output": "vectors"}}))
+    assert encoder.front_end == Waveform(8_000)
+    windows = np.random.default_rng(0).normal(size=(3, 1_000)).astype(np.float32)
+    expected = windows / np.linalg.norm(windows, axis=1, keepdims=True)
+    np.testing.assert_allclose(encode_windows(encoder, windows), expected, atol=1e-6)
+
+
+def test_a_network_that_describes_each_frame(path):
+    """Its graph gives the spectrogram itself, frame by frame."""
+    takes = helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", "frames", 16])
+    gives = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", "frames", 16])
+    node = helper.make_node("LpNormalization", ["log_mel"], ["embedding"], axis=2, p=2)
+    graph = helper.make_model(
+        helper.make_graph([node], "frames", [takes], [gives]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    assert "3 dimensions, not (n, dim)" in refusal(write_model(path, graph))
+    encoder = OnnxEncoder(rewritten(path, read_card(path) | {"by": "frame", "frame_rate": 50.0}))
+    vectors = encode_windows(encoder, noise(2.0, 8_000, 1).reshape(2, 8_000))
+    assert vectors.shape == (2, 47, 16)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=2), 1, atol=1e-5)
+    assert encode_windows(encoder, np.empty((0, 8_000), np.float32)).shape == (0, 0, 16)
+
+
+def test_weights_are_looked_at_again_when_the_file_is_another(path):
+    encoder = OnnxEncoder(write_model(path))
+    encoder.check()
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    with pytest.raises(EncoderError, match="not the file that its card describes"):
+        encoder.check()
+    path.write_bytes(b"")
+    with pytest.raises(EncoderError, match="not the file that its card describes"):
+        encode_windows(encoder, np.zeros((1, 8_000), np.float32))

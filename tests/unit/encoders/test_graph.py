@@ -100,7 +100,7 @@ def test_no_such_file_is_opened_wherever_it_lies(tmp_path, monkeypatch, location
     as_initializer(model, external(location))
     path = write_model(beside / "mine.onnx", model)
     with pytest.raises(EncoderError, match=r"mine\.onnx cannot be used: it keeps weights in another file"):
-        OnnxEncoder(path)
+        OnnxEncoder(path).check()
 
 
 def test_half_of_the_mark_is_enough():

@@ -45,13 +45,14 @@ def test_other_packages_add_encoders_by_entry_point(tmp_path):
         textwrap.dedent(
             """
             import numpy as np
-            from echoic import EncoderSpec
+            from echoic import EncoderSpec, Waveform
 
             class Squeak:
                 spec = EncoderSpec("squeak", "7", 8_000, 1.0, 0.5, 3)
+                front_end = Waveform(8_000)
 
-                def encode(self, windows):
-                    return np.tile(np.float32([1, 0, 0]), (len(windows), 1))
+                def encode(self, features):
+                    return np.tile(np.float32([1, 0, 0]), (len(features), 1))
             """
         )
     )
@@ -110,7 +111,7 @@ def test_a_card_that_cannot_be_opened(model):
 def test_a_missing_file_beside_its_card(model):
     model.unlink()
     with pytest.raises(EncoderError, match=r"mine\.onnx cannot be read \(No such file"):
-        OnnxEncoder(model)
+        OnnxEncoder(model).check()
 
 
 def test_damaged_weights(model):
@@ -118,7 +119,7 @@ def test_damaged_weights(model):
     weights[len(weights) // 2] ^= 1
     model.write_bytes(bytes(weights))
     with pytest.raises(EncoderError, match="not the file that its card describes; export or install it anew"):
-        OnnxEncoder(model)
+        OnnxEncoder(model).check()
 
 
 @pytest.mark.parametrize("field", ["sha256", "dim", "front_end", "window"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from echoic.audio.decode import read_audio
 from echoic.audio.synthesis import noise, tone
+from echoic.encoders.base import encode_windows
 from echoic.encoders.spectral import CONSTANTS, LOG_MEL, N_STATISTICS, SpectralEncoder, spectral_statistics
 
 RATE = LOG_MEL.sample_rate
@@ -37,7 +38,9 @@ def test_bright_and_dark_steady_and_moving_differ():
     encoder = SpectralEncoder()
     steady, same, pulses = noise(5.0, RATE, 1), noise(5.0, RATE, 2), noise(5.0, RATE, 3)
     pulses = pulses * (np.arange(len(pulses)) % 4_000 < 1_000)
-    vectors = encoder.encode(np.stack([steady, same, pulses, tone(300, 5.0, RATE)]).astype(np.float32))
+    vectors = encode_windows(
+        encoder, np.stack([steady, same, pulses, tone(300, 5.0, RATE)]).astype(np.float32)
+    )
     likeness = vectors @ vectors[0]
     assert likeness[1] > 0.9
     assert likeness[1] > likeness[2] + 0.2
