@@ -52,7 +52,7 @@ def recordings(tmp_path_factory):
 def test_parts_and_whole_have_a_cost(recordings, tmp_path):
     corpus = indexing.copy_recordings(recordings, tmp_path / "corpus", 2)
     parts = indexing.run_parts(corpus, ["spectral"])
-    assert set(parts) == {"decode to mono", "resample", "windows", "log-mel", "model spectral"}
+    assert set(parts) == {"decode to mono", "resample", "windows", "front ends", "model spectral"}
     assert all(cost.cpu > 0 and cost.wall > 0 for cost in parts.values())
     whole = indexing.measure_indexing(corpus[0].parent, ["spectral"], 1)
     assert whole.cpu > sum(cost.cpu for cost in parts.values()) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -206,7 +207,6 @@ def test_a_graph_that_takes_or_gives_something_else(path):
     "content", [b"", b"no model", b"PK\3\4", bytes(1000), b"\x3a\xff\xff\xff\xff\x7f"], ids=range(5)
 )
 def test_a_file_that_is_no_graph(path, content):
-    import hashlib
 
     write_model(path, sha256=hashlib.sha256(content).hexdigest())
     path.write_bytes(content)
@@ -328,3 +328,18 @@ def test_weights_are_looked_at_again_when_the_file_is_another(path):
     path.write_bytes(b"")
     with pytest.raises(EncoderError, match="not the file that its card describes"):
         encode_windows(encoder, np.zeros((1, 8_000), np.float32))
+
+
+def test_what_is_decided_by_is_the_file_of_the_card(path):
+    write_model(path)
+    beside = path.with_suffix(".decision.npz")
+    beside.write_bytes(b"fitted")
+    digests = read_card(path)["sha256"] | {"decision": hashlib.sha256(b"fitted").hexdigest()}
+    rewritten(path, read_card(path) | {"purposes": ["recordings"], "sha256": digests})
+    assert OnnxEncoder(path).read_decision() == b"fitted"
+    beside.write_bytes(b"other")
+    with pytest.raises(EncoderError, match="is not the file that its card describes"):
+        OnnxEncoder(path).read_decision()
+    beside.unlink()
+    with pytest.raises(EncoderError, match="cannot be read"):
+        OnnxEncoder(path).read_decision()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from echoic.audio.front_end import Waveform
+from echoic.encoders.registry import load_encoder
 from echoic.errors import EncoderError
 from echoic.fingerprint import identification, parts
 from echoic.fingerprint.alignment import FEATURES
 from echoic.fingerprint.decision import Decision, expanded
 from echoic.fingerprint.identification import Heard, identify
-from echoic.types import EncoderSpec, Segments
+from echoic.types import EncoderSpec, Float32, Segments
 from tests.unit.fingerprint.test_alignment import (
     COHORT,
     DIM,
@@ -244,10 +248,26 @@ def test_the_best_run_is_the_best_of_all(values: list[float]) -> None:
     assert sum(values[first : last + 1]) == pytest.approx(max(sums))
 
 
+class Decided:
+    """An encoder, of which only what it decides by is asked for."""
+
+    front_end = Waveform(8_000)
+
+    def __init__(self, spec: EncoderSpec, path: Path) -> None:
+        self.spec = spec
+        self.path = path
+
+    def encode(self, features: Float32) -> Float32:
+        raise NotImplementedError
+
+    def read_decision(self) -> bytes:
+        return self.path.read_bytes()
+
+
 def test_a_decision_comes_back_as_it_was_saved(tmp_path) -> None:
     decision = by_margin()
     decision.save(tmp_path / "d.npz")
-    back = Decision.load(SPEC, tmp_path / "d.npz")
+    back = Decision.load(Decided(SPEC, tmp_path / "d.npz"))
     assert np.sum(back.cohort * decision.cohort, axis=1).min() > 0.9999
     evidence = np.random.default_rng(0).normal(size=len(FEATURES))
     assert back.probability(evidence) == decision.probability(evidence)
@@ -276,9 +296,9 @@ def test_a_decision_for_another_model_or_none_is_refused(tmp_path) -> None:
     path = tmp_path / "d.npz"
     by_margin().save(path)
     with pytest.raises(EncoderError, match="another revision"):
-        Decision.load(EncoderSpec("test", "2", 8_000, WINDOW, HOP, DIM), path)
-    with pytest.raises(EncoderError, match="cannot be read"):
-        Decision.load(SPEC, tmp_path / "gone.npz")
+        Decision.load(Decided(EncoderSpec("test", "2", 8_000, WINDOW, HOP, DIM), path))
+    with pytest.raises(EncoderError, match="has nothing by which recordings could be told"):
+        Decision.load(load_encoder("spectral"))
     path.write_bytes(b"PK nothing")
     with pytest.raises(EncoderError, match="cannot be read"):
-        Decision.load(SPEC, path)
+        Decision.load(Decided(SPEC, path))
