@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -64,14 +66,17 @@ def test_links_that_lead_in_circles_end(tmp_path):
 
 
 def test_folders_lie_deeper_in_each_other_than_python_goes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    depth = 1_500  # and no path longer than the system takes
-    for _ in range(depth):
-        Path("a").mkdir()
-        os.chdir("a")
-    Path("x.wav").touch()
-    (item,) = scan([tmp_path])
-    assert item.path == os.path.join(tmp_path, *["a"] * depth, "x.wav")
+    depth = 300  # deeper, and what removes the folder would itself go too deep
+    folder = tmp_path.joinpath(*["a"] * depth)
+    folder.mkdir(parents=True)
+    (folder / "x.wav").touch()
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 200)
+    try:
+        (item,) = scan([tmp_path])
+    finally:
+        sys.setrecursionlimit(usual)
+    assert item.path == str(folder / "x.wav")
 
 
 def test_a_link_to_itself_is_a_problem_of_that_file(tmp_path):
