@@ -16,7 +16,8 @@ test: check
 
 # The core, and searching and identifying with it, on the lowest versions that pyproject.toml allows. Those may warn.
 lowest: $(LOWEST)/.installed
-	$(LOWEST)/bin/python -m pytest -o filterwarnings= tests/unit/audio/test_decode.py tests/unit/encoders \
+	PYTHONWARNINGS=ignore $(LOWEST)/bin/python -m pytest -o filterwarnings= \
+		tests/unit/audio/test_decode.py tests/unit/encoders \
 		tests/unit/stores/test_embedded_store.py tests/integration/test_search.py tests/integration/test_identify.py \
 		tests/integration/test_watch.py
 

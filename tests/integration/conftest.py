@@ -45,7 +45,8 @@ class CommandLine:
 
     def __init__(self, library: Path) -> None:
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ECHOIC_")}
-        self.environment |= {"ECHOIC_LIBRARY": str(library), "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+        self.environment |= {"ECHOIC_LIBRARY": str(library), "COLUMNS": "200"}
+        self.environment.setdefault("PYTHONWARNINGS", "error")
 
     def start(
         self, *words: object, preexec_fn: Callable[[], None] | None = None, **options: object
