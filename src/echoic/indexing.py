@@ -21,7 +21,7 @@ from pathlib import Path
 from echoic.audio.choice import is_heard
 from echoic.catalog import Catalog, Known
 from echoic.embedding import why_nothing
-from echoic.encoders.registry import load_encoder
+from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.stores.base import VectorStore
@@ -379,7 +379,7 @@ def embed_paths(
 ) -> tuple[dict[str, Segments], dict[str, str]]:
     """Encode files without a catalog; see :meth:`echoic.library.Library.embed`."""
     begun = time.perf_counter()
-    key = load_encoder(encoder).spec.key
+    key = checked_encoder(encoder).spec.key
     spelt: dict[Path, str] = {}  # as the paths were given: what is computed here may be read elsewhere
     sizes: dict[Path, int] = {}
     failed: dict[str, str] = {}

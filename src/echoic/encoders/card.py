@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +137,7 @@ def _checked(written: Mapping[str, Any]) -> Card:
         raise ValueError(f"format is {shown(written['format'])}, and this version of Echoic reads 1 and 2")
     card = CardFormat.model_validate(dict(written))
     spec = EncoderSpec(
-        **{name: getattr(card, name) for name in CardFormat.OF_SPEC}
+        **{field.name: getattr(card, field.name) for field in fields(EncoderSpec)}
         | {"inputs": frozenset(card.inputs), "purposes": frozenset(card.purposes)}
     )
     front_end = _front_end(card)

@@ -6,7 +6,7 @@ encoders that have no card.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,22 +50,7 @@ class _Digests(_Strict):
 class CardFormat(_Strict):
     """A card as it is written."""
 
-    OF_SPEC: ClassVar[tuple[str, ...]] = (
-        "name",
-        "revision",
-        "sample_rate",
-        "window",
-        "hop",
-        "dim",
-        "by",
-        "frame_rate",
-        "licence",
-        "reference",
-        "description",
-        "storage",
-    )
-
-    format: Literal[2]
+    format: int
     name: str
     revision: str
     sample_rate: int

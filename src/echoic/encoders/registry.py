@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
-from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
+from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError, quoted
 from echoic.types import EncoderSpec, Purpose
 
 if TYPE_CHECKING:
@@ -167,8 +167,19 @@ def load_encoder(name: str) -> Encoder:
 
 
 def checked_encoder(name: str) -> Encoder:
-    """Load an encoder as :func:`load_encoder` does, and make sure that its weights are those of its card."""
+    """Load an encoder to index with, and make sure that its weights are those of its card.
+
+    Raises
+    ------
+    UnknownEncoderError, EncoderError
+        As :func:`load_encoder`; if the weights are others, or the encoder describes frames.
+    """
     encoder = load_encoder(name)
+    if encoder.spec.by == "frame":
+        raise EncoderError(
+            f"{quoted(name)} describes each frame of a window, and what is kept is one vector for each "
+            "window; choose an encoder by window"
+        )
     if isinstance(encoder, OnnxEncoder):
         encoder.check()
     return encoder

@@ -258,7 +258,7 @@ class Decided:
         self.path = path
 
     def encode(self, features: Float32) -> Float32:
-        raise NotImplementedError
+        return features
 
     def read_decision(self) -> bytes:
         return self.path.read_bytes()
