@@ -29,7 +29,7 @@ from echoic.catalog import Catalog
 from echoic.encoders.base import normalize
 from echoic.encoders.registry import DEFAULT_ENCODERS, available, load_encoder
 from echoic.stores.embedded import EmbeddedStore
-from echoic.types import AudioInfo, EncoderSpec
+from echoic.types import AudioInfo, EncoderSpec, Segments
 
 SAMPLE_RATE = 44_100
 SEGMENTS_PER_FILE = 3
@@ -74,8 +74,8 @@ def fill_library(folder: Path, source: str, spec: EncoderSpec, n_files: int, kno
             file_id = catalog.put_file(path, size, mtime_ns, f"{number:064x}", info, "indexed")
             noise = rng.standard_normal((SEGMENTS_PER_FILE, spec.dim))
             vectors = normalize((centres[number % N_CENTRES] + 0.7 * noise).astype(np.float32))
-            catalog.put_segments(file_id, spec.key, starts, starts + spec.window)
-            store.replace(file_id, vectors)
+            catalog.put_encoded(file_id, spec.key, len(vectors))
+            store.replace(file_id, Segments(starts, starts + spec.window, vectors))
     store.flush()
     store.close()
     catalog.close()

@@ -27,7 +27,7 @@ from echoic.catalog import Catalog
 from echoic.encoders.base import normalize
 from echoic.library import Library
 from echoic.spaces import Spaces
-from echoic.types import AudioInfo, Float32
+from echoic.types import AudioInfo, Float32, Segments
 
 MINUTES = 5.0
 NOISE = 0.045  # a number's deviation; half of the length of a vector of 128
@@ -49,7 +49,7 @@ def fill(folder: Path, hours: float) -> int:
     with closing(Spaces(catalog)) as spaces:
         _, spec = spaces.chosen("fingerprint")
         store = spaces.store(spec)
-        real = np.concatenate([store.vectors(i) for i in store.file_ids().tolist()])
+        real = np.concatenate([file.vectors for file in store.fetch(store.file_ids().tolist()).values()])
         n = int((60 * MINUTES - spec.window) / spec.hop) + 1
         starts = spec.hop * np.arange(n, dtype=np.float64)
         info = AudioInfo(duration=60 * MINUTES, sample_rate=44_100, channels=2, codec="mp3float")
@@ -59,8 +59,9 @@ def fill(folder: Path, hours: float) -> int:
                 for number in range(first, min(missing, first + 100)):
                     path = Path(f"/music/{number // 100:03d}/{number:06d}.mp3")
                     file_id = catalog.put_file(path, 5_000_000, number, f"{number:064x}", info, "indexed")
-                    catalog.put_segments(file_id, spec.key, starts, starts + spec.window)
-                    store.replace(file_id, between(real, n, rng))
+                    catalog.put_encoded(file_id, spec.key, n)
+                    vectors = between(real, n, rng)
+                    store.replace(file_id, Segments(starts, starts + spec.window, vectors))
         begun = time.perf_counter()
         store.flush()
         print(f"cache laid out in {time.perf_counter() - begun:.0f} s", flush=True)

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from echoic import Library
 from echoic.encoders.registry import load_encoder
-from echoic.types import AudioInfo
+from echoic.types import AudioInfo, Segments
 
 what, n, root = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 folder = root / "sounds"
@@ -72,8 +72,8 @@ def make(n):
                 info = AudioInfo(3.0, 44_100, 2, "pcm", tags={"artist": f"a{number % 100}", "genre": "b"})
                 digest = f"{number:064d}"
                 i = catalog.put_file(path, status.st_size, status.st_mtime_ns, digest, info, "indexed")
-                catalog.put_segments(i, spec.key, np.zeros(1), np.full(1, 3.0))
-                store.replace(i, vector)
+                catalog.put_encoded(i, spec.key, 1)
+                store.replace(i, Segments(np.zeros(1), np.full(1, 3.0), vector))
         store.flush()
 
 if what == "make":

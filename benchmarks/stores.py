@@ -29,7 +29,8 @@ from benchmarks.tables import load, verdict, write_table
 from echoic.encoders.base import normalize
 from echoic.stores.ann import nearest
 from echoic.stores.embedded import EmbeddedStore
-from echoic.types import Float32, Neighbor
+from echoic.stores.neighbours import Neighbours
+from echoic.types import Float32, Segments
 
 K = 20
 SEGMENTS_PER_FILE = 50
@@ -81,8 +82,13 @@ def milliseconds(search: Callable[[Float32], object], queries: Float32) -> tuple
     return 1e3 * float(np.median(times)), 1e3 * float(np.percentile(times, 95))
 
 
-def recall(found: Iterable[list[Neighbor]], truth: np.ndarray) -> float:
-    rows = ([n.file_id * SEGMENTS_PER_FILE + n.segment for n in neighbours] for neighbours in found)
+def segments_of(vectors: Float32) -> Segments:
+    starts = 2.5 * np.arange(len(vectors), dtype=np.float64)
+    return Segments(starts, starts + 5.0, vectors)
+
+
+def recall(found: Neighbours, truth: np.ndarray) -> float:
+    rows = found.file_ids * SEGMENTS_PER_FILE + found.segments
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(rows, truth, strict=True)]))
 
 
@@ -113,7 +119,7 @@ def measure(folder: Path, setting: Setting) -> list[str]:
     began = time.perf_counter()
     for file_id in range(n // SEGMENTS_PER_FILE):
         at = file_id * SEGMENTS_PER_FILE
-        store.replace(file_id, vectors[at : at + SEGMENTS_PER_FILE])
+        store.replace(file_id, segments_of(vectors[at : at + SEGMENTS_PER_FILE]))
     row("write, one transaction a file", time.perf_counter() - began, "s")
     began = time.perf_counter()
     store.flush()
@@ -153,7 +159,7 @@ def measure(folder: Path, setting: Setting) -> list[str]:
         times, _ = milliseconds(partial(store.search, k=K, within=within), queries[:30])
         row(f"within {share:.0%} of the files, p50", times, "ms")
     row("memory beside mapped files", max(0.0, resident() - before), "MB")
-    store.replace(0, queries[:SEGMENTS_PER_FILE])
+    store.replace(0, segments_of(queries[:SEGMENTS_PER_FILE]))
     began = time.perf_counter()
     store.search(queries[:1], K)
     row("search right after one file changed", 1e3 * (time.perf_counter() - began), "ms")

@@ -73,16 +73,15 @@ def gather(folder: Path, encoder: Encoder, cohort: Float32, owners: np.ndarray) 
     evidence, right, known = [], [], []
     with tempfile.TemporaryDirectory() as temporary, Library(temporary) as library:
         library.index([folder / "ref"], encoders=[spec.name])
-        catalog, spaces = library._open()
+        _, spaces = library._open()
         store = spaces.store(spec)
         names = {record.id: Path(record.path).stem for record in library.files()}
-        starts = {file_id: catalog.spans(file_id, spec.key)[:, 0] for file_id in names}
         for number, row in enumerate(truth):
             samples, _ = read_audio(folder / "queries" / f"{row['query']}.wav", spec.sample_rate)
             windows = cut(samples, spec.window_samples, round(QUERY_HOP * spec.sample_rate), spec.sample_rate)
             query = Segments(windows.starts, windows.ends, encode_windows(encoder, windows.samples))
             others = cohort[owners != sources[row["query"]]]
-            found = align(query, store, starts.__getitem__, others, window=spec.window, hop=spec.hop)
+            found = align(query, store, others, window=spec.window, hop=spec.hop)
             evidence.append(found[0].evidence if found else np.zeros(len(FEATURES)))
             right.append(bool(found) and names[found[0].file_id] == row["track"])
             known.append(row["track"] != "-")

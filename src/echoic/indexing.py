@@ -144,7 +144,8 @@ def _reconcile(catalog: Catalog, stores: Mapping[str, VectorStore]) -> None:
     """
     for key, store in stores.items():
         if not store.joins_transactions:
-            strangers = set(store.file_ids().tolist()) - catalog.file_ids(key)
+            due = {file_id for file_id, n in catalog.n_segments(key).items() if n}
+            strangers = set(store.file_ids().tolist()) - due
             if strangers:
                 store.delete(sorted(strangers))
 
@@ -253,12 +254,11 @@ class _Planner:
             plan.unchanged += 1
 
     def _holds(self, key: str) -> Set[int]:
-        """Return the ids of the files that a collection has whole: their segments and all vectors of them."""
+        """Return the ids of the files that a collection has whole."""
         if key not in self._held:
-            held = self._catalog.file_ids(key)
-            held.intersection_update(self._stores[key].file_ids().tolist())
-            held |= self._catalog.silent_ids(key)  # have none
-            self._held[key] = held
+            stored = set(self._stores[key].file_ids().tolist())
+            counts = self._catalog.n_segments(key)
+            self._held[key] = {file_id for file_id, n in counts.items() if not n or file_id in stored}
         return self._held[key]
 
     def _renamed(self, found: Found) -> Known | None:
@@ -360,8 +360,8 @@ def _commit(
             Path(found.path), found.size, found.mtime_ns, analysis.digest, analysis.info, state
         )
         for key, segments in analysis.segments.items():
-            catalog.put_segments(file_id, key, segments.starts, segments.ends)
-            stores[key].replace(file_id, segments.vectors)
+            catalog.put_encoded(file_id, key, len(segments))
+            stores[key].replace(file_id, segments)
 
 
 def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:

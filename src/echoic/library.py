@@ -392,14 +392,12 @@ class Library:
         queries = refine_query(main, wanted, unwanted)
 
         matches = rank_files(spaces.store(spec), queries, k, within=within, without=without)
-        paths = catalog.paths([file_id for file_id, _, _ in matches])
-        hits: list[Hit] = []
-        for file_id, segment, score in matches:
-            spans = catalog.spans(file_id, spec.key)
-            if file_id in paths and segment < len(spans):  # gone or changed since the vectors were read
-                begin, finish = spans[segment]
-                hits.append(Hit(len(hits) + 1, paths[file_id], float(begin), float(finish), score, spec.name))
-        return hits
+        paths = catalog.paths([match.file_id for match in matches])
+        told = [match for match in matches if match.file_id in paths]  # else gone since the vectors were read
+        return [
+            Hit(rank, paths[match.file_id], match.start, match.end, match.score, spec.name)
+            for rank, match in enumerate(told, 1)
+        ]
 
     @_explained
     def versions(
@@ -466,15 +464,11 @@ class Library:
             for record in catalog.files()
             if record.id not in without and (within is None or record.id in within)
         ]
-        hits: list[Hit] = []
-        for record, passage in ranked(wanted, spaces.store(spec), records, progress):
-            spans = catalog.spans(record.id, spec.key)
-            if passage.end < len(spans):  # else it changed since its vectors were read
-                begin, finish = float(spans[passage.start, 0]), float(spans[passage.end, 1])
-                hits.append(Hit(len(hits) + 1, record.path, begin, finish, passage.score, spec.name))
-            if len(hits) == k:
-                break
-        return hits
+        found = ranked(wanted, spaces.store(spec), records, progress)[:k]
+        return [
+            Hit(rank, version.record.path, version.start, version.end, version.passage.score, spec.name)
+            for rank, version in enumerate(found, 1)
+        ]
 
     @_explained
     def identify(

@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from echoic.audio.live import connections, is_url
 from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
@@ -110,9 +107,7 @@ class Recognition:
                 )
 
     def _listen(self, segments: Iterable[Segments], **options: Any) -> Iterator[Heard]:
-        return identify(
-            segments, self._store, self._spec, self._starts_of, self._decision, least=self._least, **options
-        )
+        return identify(segments, self._store, self._spec, self._decision, least=self._least, **options)
 
     def _matches(self, query: str, heard: Iterable[Heard]) -> list[Match]:
         """Name the files of what was heard; one that is gone since its vectors were read is left out."""
@@ -132,9 +127,3 @@ class Recognition:
             for one in heard
             if one.file_id in paths
         ]
-
-    def _spans_of(self, file_id: int) -> npt.NDArray[np.float64]:
-        return self._catalog.spans(file_id, self._spec.key)
-
-    def _starts_of(self, file_id: int) -> npt.NDArray[np.float64]:
-        return self._spans_of(file_id)[:, 0]

@@ -9,12 +9,13 @@ somewhere in the file. The span reported is that of the single best pair.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 
 from echoic.encoders.base import normalize
 from echoic.stores.base import VectorStore
-from echoic.types import Float32
+from echoic.types import Float32, Segments
 
 __all__ = ["MAX_QUERY_VECTORS", "FileMatch", "rank_files", "refine_query", "thin"]
 
@@ -28,7 +29,15 @@ _QUERY, _LIKE, _UNLIKE = 1.0, 0.75, 0.25
 # Files whose scores are worked out exactly for a query of several vectors, for each file wanted.
 _CANDIDATES_PER_FILE = 4
 
-FileMatch = tuple[int, int, float]  # file id, segment, score
+
+@dataclass(frozen=True, slots=True)
+class FileMatch:
+    """A file that fits a query, how well, and the span, in seconds, of the segment that fits best."""
+
+    file_id: int
+    start: float
+    end: float
+    score: float
 
 
 def thin(vectors: Float32) -> Float32:
@@ -90,42 +99,43 @@ def rank_files(
 
     Returns
     -------
-    list of (file_id, segment, score)
-        Best first; ``segment`` is the one of the single best match.
+    list of FileMatch
+        Best first; the span is that of the single best pair.
     """
     segments = max(4 * k, 50)
     while True:
-        results = store.search(queries, segments, within=within)
-        found = {n.file_id for neighbors in results for n in neighbors} - without
-        exhausted = all(len(neighbors) < segments for neighbors in results)
-        if len(found) >= k or exhausted:
+        near = store.search(queries, segments, within=within)
+        n_found = near.found.sum(axis=1)
+        known = near.without(without)
+        file_ids = np.unique(known.file_ids[known.found])
+        if len(file_ids) >= k or (n_found < segments).all():
             break
         segments *= 4
 
+    rows, columns = np.nonzero(known.found)
+    numbers = np.searchsorted(file_ids, known.file_ids[rows, columns])
+    scores = known.scores[rows, columns].astype(np.float64)
     # What a query's list does not hold scores at most as its last entry.
-    bounds = [neighbors[-1].score if neighbors else -1.0 for neighbors in results]
-    best: dict[int, list[float]] = {file_id: list(bounds) for file_id in found}
-    spots: dict[int, tuple[float, int]] = {}
-    for position, neighbors in enumerate(results):
-        for n in neighbors:
-            if n.file_id in best:
-                best[n.file_id][position] = max(best[n.file_id][position], n.score)
-                # Equal scores: the earlier segment.
-                spots[n.file_id] = max(spots.get(n.file_id, (-2.0, 0)), (n.score, -n.segment))
-    scores = {file_id: float(np.mean(values)) for file_id, values in best.items()}
+    bounds = np.min(near.scores, axis=1, where=near.found, initial=np.inf).astype(np.float64)
+    best = np.tile(np.where(n_found, bounds, -1.0), (len(file_ids), 1))
+    np.maximum.at(best, (numbers, rows), scores)
+    means = best.mean(axis=1)
     if len(queries) == 1:
-        matches = [(file_id, -spots[file_id][1], score) for file_id, score in scores.items()]
+        # A file's best comes first; of equals, the earlier segment.
+        _, firsts = np.unique(numbers, return_index=True)
+        at = rows[firsts], columns[firsts]
+        spans = known.starts[at].tolist(), known.ends[at].tolist()
+        matches = [FileMatch(*row) for row in zip(file_ids.tolist(), *spans, means.tolist(), strict=True)]
     else:
-        candidates = sorted(scores, key=lambda f: (-scores[f], f))[: max(_CANDIDATES_PER_FILE * k, 50)]
+        candidates = file_ids[np.lexsort((file_ids, -means))[: max(_CANDIDATES_PER_FILE * k, 50)]]
         # Another process may have removed a file since the search.
-        looked_up = ((file_id, store.vectors(file_id)) for file_id in candidates)
-        matches = [
-            _score_exactly(file_id, queries, vectors) for file_id, vectors in looked_up if len(vectors)
-        ]
-    return sorted(matches, key=lambda match: (-match[2], match[0]))[:k]
+        looked_up = store.fetch(candidates.tolist())
+        matches = [_score_exactly(file_id, queries, found) for file_id, found in looked_up.items()]
+    return sorted(matches, key=lambda match: (-match.score, match.file_id))[:k]
 
 
-def _score_exactly(file_id: int, queries: Float32, vectors: Float32) -> FileMatch:
-    cosines = queries @ vectors.T
-    segment = int(np.argmax(cosines.max(axis=0)))
-    return file_id, segment, float(cosines.max(axis=1).mean())
+def _score_exactly(file_id: int, queries: Float32, found: Segments) -> FileMatch:
+    cosines = queries @ found.vectors.T
+    best = int(np.argmax(cosines.max(axis=0)))
+    score = float(cosines.max(axis=1).mean())
+    return FileMatch(file_id, float(found.starts[best]), float(found.ends[best]), score)

@@ -33,11 +33,14 @@ from echoic.untrusted import is_text
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
     from echoic.stores.base import VectorStore
+    from echoic.stores.milvus import MilvusStore
 
 __all__ = ["EMBEDDED", "Spaces", "spell_out"]
 
 #: Names the store beside the catalog.
 EMBEDDED = "embedded"
+
+_PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
 class Spaces:
@@ -162,7 +165,28 @@ class Spaces:
             )
         from echoic.stores.milvus import MilvusStore
 
-        return MilvusStore(self.uri, f"{self._identity}_{spec.key}", spec.dim, self._token())
+        store = MilvusStore(self.uri, f"{self._identity}_{spec.key}", spec.dim, self._token())
+        if catalog.earlier_spans(spec.key):
+            self._bring_spans(store, spec.key)
+        return store
+
+    def _bring_spans(self, store: MilvusStore, key: str) -> None:
+        """Put the times that an older Echoic kept in the catalog beside their vectors, once."""
+        from echoic.stores.times import unpack_times
+
+        catalog = self._catalog
+        try:
+            # Where another process is at it, this one waits and finds it done.
+            with catalog.writing(patience=_PATIENCE):
+                store.take_over(
+                    (file_id, unpack_times(starts), unpack_times(ends))
+                    for file_id, starts, ends in catalog.earlier_spans(key)
+                )
+                with catalog.transaction():
+                    catalog.forget_earlier_spans(key)
+        except BaseException:
+            store.close()
+            raise
 
     @property
     def _identity(self) -> str:
@@ -265,11 +289,7 @@ class Spaces:
             return None  # reading it will say why
         if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
             return None
-        vectors = self.store(spec).vectors(record.id)
-        spans = self._catalog.spans(record.id, spec.key)
-        if not len(vectors) or len(vectors) != len(spans):
-            return None
-        return Segments(spans[:, 0], spans[:, 1], vectors)
+        return self.store(spec).fetch([record.id]).get(record.id)
 
     def drop(self, spec: EncoderSpec) -> None:
         """Forget a space with all of its vectors."""
@@ -292,12 +312,14 @@ class Spaces:
 
     def _check_store(self, spec: EncoderSpec) -> list[str]:
         catalog, store = self._catalog, self.store(spec)
-        stored, due = set(store.file_ids().tolist()), catalog.file_ids(spec.key)
+        due = {file_id: n for file_id, n in catalog.n_segments(spec.key).items() if n}
+        stored = set(store.file_ids().tolist())
         findings = []
-        for file_id in sorted(stored & due):
+        for file_id in sorted(stored & due.keys()):
             try:
-                is_whole = len(store.vectors(file_id)) == len(catalog.spans(file_id, spec.key))
-            except (LibraryError, StoreError):  # a checksum does not fit
+                found = store.fetch([file_id]).get(file_id)
+                is_whole = found is not None and len(found) == due[file_id]
+            except StoreError:  # a checksum does not fit
                 is_whole = False
             if not is_whole:
                 path = quoted(catalog.paths([file_id])[file_id])
@@ -305,7 +327,7 @@ class Spaces:
                     f"{spec.key}: the vectors of {path} are damaged; "
                     "run echoic remove on it, and index it again"
                 )
-        missing, strangers = due - stored, stored - due
+        missing, strangers = due.keys() - stored, stored - due.keys()
         if missing:
             findings.append(f"{spec.key}: the vectors of {len(missing)} files are missing; index them again")
         if strangers:

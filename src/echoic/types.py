@@ -26,7 +26,6 @@ __all__ = [
     "IndexReport",
     "LiveSound",
     "Match",
-    "Neighbor",
     "Progress",
     "Segments",
     "SharedStretch",
@@ -239,17 +238,13 @@ class Segments:
     ends: npt.NDArray[np.float64]
     vectors: Float32
 
+    @classmethod
+    def none(cls, dim: int) -> Segments:
+        """Make those of a file that has none."""
+        return cls(np.empty(0), np.empty(0), np.empty((0, dim), np.float32))
+
     def __len__(self) -> int:
         return len(self.vectors)
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbor:
-    """One segment that a vector store found: ``score`` is the cosine, higher is closer."""
-
-    file_id: int
-    segment: int
-    score: float
 
 
 @dataclass(frozen=True, slots=True)

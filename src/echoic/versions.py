@@ -25,7 +25,7 @@ from echoic.progress import reported
 from echoic.stores.base import VectorStore
 from echoic.types import FileRecord, Float32, Progress
 
-__all__ = ["LONGEST", "Passage", "compare", "ranked"]
+__all__ = ["LONGEST", "Passage", "Version", "compare", "ranked"]
 
 #: Vectors of a query that are looked at: ten minutes of music.
 LONGEST = 1_200
@@ -60,12 +60,22 @@ class Passage:
     semitones: int
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A file with the passage that it has in common with a query, and where in it that is, in seconds."""
+
+    record: FileRecord
+    passage: Passage
+    start: float
+    end: float
+
+
 def ranked(
     query: Float32,
     store: VectorStore,
     records: Sequence[FileRecord],
     progress: Callable[[Progress], None] | None = None,
-) -> list[tuple[FileRecord, Passage]]:
+) -> list[Version]:
     """Compare a query with files, and put those first that have most of it; some may have no vectors.
 
     Parameters
@@ -79,10 +89,12 @@ def ranked(
     """
     found = []
     for record in reported(records, progress):
-        vectors = store.vectors(record.id)
-        if len(vectors):
-            found.append((record, compare(query, vectors)))
-    return sorted(found, key=lambda pair: (-pair[1].score, pair[0].id))
+        other = store.fetch([record.id]).get(record.id)
+        if other is not None:
+            passage = compare(query, other.vectors)
+            start, end = float(other.starts[passage.start]), float(other.ends[passage.end])
+            found.append(Version(record, passage, start, end))
+    return sorted(found, key=lambda version: (-version.passage.score, version.record.id))
 
 
 def compare(query: Float32, other: Float32) -> Passage:

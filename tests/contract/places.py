@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from echoic.stores import EmbeddedStore, MilvusStore, VectorStore
+from echoic.stores import EmbeddedStore, MemoryStore, MilvusStore, VectorStore
 from echoic.types import Precision
 
 _numbers = itertools.count()
@@ -30,6 +30,10 @@ class Place:
         store = self._make(collection or self.collection, dim)
         self._stack.callback(store.close)
         return store
+
+
+def memory_place(stack: ExitStack) -> Place:
+    return Place("memory", "", lambda _, dim: MemoryStore(dim), stack)
 
 
 def embedded_place(folder: Path, stack: ExitStack, precision: Precision) -> Place:

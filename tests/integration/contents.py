@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from echoic import Library
+from echoic.types import Segments
 
 
 class Content(NamedTuple):
@@ -18,14 +19,15 @@ class Content(NamedTuple):
 
 def contents(library: Library, root: Path | None = None) -> dict[str, Content]:
     """Read everything that a library holds, by path, or by path relative to a root."""
-    catalog, _ = library._open()
     found = {}
     for record in library.files():
         path = record.path if root is None else str(Path(record.path).relative_to(root))
         spans, vectors = {}, {}
         for spec in library.encoders().values():
-            spans[spec.key] = catalog.spans(record.id, spec.key).tobytes()
-            vectors[spec.key] = library._open()[1].store(spec).vectors(record.id)
+            stored = library._open()[1].store(spec).fetch([record.id]).get(record.id)
+            segments = Segments.none(spec.dim) if stored is None else stored
+            spans[spec.key] = segments.starts.tobytes() + segments.ends.tobytes()
+            vectors[spec.key] = segments.vectors
         kept = (record.size, record.digest, record.duration, record.sample_rate, record.channels)
         kept += (record.codec, record.state, record.message, record.encoders, tuple(record.tags.items()))
         found[path] = Content(kept, spans, vectors)
@@ -40,10 +42,10 @@ def assert_whole(library: Library) -> None:
         store = library._open()[1].store(spec)
         n_segments = 0
         for record in library.files():
-            spans, vectors = catalog.spans(record.id, spec.key), store.vectors(record.id)
-            assert len(spans) == len(vectors)
-            assert record.state == "failed" or len(vectors) > 0
-            n_segments += len(vectors)
+            segments = store.fetch([record.id]).get(record.id, ())
+            assert catalog.n_segments(spec.key).get(record.id, 0) == len(segments)
+            assert record.state == "failed" or len(segments) > 0
+            n_segments += len(segments)
         assert len(store) == n_segments
 
 

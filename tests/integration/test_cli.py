@@ -492,7 +492,7 @@ def test_doctor_finds_damaged_vectors_and_index_mends_them(within, damaged, fold
 
 def test_doctor_finds_vectors_that_are_not_those_of_the_file(within, damaged, folder, library):
     with sqlite3.connect(damaged) as connection:
-        connection.execute("UPDATE segments SET starts = x'', ends = x'' WHERE file_id = 5")
+        connection.execute("UPDATE spans SET starts = x'', ends = x'' WHERE file_id = 5")
     connection.close()
     [finding] = broken(within("doctor", "--json", code=1))
     [name] = re.findall(r"\d\d\.wav", finding["detail"])

@@ -177,11 +177,17 @@ def test_an_encoder_that_the_library_has_not_cannot_be_forgotten(library, index,
 
 def test_a_model_that_changes_while_its_worker_lives_is_loaded_anew(library, index, model, clips):
     index(encoders=[str(model)])
-    before = [library._open()[1].store(library.encoders()[str(model)]).vectors(r.id) for r in library.files()]
+    before = [
+        library._open()[1].store(library.encoders()[str(model)]).fetch([r.id])[r.id].vectors
+        for r in library.files()
+    ]
     front_end = json.loads(model.with_suffix(".json").read_text())["front_end"]
     change_card(model, revision="2", front_end=front_end | {"fmin": 300})
     index(encoders=[str(model)])
-    after = [library._open()[1].store(library.encoders()[str(model)]).vectors(r.id) for r in library.files()]
+    after = [
+        library._open()[1].store(library.encoders()[str(model)]).fetch([r.id])[r.id].vectors
+        for r in library.files()
+    ]
     assert not any(np.allclose(a, b) for a, b in zip(before, after, strict=True))
 
 

@@ -33,7 +33,12 @@ def record_of(library, path):
 
 def vectors_of(library, path):
     [spec] = library.encoders().values()
-    return library._open()[1].store(spec).vectors(record_of(library, path).id)
+    return (
+        library._open()[1]
+        .store(spec)
+        .fetch([record_of(library, path).id])[record_of(library, path).id]
+        .vectors
+    )
 
 
 def make_newer(path, seconds=5):
@@ -98,7 +103,11 @@ def test_changed_content_replaces_every_vector(library, index, three, tmp_path, 
     np.testing.assert_array_equal(vectors_of(library, three[0]), expected)
     [spec] = library.encoders().values()
     store = library._open()[1].store(spec)
-    assert not any(np.allclose(stale[0], row) for id_ in store.file_ids() for row in store.vectors(id_))
+    assert not any(
+        np.allclose(stale[0], row)
+        for stored in store.fetch(store.file_ids()).values()
+        for row in stored.vectors
+    )
     assert_whole(library)
 
 

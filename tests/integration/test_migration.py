@@ -16,7 +16,10 @@ import pytest
 from echoic import Library, LibraryBusyError, LibraryError
 from echoic.audio.decode import read_audio
 from echoic.catalog import Catalog, schema
+from echoic.stores import MilvusStore
+from echoic.stores.names import unique_name
 from tests.golden.make_library import PLACE, write_sound
+from tests.milvus_server import need_milvus
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "libraries"
 VERSIONS = sorted(int(folder.name) for folder in GOLDEN.iterdir())
@@ -50,8 +53,136 @@ def test_an_older_library_holds_what_it_held(old):
         catalog, spaces = library._open()
         store = spaces.store(library.encoders()["spectral"])
         for record, vector in zip((bell, kick), data, strict=True):
-            np.testing.assert_array_equal(store.vectors(record.id)[0], np.frombuffer(vector, np.float32))
-            np.testing.assert_array_equal(catalog.spans(record.id, "spectral@1"), [[0, 2]])
+            segments = store.fetch([record.id])[record.id]
+            np.testing.assert_array_equal(segments.vectors[0], np.frombuffer(vector, np.float32))
+            assert (segments.starts.tolist(), segments.ends.tolist()) == ([0], [2])
+            assert catalog.n_segments("spectral@1")[record.id] == 1
+
+
+# Of every schema's library to bell.wav, as the code of each gave them.
+ANSWERS = [("bell.wav", 0.0, 2.0, 1.0), ("kick.webm", 0.0, 2.0, -0.145)]
+
+
+def answers(library, sound):
+    return [
+        (Path(hit.path).name, hit.start, hit.end, round(hit.score, 3)) for hit in library.search(sound, 5)
+    ]
+
+
+def test_an_older_library_answers_as_it_did(old, tmp_path):
+    sound = write_sound(tmp_path, "bell.wav")
+    for _ in range(2):
+        with Library(old) as library:
+            assert answers(library, sound) == ANSWERS
+
+
+@pytest.fixture
+def old_in_milvus(tmp_path):
+    """A library of schema 4 whose vectors lie in Milvus Lite, as they did then: without their spans."""
+    need_milvus()
+    from milvus_lite.server_manager import server_manager_instance
+    from pymilvus import DataType, MilvusClient
+
+    old = Path(shutil.copytree(GOLDEN / "4", tmp_path / "library"))
+    uri = str(tmp_path / "vectors.db")
+    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+        rows = database.execute("SELECT file_id, data FROM vectors ORDER BY file_id").fetchall()
+        [(identity,)] = database.execute("SELECT value FROM settings WHERE name = 'identity'").fetchall()
+        database.execute("UPDATE settings SET value = ? WHERE name = 'store'", (uri,))
+        database.execute("DROP TABLE vectors")
+        database.execute("DROP TABLE collections")
+    vectors = {file_id: np.frombuffer(data, np.float32) for file_id, data in rows}
+    client = MilvusClient(uri)
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("file_id", DataType.INT64)
+    schema.add_field("segment", DataType.INT64)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=len(vectors[rows[0][0]]))
+    index = MilvusClient.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="COSINE")
+    name = unique_name(f"echoic {identity}_spectral@1")
+    client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
+    client.insert(
+        name, [{"id": i << 24, "file_id": i, "segment": 0, "vector": v} for i, v in vectors.items()]
+    )
+    client.close()
+    server_manager_instance.release_server(uri)
+    return old, vectors
+
+
+def test_vectors_in_milvus_are_given_their_spans_once(old_in_milvus, tmp_path):
+    old, vectors = old_in_milvus
+    sound = write_sound(tmp_path, "bell.wav")
+    for _ in range(2):
+        with Library(old) as library:
+            [hit] = library.search(sound, 1)
+            assert (hit.path, hit.start, hit.end) == (str(PLACE / "bell.wav"), 0, 2)
+            assert library.check() == []
+            catalog, spaces = library._open()
+            assert catalog.earlier_spans("spectral@1") == []
+            found = spaces.store(library.encoders()["spectral"]).fetch(list(vectors))
+            for file_id, vector in vectors.items():
+                np.testing.assert_allclose(found[file_id].vectors, [vector], atol=1e-6)
+                assert (found[file_id].starts.tolist(), found[file_id].ends.tolist()) == ([0], [2])
+
+
+def cut_off_after_one_file(monkeypatch):
+    replace, done = MilvusStore.replace, []
+
+    def cut_off(store, file_id, segments):
+        if done:
+            raise KeyboardInterrupt
+        done.append(file_id)
+        replace(store, file_id, segments)
+
+    monkeypatch.setattr(MilvusStore, "replace", cut_off)
+
+
+def cut_off_with_all_written(monkeypatch):
+    def cut_off(store):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MilvusStore, "flush", cut_off)
+
+
+def cut_off_with_the_old_collection_dropped(monkeypatch):
+    def cut_off(catalog, key):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Catalog, "forget_earlier_spans", cut_off)
+
+
+@pytest.mark.parametrize(
+    "cut_off",
+    [cut_off_after_one_file, cut_off_with_all_written, cut_off_with_the_old_collection_dropped],
+)
+def test_bringing_spans_to_milvus_that_was_cut_off_is_finished(old_in_milvus, tmp_path, cut_off):
+    old, vectors = old_in_milvus
+    sound = write_sound(tmp_path, "bell.wav")
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as patch, Library(old) as library:
+            cut_off(patch)
+            with pytest.raises(KeyboardInterrupt):
+                library.search(sound, 1)
+    with Library(old) as library:
+        assert answers(library, sound) == ANSWERS
+        assert library.check() == []
+        catalog, spaces = library._open()
+        assert catalog.earlier_spans("spectral@1") == []
+        store = spaces.store(library.encoders()["spectral"])
+        assert store.file_ids().tolist() == sorted(vectors)
+        assert not store._call("has_collection", collection_name=store._earlier_name)
+
+
+def test_a_file_that_went_before_its_spans_were_brought_is_left_behind(old_in_milvus, tmp_path):
+    old, vectors = old_in_milvus
+    with closing(Catalog(old)) as catalog, catalog.transaction():
+        catalog.delete_files([min(vectors)])
+    with Library(old) as library:
+        _, spaces = library._open()
+        store = spaces.store(library.encoders()["spectral"])
+        assert store.file_ids().tolist() == [max(vectors)]
+        assert library.check() == []
 
 
 def test_tags_of_an_older_library_are_read_as_those_of_new_files_are(old, tmp_path):
@@ -132,6 +263,29 @@ def test_two_that_open_it_at_once_both_get_in(old, monkeypatch):
     second.join(30)
     assert counts == [2, 2]
     assert runs[0] < schema.VERSION
+
+
+def test_processes_that_open_it_at_once_all_find_it_whole(old, tmp_path):
+    sound = write_sound(tmp_path, "bell.wav")
+    code = (
+        "import sys; from pathlib import Path; from echoic import Library\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "with Library(sys.argv[1]) as library:\n"
+        "    hits = library.search(sys.argv[2], 5)\n"
+        "    print([(Path(h.path).name, h.start, h.end, round(h.score, 3)) for h in hits], library.check())"
+    )
+    command = [sys.executable, "-c", code, str(old), str(sound)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=60)[0] for process in processes]
+    assert told == [f"{ANSWERS} []\n"] * 3
+    assert version_of(old) == schema.VERSION
 
 
 def test_a_writer_of_the_older_version_is_waited_for_and_then_named(old, monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from echoic import Library, indexing
 from echoic.encoders.registry import load_encoder
-from echoic.types import AudioInfo
+from echoic.types import AudioInfo, Segments
 from echoic.workers import digest_of
 
 SPEC = load_encoder("spectral").spec
@@ -53,9 +53,10 @@ def index(library, path, how):
         if how == "no vectors":
             return
         n = int(how != "silent")
-        catalog.put_segments(i, SPEC.key, np.zeros(n), np.ones(n))
+        catalog.put_encoded(i, SPEC.key, n)
         if how != "damaged":
-            spaces.store(SPEC).replace(i, np.eye(1, SPEC.dim, dtype=np.float32)[:n])
+            vectors = np.eye(1, SPEC.dim, dtype=np.float32)[:n]
+            spaces.store(SPEC).replace(i, Segments(np.zeros(n), np.ones(n), vectors))
 
 
 def change(path, how, seed):

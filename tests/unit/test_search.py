@@ -1,4 +1,4 @@
-"""Grouping by file against a plain oracle, on a store that is a matrix."""
+"""Grouping by file against a plain oracle, on a store in memory."""
 
 from __future__ import annotations
 
@@ -8,37 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoic.encoders.base import normalize
-from echoic.search import MAX_QUERY_VECTORS, rank_files, refine_query, thin
-from echoic.types import Neighbor
+from echoic.search import MAX_QUERY_VECTORS, FileMatch, rank_files, refine_query, thin
+from echoic.stores import MemoryStore
+from echoic.types import Segments
 
 
-class MatrixStore:
-    """Exact search over arrays; counts how often it is asked."""
+class CountingStore(MemoryStore):
+    """Counts how often it is asked; segment i starts at i seconds."""
 
     def __init__(self, files):
+        super().__init__(next(iter(files.values())).shape[1] if files else 8)
         self.files = files
         self.asked = []
+        for file_id, vectors in files.items():
+            starts = np.arange(len(vectors), dtype=np.float64)
+            self.replace(file_id, Segments(starts, starts + 2, vectors))
 
     def search(self, queries, k, *, within=None):
         self.asked.append(k)
-        rows = [
-            (file_id, segment, vector)
-            for file_id, vectors in self.files.items()
-            if within is None or file_id in within
-            for segment, vector in enumerate(vectors)
-        ]
-        results = []
-        for query in queries:
-            scored = [Neighbor(f, s, float(v @ query)) for f, s, v in rows]
-            results.append(sorted(scored, key=lambda n: (-n.score, n.file_id, n.segment))[:k])
-        return results
-
-    def vectors(self, file_id):
-        return self.files[file_id]
+        return super().search(queries, k, within=within)
 
 
 def random_store(rng, n_files, most_segments, dim=8):
-    return MatrixStore(
+    return CountingStore(
         {
             file_id: normalize(rng.normal(size=(rng.integers(1, most_segments + 1), dim)).astype(np.float32))
             for file_id in range(1, n_files + 1)
@@ -71,34 +63,35 @@ def test_ranking_equals_brute_force(seed, n_files, n_queries, k, filtered):
     without = set(rng.integers(1, 31, 3).tolist())
     matches = rank_files(store, queries, k, within=within, without=without)
     expected = brute_force(store, queries, k, within, without)
-    assert [match[0] for match in matches] == [file_id for file_id, _ in expected]
-    np.testing.assert_allclose([m[2] for m in matches], [score for _, score in expected], atol=1e-5)
-    for file_id, segment, _ in matches:
-        cosines = (queries @ store.files[file_id].T).max(axis=0)
-        assert cosines[segment] == pytest.approx(cosines.max(), abs=1e-6)
+    assert [match.file_id for match in matches] == [file_id for file_id, _ in expected]
+    np.testing.assert_allclose([m.score for m in matches], [score for _, score in expected], atol=1e-5)
+    for match in matches:
+        cosines = (queries @ store.files[match.file_id].T).max(axis=0)
+        assert cosines[int(match.start)] == pytest.approx(cosines.max(), abs=1e-6)
+        assert match.end == match.start + 2
 
 
 def test_k_is_widened_until_there_are_enough_files():
     # One file owns the 300 nearest segments; the others come after it.
     near = normalize(np.full((300, 4), [1, 0.001, 0, 0], np.float32))
     files = {1: near} | {i: normalize(np.array([[1, 1, i / 10, 0]], np.float32)) for i in range(2, 8)}
-    store = MatrixStore(files)
+    store = CountingStore(files)
     matches = rank_files(store, np.eye(1, 4, dtype=np.float32), 5)
-    assert [m[0] for m in matches] == [1, 2, 3, 4, 5]
+    assert [m.file_id for m in matches] == [1, 2, 3, 4, 5]
     assert store.asked == [50, 200, 800]
 
 
 def test_equal_scores_go_by_file_and_earliest_segment():
     row = np.eye(1, 4, dtype=np.float32)
-    store = MatrixStore({3: np.repeat(row, 2, axis=0), 1: row, 2: row})
-    assert rank_files(store, row, 3) == [(1, 0, 1.0), (2, 0, 1.0), (3, 0, 1.0)]
+    store = CountingStore({3: np.repeat(row, 2, axis=0), 1: row, 2: row})
+    assert rank_files(store, row, 3) == [FileMatch(file_id, 0.0, 2.0, 1.0) for file_id in (1, 2, 3)]
 
 
 def test_every_part_of_a_long_query_counts():
     a, b = np.eye(2, 4, dtype=np.float32)
-    store = MatrixStore({1: np.stack([a, b]), 2: np.stack([a, a])})
+    store = CountingStore({1: np.stack([a, b]), 2: np.stack([a, a])})
     matches = rank_files(store, np.stack([a, b]), 2)
-    assert [(m[0], m[2]) for m in matches] == [(1, 1.0), (2, 0.5)]
+    assert [(m.file_id, m.score) for m in matches] == [(1, 1.0), (2, 0.5)]
 
 
 def test_feedback_moves_the_query_towards_likes_and_away_from_unlikes():

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from echoic.audio.tags import folded, tag_values
 from echoic.catalog.conditions import among, encoded, fits_glob, parse_tag, readings
 from echoic.catalog.conditions import under as at_or_under
 from echoic.catalog.database import Database
-from echoic.catalog.times import SIZE_OF_NONE, pack_times, unpack_times
+from echoic.catalog.schema import EARLIER_SPANS
 from echoic.errors import LibraryError, UsageError
 from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
 from echoic.untrusted import shown
@@ -108,7 +106,7 @@ class Catalog(Database):
         return found
 
     def delete_encoder(self, key: str) -> None:
-        """Forget an encoder's revision, with the segments that were made for it."""
+        """Forget an encoder's revision, and which files are in its collection."""
         self.connection.execute("DELETE FROM encoders WHERE key = ?", (key,))
 
     # Files
@@ -121,7 +119,7 @@ class Catalog(Database):
         encoders: dict[int, list[str]] = {}
         chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
         for file_id, key in self.connection.execute(
-            "SELECT file_id, key FROM segments JOIN encoders ON encoder_id = encoders.id"
+            "SELECT file_id, key FROM encoded JOIN encoders ON encoder_id = encoders.id"
             f" WHERE {chosen} ORDER BY encoder_id",
             values,
         ):
@@ -146,7 +144,7 @@ class Catalog(Database):
         """Return what is needed to tell whether the file at a path has changed, or None."""
         row = self.connection.execute(
             "SELECT id, path, size, mtime_ns, digest, state, notes, (SELECT group_concat(key, char(10))"
-            " FROM segments JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
+            " FROM encoded JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
             " FROM files WHERE path = ?",
             (encoded(path),),
         ).fetchone()
@@ -177,9 +175,9 @@ class Catalog(Database):
         return {(os.fsdecode(path), size, mtime_ns): i for path, size, mtime_ns, i in rows}
 
     def paths_in(self, keys: Collection[str]) -> list[Path]:
-        """Return the paths of the files that have segments in one of some collections, in order."""
+        """Return the paths of the files that are in one of some collections, in order."""
         rows = self.connection.execute(
-            "SELECT DISTINCT path FROM files JOIN segments ON file_id = files.id"
+            "SELECT DISTINCT path FROM files JOIN encoded ON file_id = files.id"
             " JOIN encoders ON encoder_id = encoders.id WHERE key IN (SELECT value FROM json_each(?))"
             " ORDER BY path",
             (json.dumps(list(keys)),),
@@ -314,7 +312,7 @@ class Catalog(Database):
         )
 
     def delete_files(self, file_ids: Sequence[int]) -> None:
-        """Forget files with their segments and tags."""
+        """Forget files with their tags, and which collections they are in."""
         self.connection.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
 
     def ids_at(self, path: Path) -> list[int]:
@@ -355,55 +353,45 @@ class Catalog(Database):
             [(file_id, value, name, name) for file_id in file_ids for name, value in wanted],
         )
 
-    # Segments
+    # What is in the stores
 
-    def put_segments(
-        self, file_id: int, key: str, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
-    ) -> None:
-        """Write the spans of a file's segments in a collection."""
-        blobs = pack_times(starts), pack_times(ends)
+    def put_encoded(self, file_id: int, key: str, n_segments: int) -> None:
+        """Note that a file is in a collection, and with how many segments."""
         self.connection.execute(
-            "INSERT OR REPLACE INTO segments SELECT ?, id, ?, ?, ? FROM encoders WHERE key = ?",
-            (file_id, *blobs, zlib.crc32(b"".join(blobs)), key),
+            "INSERT OR REPLACE INTO encoded SELECT ?, id, ? FROM encoders WHERE key = ?",
+            (file_id, n_segments, key),
         )
 
-    def spans(self, file_id: int, key: str) -> npt.NDArray[np.float64]:
-        """Return the (start, end) seconds of a file's segments, shape (segments, 2); no rows if none.
-
-        Raises
-        ------
-        LibraryError
-            If they are not what was written.
-        """
-        row = self.connection.execute(
-            "SELECT starts, ends, segments.checksum FROM segments JOIN encoders ON encoder_id = encoders.id"
-            " WHERE file_id = ? AND key = ?",
-            (file_id, key),
-        ).fetchone()
-        if row is None:
-            return np.empty((0, 2))
-        *blobs, checksum = row
-        if zlib.crc32(b"".join(blobs)) != checksum:
-            raise LibraryError(
-                f"the times of file {file_id} in {key} are damaged; echoic doctor says which file that is"
-            )
-        return np.stack([unpack_times(blob) for blob in blobs], axis=1)
-
-    def file_ids(self, key: str) -> set[int]:
-        """Return the ids of the files that have segments in a collection."""
-        return self._file_ids(key, f"length(starts) <> {SIZE_OF_NONE}")
-
-    def silent_ids(self, key: str) -> set[int]:
-        """Return the ids of the files that are in a collection and have no sound, hence no segment."""
-        return self._file_ids(key, f"length(starts) = {SIZE_OF_NONE}")
-
-    def _file_ids(self, key: str, condition: str) -> set[int]:
+    def n_segments(self, key: str) -> dict[int, int]:
+        """Count the segments of each file that is in a collection: 0 where nothing can be heard."""
         rows = self.connection.execute(
-            "SELECT file_id FROM segments JOIN encoders ON encoder_id = encoders.id"
-            f" WHERE key = ? AND {condition}",
+            "SELECT file_id, n_segments FROM encoded JOIN encoders ON encoder_id = encoders.id"
+            " WHERE key = ? ORDER BY file_id",
             (key,),
         )
-        return {file_id for (file_id,) in rows}
+        return dict(rows)
+
+    def earlier_spans(self, key: str) -> list[tuple[int, bytes, bytes]]:
+        """Return (file, starts, ends) of segments whose times an older Echoic kept here, not in the store."""
+        if not self._has_earlier_spans():
+            return []
+        return self.connection.execute(
+            f"SELECT file_id, starts, ends FROM {EARLIER_SPANS} JOIN encoders ON encoder_id = encoders.id"
+            " WHERE key = ?",
+            (key,),
+        ).fetchall()
+
+    def forget_earlier_spans(self, key: str) -> None:
+        """Forget them, once the store has them."""
+        self.connection.execute(
+            f"DELETE FROM {EARLIER_SPANS} WHERE encoder_id IN (SELECT id FROM encoders WHERE key = ?)", (key,)
+        )
+        if not self.connection.execute(f"SELECT EXISTS (SELECT 1 FROM {EARLIER_SPANS})").fetchone()[0]:
+            self.connection.execute(f"DROP TABLE {EARLIER_SPANS}")
+
+    def _has_earlier_spans(self) -> bool:
+        query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)"
+        return bool(self.connection.execute(query, (EARLIER_SPANS,)).fetchone()[0])
 
 
 def _known(row: tuple[Any, ...]) -> Known:

@@ -54,6 +54,7 @@ class Database:
 
     def _connected(self) -> sqlite3.Connection:
         self._is_still = False  # taken to be written by nobody
+        self._is_writing = False
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
         try:
             version_of(connection)
@@ -151,7 +152,7 @@ class Database:
 
     @contextmanager
     def writing(self, *, patience: float = 0.0, is_new: bool = False) -> Iterator[None]:
-        """Be the one process that changes the library.
+        """Be the one process that changes the library; inside of itself, it does nothing more.
 
         Parameters
         ----------
@@ -168,6 +169,9 @@ class Database:
         LibraryError
             If the folder may not be written.
         """
+        if self._is_writing:
+            yield
+            return
         if self._may_only_be_read:
             raise LibraryError(
                 f"the library {self.folder} can only be read here; allow it to be written, or choose another "
@@ -178,12 +182,15 @@ class Database:
                 raise LibraryBusyError(
                     f"the library {self.folder} was removed while this waited to write; try again"
                 )
+            self._is_writing = True
             try:
                 yield
             except BaseException:
                 if is_new and not self._is_settled():
                     self._discard()
                 raise
+            finally:
+                self._is_writing = False
 
     @property
     def _may_only_be_read(self) -> bool:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+import zlib
 from pathlib import Path
 
 from echoic.audio.tags import folded, is_mark, tag_values
 from echoic.errors import LibraryError, quoted
 
-__all__ = ["OLDEST", "VERSION", "create", "migrate", "mismatch", "unusable", "version_of"]
+__all__ = ["EARLIER_SPANS", "OLDEST", "VERSION", "create", "migrate", "mismatch", "unusable", "version_of"]
+
+#: The table of times of segments whose vectors lie in a store elsewhere, until they are brought there too.
+EARLIER_SPANS = "earlier_spans"
 
 _TAGS = """
 CREATE TABLE tags (
@@ -26,6 +30,17 @@ CREATE TABLE tags (
     PRIMARY KEY (file_id, name, folded)
 ) WITHOUT ROWID;
 CREATE INDEX tags_by_value ON tags (folded, name, file_id);
+"""
+
+# Which file is in which collection, and with how many segments; these are in the store.
+_ENCODED = """
+CREATE TABLE encoded (
+    file_id    INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    encoder_id INTEGER NOT NULL REFERENCES encoders ON DELETE CASCADE,
+    n_segments INTEGER NOT NULL,                    -- 0: nothing can be heard in it
+    PRIMARY KEY (file_id, encoder_id)
+) WITHOUT ROWID;
+CREATE INDEX encoded_by_encoder ON encoded (encoder_id, file_id);
 """
 
 _SCHEMA = (
@@ -53,18 +68,20 @@ CREATE TABLE encoders (
     source TEXT NOT NULL,                           -- what --encoder was: a name or the path of a model
     turn INTEGER NOT NULL                           -- of several revisions of a source, the highest is in use
 );
-CREATE TABLE segments (
-    file_id       INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
-    encoder_id INTEGER NOT NULL REFERENCES encoders ON DELETE CASCADE,
-    starts        BLOB NOT NULL,                    -- see echoic.catalog.times
-    ends          BLOB NOT NULL,
-    checksum      INTEGER NOT NULL,                 -- CRC-32: SQLite notices no flipped bit in a blob
-    PRIMARY KEY (file_id, encoder_id)
-);
-CREATE INDEX segments_of_encoder ON segments (encoder_id, file_id);
 """
+    + _ENCODED
     + _TAGS
 )
+
+
+_SPANS = """CREATE TABLE IF NOT EXISTS spans (
+    collection INTEGER NOT NULL REFERENCES collections (id),
+    file_id INTEGER NOT NULL,
+    starts BLOB NOT NULL,
+    ends BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (collection, file_id)
+) WITHOUT ROWID"""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -123,7 +140,38 @@ def _to_5(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE encoders SET spec = ? WHERE id = ?", (json.dumps(spec), number))
 
 
-_STEPS = {4: _to_4, 5: _to_5}
+def _to_6(connection: sqlite3.Connection) -> None:
+    """Segments' times lie with their vectors; the catalog keeps how many segments there are."""
+    _run(connection, _ENCODED)
+    rows = connection.execute("SELECT file_id, encoder_id, starts FROM segments").fetchall()
+    connection.executemany(
+        "INSERT INTO encoded VALUES (?, ?, ?)", ((*ids, _count(blob)) for *ids, blob in rows)
+    )
+    store = connection.execute("SELECT value FROM settings WHERE name = 'store'").fetchone()
+    if store is not None and store[0] != "embedded":
+        # They are brought there when the store is opened.
+        connection.execute(f"ALTER TABLE segments RENAME TO {EARLIER_SPANS}")
+        return
+    if rows:
+        connection.execute(_SPANS)
+        connection.execute(
+            "INSERT INTO spans SELECT collections.id, file_id, starts, ends, checksum FROM segments"
+            " JOIN encoders ON encoder_id = encoders.id JOIN collections ON name = key"
+            " WHERE EXISTS (SELECT 1 FROM vectors WHERE collection = collections.id"
+            "  AND vectors.file_id = segments.file_id AND n_segments <> 0)"
+        )
+    connection.execute("DROP TABLE segments")
+
+
+def _count(blob: bytes) -> int:
+    """Count the times in a blob; -1 if it is damaged, which no store agrees with."""
+    try:
+        return len(zlib.decompress(blob)) // 8
+    except zlib.error:
+        return -1
+
+
+_STEPS = {4: _to_4, 5: _to_5, 6: _to_6}
 VERSION = max(_STEPS)
 OLDEST = min(_STEPS) - 1  # that can be brought up to date
 

@@ -19,9 +19,12 @@ from echoic.fingerprint.alignment import Alignment, align
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.duplicates import FASTEST, SIMILAR, SLOWEST, Part, same_clip, shared_parts
 from echoic.stores.base import VectorStore
-from echoic.types import EncoderSpec, Float32, Neighbor, Segments
+from echoic.stores.neighbours import Neighbours
+from echoic.types import EncoderSpec, Float32, Segments
 
 __all__ = ["FileComparison", "Shared"]
+
+Float64 = npt.NDArray[np.float64]
 
 _NEIGHBOURS = 20
 _JUDGES_BY = 60  # neighbours of a window of a stretch, at most what an alignment asks for
@@ -98,8 +101,6 @@ class FileComparison:
     ----------
     store : VectorStore
     spec : EncoderSpec
-    spans_of : callable
-        Gives the (start, end) seconds of each stored window of a file, shape (n, 2).
     decision : Decision
     least : float, optional
         Probability from which on something is told; by default the decision's own threshold.
@@ -109,11 +110,10 @@ class FileComparison:
         self,
         store: VectorStore,
         spec: EncoderSpec,
-        spans_of: Callable[[int], npt.NDArray[np.float64]],
         decision: Decision,
         least: float | None,
     ) -> None:
-        self._store, self._spec, self._spans_of, self._decision = store, spec, spans_of, decision
+        self._store, self._spec, self._decision = store, spec, decision
         self._least = decision.threshold if least is None else least
         self._kept: OrderedDict[int, Segments] = OrderedDict()
 
@@ -142,12 +142,12 @@ class FileComparison:
             return []
         told: list[Shared] = []
         claims: list[_Claim] = []
-        for other_id, (rows, columns) in self._similar(one, others, came).items():
+        for other_id, (times, places) in self._similar(one, others, came).items():
             other = self._segments(other_id)
             if (score := same_clip(one, other)) >= self._least:
                 told.append(_as_one_clip(other_id, one, other, score))
             elif min(len(one), len(other)) > _CLIP:
-                for part in shared_parts(one, other, rows, columns):
+                for part in shared_parts(one, other, times, places):
                     if SLOWEST - _LIMIT_ERROR <= part.tempo <= FASTEST + _LIMIT_ERROR:
                         claims.append(_Claim(other_id, part, _stretches(one, part)))
         for claim in self._believed(file_id, one, claims, copies | {shared.other for shared in told}, came):
@@ -156,44 +156,43 @@ class FileComparison:
         return sorted(told, key=lambda shared: (shared.start, shared.other))
 
     def _segments(self, file_id: int) -> Segments:
-        """Give a file's windows; none if they have changed since they were listed."""
+        """Give a file's windows; none if it is gone since it was listed."""
         if file_id in self._kept:
             self._kept.move_to_end(file_id)
             return self._kept[file_id]
-        vectors, spans = self._store.vectors(file_id), self._spans_of(file_id)
-        n = len(vectors) if len(vectors) == len(spans) else 0
-        self._kept[file_id] = Segments(spans[:n, 0], spans[:n, 1], vectors[:n])
+        found = self._store.fetch([file_id]).get(file_id) or Segments.none(self._spec.dim)
+        self._kept[file_id] = found
         while len(self._kept) > 1 and sum(map(len, self._kept.values())) > _KEPT:
             self._kept.popitem(last=False)
-        return self._kept.get(file_id, Segments(spans[:n, 0], spans[:n, 1], vectors[:n]))
+        return found
 
     def _similar(
         self, one: Segments, others: Set[int], came: Callable[[float], None]
-    ) -> dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Find the windows of others that are similar to a file's: rows and theirs, by file."""
+    ) -> dict[int, tuple[Float64, Float64]]:
+        """Find the windows of others that are similar to a file's: where both start, by file."""
         rows = np.arange(0, len(one), 1 if len(one) <= _FEW else _STEP)
-        found: dict[int, list[tuple[int, int]]] = {}
+        wanted = np.fromiter(others, np.int64, len(others))
+        similar: list[tuple[npt.NDArray[np.int64], Float64, Float64]] = []
         for at in range(0, len(rows), _AT_ONCE):
             batch = rows[at : at + _AT_ONCE]
-            neighbours = self._store.search(one.vectors[batch], _NEIGHBOURS)
+            near = self._store.search(one.vectors[batch], _NEIGHBOURS)
             # Where all of them are similar there may be more: a file may fill the places by its own refrain.
-            crowded = [
-                i
-                for i, near in enumerate(neighbours)
-                if len(near) == _NEIGHBOURS and near[-1].score >= SIMILAR
-            ]
-            if crowded:
+            crowded = (near.scores >= SIMILAR).sum(axis=1) == _NEIGHBOURS
+            kinds = [(batch[~crowded], near[~crowded])]
+            if crowded.any():
                 again = self._store.search(one.vectors[batch[crowded]], _NEIGHBOURS, within=others)
-                for i, near in zip(crowded, again, strict=True):
-                    neighbours[i] = near
-            for row, near in zip(batch.tolist(), neighbours, strict=True):
-                for n in near:
-                    if n.score >= SIMILAR and n.file_id in others:
-                        found.setdefault(n.file_id, []).append((row, n.segment))
+                kinds.append((batch[crowded], again))
+            for their_rows, found in kinds:
+                row, among = np.nonzero((found.scores >= SIMILAR) & np.isin(found.file_ids, wanted))
+                which = row, among
+                similar.append((found.file_ids[which], one.starts[their_rows[row]], found.starts[which]))
             came(0.5 * (at + len(batch)) / len(rows))
-        tables = {i: np.array(pairs, np.int64).T for i, pairs in sorted(found.items())}
-        inside = {i: table[:, table[1] < len(self._segments(i))] for i, table in tables.items()}
-        return {i: (table[0], table[1]) for i, table in inside.items() if table.shape[1]}
+        files, times, places = (np.concatenate(columns) for columns in zip(*similar, strict=True))
+        order = np.lexsort((times, files))
+        files, times, places = files[order], times[order], places[order]
+        ids, firsts, sizes = np.unique(files, return_index=True, return_counts=True)
+        rows_of = [slice(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+        return {i: (times[mine], places[mine]) for i, mine in zip(ids.tolist(), rows_of, strict=True)}
 
     def _believed(
         self,
@@ -238,24 +237,24 @@ class FileComparison:
                 if claim not in told and any(_overlap(claim.part, other.part) for other in told)
             ]
 
-    def _neighbours(self, one: Segments, stretches: Sequence[slice]) -> dict[int, list[Neighbor]]:
+    def _neighbours(self, one: Segments, stretches: Sequence[slice]) -> dict[int, Neighbours]:
         """Look for all windows of some stretches, by row."""
         rows = sorted({row for rows in stretches for row in range(rows.start, rows.stop)})
-        batches = [rows[at : at + _AT_ONCE] for at in range(0, len(rows), _AT_ONCE)]
-        found = [near for b in batches for near in self._store.search(one.vectors[b], _JUDGES_BY)]
-        return dict(zip(rows, found, strict=True))
+        near: dict[int, Neighbours] = {}
+        for at in range(0, len(rows), _AT_ONCE):
+            batch = rows[at : at + _AT_ONCE]
+            found = self._store.search(one.vectors[batch], _JUDGES_BY)
+            near |= {row: found[i : i + 1] for i, row in enumerate(batch)}
+        return near
 
     def _aligned(
-        self, one: Segments, rows: slice, without: frozenset[int], near: dict[int, list[Neighbor]]
+        self, one: Segments, rows: slice, without: frozenset[int], near: dict[int, Neighbours]
     ) -> list[Alignment]:
         stretch = Segments(one.starts[rows], one.ends[rows], one.vectors[rows])
+        found = Neighbours.stacked([near[row] for row in range(rows.start, rows.stop)])
         return align(
             stretch,
-            cast(
-                "VectorStore",
-                _Without(self, self._store, without, [near[row] for row in range(rows.start, rows.stop)]),
-            ),
-            lambda i: self._segments(i).starts,
+            cast("VectorStore", _Without(self, self._store, without, found)),
             self._decision.cohort,
             window=self._spec.window,
             hop=self._spec.hop,
@@ -320,28 +319,25 @@ class _Without:
 
     Parameters
     ----------
-    near : list of list of Neighbor
+    near : Neighbours
         Those of the windows that will be searched for.
     """
 
     def __init__(
-        self,
-        comparison: FileComparison,
-        store: VectorStore,
-        without: frozenset[int],
-        near: list[list[Neighbor]],
+        self, comparison: FileComparison, store: VectorStore, without: frozenset[int], near: Neighbours
     ) -> None:
         self._comparison, self._store, self._without, self._near = comparison, store, without, near
 
-    def vectors(self, file_id: int) -> Float32:
-        return self._comparison._segments(file_id).vectors
+    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
+        known = {file_id: self._comparison._segments(file_id) for file_id in file_ids}
+        return {file_id: segments for file_id, segments in known.items() if len(segments)}
 
-    def search(self, queries: Float32, k: int, *, within: None = None) -> list[list[Neighbor]]:
-        found = [[n for n in near if n.file_id not in self._without] for near in self._near]
-        if min(map(len, found)) >= k // 2:
-            return [near[:k] for near in found]
+    def search(self, queries: Float32, k: int, *, within: None = None) -> Neighbours:
+        found = self._near.without(self._without)
+        if found.found.sum(axis=1).min() >= k // 2:
+            return found.first(k)
         others = set(self._store.file_ids().tolist()) - self._without
-        return self._store.search(queries, k, within=others) if others else [[] for _ in found]
+        return self._store.search(queries, k, within=others)
 
 
 def _stretches(one: Segments, part: Part) -> list[slice]:

@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import combinations
 
-import numpy as np
-import numpy.typing as npt
-
 from echoic.catalog import Catalog
 from echoic.duplication.comparison import FileComparison, Shared
 from echoic.duplication.found import Found
@@ -63,7 +60,7 @@ class Duplication:
         stored = set(self._store.file_ids().tolist())
         same = _same_content(records.values(), stored)
         reporter = Reporter([records[i] for i in same], progress)
-        comparison = FileComparison(self._store, self._spec, self._spans_of, self._decision, self._least)
+        comparison = FileComparison(self._store, self._spec, self._decision, self._least)
         path = self._catalog.folder / "index" / "duplicates.sqlite"
         with closing(Found(path, self._state(records.values(), stored))) as found:
 
@@ -78,9 +75,6 @@ class Duplication:
                 return [part for part in known if part.other in others]
 
             yield from _grouped(records, same, shared_of, reporter)
-
-    def _spans_of(self, file_id: int) -> npt.NDArray[np.float64]:
-        return self._catalog.spans(file_id, self._spec.key)
 
     def _state(self, records: Iterable[FileRecord], stored: set[int]) -> str:
         """Name the state of the library that results are valid for."""

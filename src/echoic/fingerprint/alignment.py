@@ -12,7 +12,7 @@ that ships with the model, so that a library of one recording can be told apart 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -23,7 +23,8 @@ import numpy.typing as npt
 from echoic.fingerprint.repeats import SAME_PLACE
 from echoic.fingerprint.track import SPEEDS, STEP, Track, possible
 from echoic.stores.base import VectorStore
-from echoic.types import Float32, Neighbor, Segments
+from echoic.stores.neighbours import Neighbours
+from echoic.types import Float32, Segments
 
 __all__ = ["FEATURES", "Alignment", "Comparison", "Place", "align", "realign"]
 
@@ -124,7 +125,6 @@ class Alignment:
 def align(
     query: Segments,
     store: VectorStore,
-    starts_of: Callable[[int], Float64],
     cohort: Float32,
     *,
     window: float,
@@ -134,7 +134,7 @@ def align(
 
     See :class:`Comparison`, whose :meth:`~Comparison.align` this is.
     """
-    return Comparison(query, store, starts_of, cohort, window=window, hop=hop).align()
+    return Comparison(query, store, cohort, window=window, hop=hop).align()
 
 
 class Comparison:
@@ -145,8 +145,6 @@ class Comparison:
     query : Segments
         Of one stretch, densely cut.
     store : VectorStore
-    starts_of : callable
-        Gives the start of each stored window of a file, in seconds.
     cohort : ndarray of float32, shape (n, dim)
         Windows of recordings that are in no library.
     window, hop : float
@@ -161,7 +159,6 @@ class Comparison:
         self,
         query: Segments,
         store: VectorStore,
-        starts_of: Callable[[int], Float64],
         cohort: Float32,
         *,
         window: float,
@@ -172,13 +169,12 @@ class Comparison:
         self.query = query
         self.centres = query.starts + window / 2
         self._store = store
-        self._starts_of = cache(starts_of)
         self._window, self._hop = window, hop
         n_neighbours = min(_MOST_NEIGHBOURS, max(_LEAST_NEIGHBOURS, _VOTES // max(1, len(query))))
-        found = store.search(query.vectors, n_neighbours, within=within) if len(query) else []
-        self._neighbours = [[n for n in near if n.file_id not in without] for near in found]
+        self._neighbours = store.search(query.vectors, n_neighbours, within=within).without(without)
         self._cohort = query.vectors @ cohort.T
-        self._ballots = _ballots(self._neighbours)
+        self._best_of_cohort = -np.sort(-self._cohort, axis=1)[:, :_OTHERS]
+        self._ballots = self._cast()
         self._tracks: dict[int, Track | None] = {}
 
     @property
@@ -209,6 +205,7 @@ class Comparison:
         of_file: dict[int, list[tuple[float, float]]] = {}
         for place in (*self._candidates(rows), *known):
             of_file.setdefault(place.file_id, []).append(place[1:])
+        self._lay(of_file)
         for file_id, candidates in of_file.items():
             whole = self.track(file_id)
             if whole is None:
@@ -228,7 +225,7 @@ class Comparison:
             i for i in ranked if i == first or _is_copy(tracks[first], found[first], tracks[i], found[i])
         ]
         second = max((found[i][0] for i in ranked if i not in copies), default=0.0)
-        others = _best_others(self._neighbours[rows], self._cohort[rows], set(copies))
+        others = _best_others(self._neighbours[rows], self._best_of_cohort[rows], set(copies))
         alignments = []
         for file_id in copies:
             score, start, speed = found[file_id]
@@ -284,14 +281,18 @@ class Comparison:
 
     def edges(self, file_id: int) -> tuple[float, float]:
         """Tell from when to when a recording has windows, in seconds of its own."""
-        starts = self._starts_of(file_id)
-        return (float(starts[0]), float(starts[-1]) + self._window) if len(starts) else (0.0, 0.0)
+        track = self.track(file_id)
+        if track is None:
+            return 0.0, 0.0
+        half = self._window / 2
+        return float(track.centres[0]) - half, float(track.centres[-1]) + half
 
     def shortlist(self, rows: slice, most: int) -> list[Place]:
         """Find the places where some windows in a row may lie, the best first, quickly."""
         of_file: dict[int, list[tuple[float, float]]] = {}
         for place in self._candidates(rows, _COARSE_SPEEDS, files=most, per_speed=most):
             of_file.setdefault(place.file_id, []).append(place[1:])
+        self._lay(of_file)
         found: list[tuple[float, Place]] = []
         for file_id, candidates in of_file.items():
             whole = self.track(file_id)
@@ -301,14 +302,33 @@ class Comparison:
         return [place for _, place in sorted(found, key=lambda row: -row[0])[:most]]
 
     def track(self, file_id: int) -> Track | None:
-        """Lay the whole stretch beside a file; None if that is gone, or changed since it was found."""
-        if file_id not in self._tracks:
-            track, vectors, starts = None, self._store.vectors(file_id), self._starts_of(file_id)
-            if len(vectors) == len(starts) and len(starts):
-                cosines = self.query.vectors @ vectors.T
-                track = Track(cosines, self.centres, vectors, starts + self._window / 2, self._hop)
-            self._tracks[file_id] = track
+        """Lay the whole stretch beside a file; None if that is gone since it was found."""
+        self._lay([file_id])
         return self._tracks[file_id]
+
+    def _lay(self, file_ids: Iterable[int]) -> None:
+        """Lay the whole stretch beside files, all that are new at once."""
+        new = [file_id for file_id in file_ids if file_id not in self._tracks]
+        if not new:
+            return
+        stored = self._store.fetch(new)
+        for file_id in new:
+            file, track = stored.get(file_id), None
+            if file is not None:
+                cosines = self.query.vectors @ file.vectors.T
+                track = Track(cosines, self.centres, file.vectors, file.starts + self._window / 2, self._hop)
+            self._tracks[file_id] = track
+
+    def _cast(self) -> npt.NDArray[np.void]:
+        """Make a table of the votes: by which window, for which file, where in it, how much."""
+        near = self._neighbours
+        at, among = np.nonzero(near.scores > _LEAST_SIMILARITY)
+        columns = [("at", np.int64), ("file", np.int64), ("centre", np.float64), ("weight", np.float64)]
+        ballots = np.empty(len(at), np.dtype(columns))
+        ballots["at"], ballots["file"] = at, near.file_ids[at, among]
+        ballots["centre"] = near.starts[at, among] + self._window / 2
+        ballots["weight"] = (near.scores[at, among].astype(np.float64) - _LEAST_SIMILARITY) ** 2
+        return ballots
 
     def _aligned(
         self, place: Place, rows: slice, track: Track, others: Float64, over_second: float
@@ -341,18 +361,7 @@ class Comparison:
         kept = np.argsort(-np.bincount(inverse, ballots["weight"]), kind="stable")[:files]
         chosen = np.isin(inverse, kept)
         ballots, inverse = ballots[chosen], inverse[chosen]
-        places = np.full(len(ballots), np.nan)
-        for number in kept:
-            mine = inverse == number
-            starts, segments = self._starts_of(int(names[number])), ballots["segment"][mine]
-            inside = segments < len(starts)
-            if len(starts):
-                places[mine] = np.where(inside, starts[np.where(inside, segments, 0)], np.nan)
-        known = ~np.isnan(places)
-        centres, places = self.centres[ballots["at"][known]], places[known] + self._window / 2
-        votes, inverse = ballots["weight"][known], inverse[known]
-        if not len(votes):
-            return []
+        centres, places, votes = self.centres[ballots["at"]], ballots["centre"], ballots["weight"]
         counted: list[tuple[float, Place]] = []
         for speed in speeds:
             bins = np.round((places - speed * centres) / _BIN).astype(np.int64)
@@ -366,18 +375,6 @@ class Comparison:
                 counted.append((float(totals[best]), Place(int(names[number]), start, float(speed))))
         counted.sort(key=lambda row: (-row[0], row[1]))
         return [place for _, place in counted[:_ALIGNMENTS]]
-
-
-def _ballots(neighbours: list[list[Neighbor]]) -> npt.NDArray[np.void]:
-    """Make a table of the neighbours that have a vote: whose, for which window of which file, how much."""
-    rows = [
-        (at, n.file_id, n.segment, (n.score - _LEAST_SIMILARITY) ** 2)
-        for at, found in enumerate(neighbours)
-        for n in found
-        if n.score > _LEAST_SIMILARITY
-    ]
-    columns = [("at", np.int64), ("file", np.int64), ("segment", np.int64), ("weight", np.float64)]
-    return np.array(rows, np.dtype(columns))
 
 
 def _best_place(
@@ -461,17 +458,16 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
     return replace(alignment, start=start, speed=speed)
 
 
-def _best_others(neighbours: list[list[Neighbor]], cohort: Float32, without: Set[int]) -> Float64:
+def _best_others(near: Neighbours, cohort: Float32, without: Set[int]) -> Float64:
     """Give the five best cosines of each window with other recordings, one a recording: (n, 5)."""
-    top = -np.sort(-cohort, axis=1)[:, :_OTHERS].astype(np.float64)
-    rows = []
-    for found, of_cohort in zip(neighbours, top, strict=True):
-        best: dict[int, float] = {}
-        for n in found:
-            if n.file_id not in without and n.file_id not in best:
-                best[n.file_id] = n.score
-        rows.append(np.sort(np.concatenate([list(best.values()), of_cohort]))[::-1][:_OTHERS])
-    return np.array(rows)
+    order = np.argsort(near.file_ids, axis=1, kind="stable")  # among those of a file the best stays first
+    files, scores = (np.take_along_axis(column, order, 1) for column in (near.file_ids, near.scores))
+    is_best = np.diff(files, axis=1, prepend=-1) != 0  # -1 are those that were not found
+    is_best &= ~np.isin(files, np.fromiter(without, np.int64, len(without)))
+    best = np.where(is_best, scores, -np.inf).astype(np.float64)
+    rivals = np.concatenate([best, cohort], axis=1)
+    ranked: Float64 = -np.sort(-rivals, axis=1)[:, :_OTHERS]
+    return ranked
 
 
 def _evidence(

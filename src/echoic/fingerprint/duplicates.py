@@ -20,7 +20,6 @@ from echoic.types import Segments
 __all__ = ["FASTEST", "SIMILAR", "SLOWEST", "Part", "same_clip", "shared_parts"]
 
 Float64 = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 #: Changes of speed that are looked for, as everywhere in identification.
 SLOWEST, FASTEST = 0.9, 1.1
@@ -76,14 +75,14 @@ class Part:
         return self.place(self.end)
 
 
-def shared_parts(one: Segments, other: Segments, rows: Rows, columns: Rows) -> list[Part]:
+def shared_parts(one: Segments, other: Segments, times: Float64, places: Float64) -> list[Part]:
     """Find the parts that two files share, from windows that are similar.
 
     Parameters
     ----------
     one, other : Segments
-    rows, columns : ndarray of int64, shape (n,)
-        Similar windows: rows of the first, and of the second.
+    times, places : ndarray of float64, shape (n,)
+        Similar windows: where they start in the first, and in the second, in seconds.
 
     Returns
     -------
@@ -92,7 +91,6 @@ def shared_parts(one: Segments, other: Segments, rows: Rows, columns: Rows) -> l
         is similar to itself at other places too.
     """
     parts: list[Part] = []
-    times, places = one.starts[rows], other.starts[columns]
     for time, place, tempo, begin, end in _beginnings(times, places, min(len(one), len(other))):
         if any(p.start <= time <= p.end and abs(p.place(time) - place) < _NEAR for p in parts):
             continue

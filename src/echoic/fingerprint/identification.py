@@ -131,7 +131,6 @@ def identify(
     segments: Iterable[Segments],
     store: VectorStore,
     spec: EncoderSpec,
-    starts_of: Callable[[int], Float64],
     decision: Decision,
     *,
     at_speed: Callable[[float, float, float], Segments] | None = None,
@@ -150,8 +149,6 @@ def identify(
         Holds the recordings.
     spec : EncoderSpec
         Of the encoder that made both.
-    starts_of : callable
-        Gives the start of each stored window of a file, in seconds.
     decision : Decision
     at_speed : callable, optional
         Encodes the query between two times as :func:`~echoic.fingerprint.alignment.realign` asks for it at a
@@ -170,7 +167,6 @@ def identify(
         comparison = Comparison(
             stretch,
             store,
-            starts_of,
             decision.cohort,
             window=spec.window,
             hop=spec.hop,

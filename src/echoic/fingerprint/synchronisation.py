@@ -7,7 +7,6 @@ passage lies, how the two clocks drift apart, and where something was cut or a r
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -28,7 +27,7 @@ from echoic.fingerprint.clocks import Line, Piece, measured, on_one_clock
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.identification import QUERY_HOP, stretches
 from echoic.fingerprint.waveforms import Waveform
-from echoic.stores.embedded import EmbeddedStore
+from echoic.stores.memory import MemoryStore
 from echoic.types import Progress, Segments, SharedStretch, TimeAlignment
 
 __all__ = ["Passage", "Synchronised", "synchronise"]
@@ -308,23 +307,13 @@ class _Judge:
         spec, laid = self.encoder.spec, []
         if not len(known):
             return []
-        with tempfile.TemporaryDirectory() as folder:
-            connection = sqlite3.connect(":memory:", isolation_level=None)
-            store = EmbeddedStore(connection, spec.key, spec.dim, Path(folder))
-            store.replace(0, known.vectors)
-            for part in parts:
-                for found in align(
-                    part,
-                    store,
-                    lambda _: known.starts,
-                    self.decision.cohort,
-                    window=spec.window,
-                    hop=spec.hop,
-                ):
-                    middle = float(part.starts.mean() + spec.window / 2)
-                    place = found.start + found.speed * middle
-                    laid.append((middle, place, self.decision.probability(found.evidence)))
-            connection.close()
+        store = MemoryStore(spec.dim)
+        store.replace(0, known)
+        for part in parts:
+            for found in align(part, store, self.decision.cohort, window=spec.window, hop=spec.hop):
+                middle = float(part.starts.mean() + spec.window / 2)
+                place = found.start + found.speed * middle
+                laid.append((middle, place, self.decision.probability(found.evidence)))
         return laid
 
 

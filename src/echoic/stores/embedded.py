@@ -1,7 +1,8 @@
-"""The store that needs nothing but a folder: vectors in SQLite, searched with FAISS.
+"""The store that needs nothing but a folder: segments in SQLite, searched with FAISS.
 
-A file's vectors are rows of the library's database (:mod:`echoic.stores.rows`), so they are committed with
-whatever else the caller's transaction holds, or not at all. Those rows are the truth. For searching, all of
+A file's vectors and spans are rows of the library's database (:mod:`echoic.stores.rows`, and
+:mod:`echoic.stores.times`), so they are committed with whatever else the caller's transaction holds, or not
+at all, and are always read in one transaction. Those rows are the truth. For searching, all of
 them as of some generation are laid out in a cache folder (:mod:`echoic.stores.snapshot`); what was written
 since is read from the database and searched beside it. ``flush`` renews the cache when that has become much.
 Of vectors of 8 bits there is no second copy: the cache holds codes alone, and nothing while there are few.
@@ -28,13 +29,17 @@ import numpy.typing as npt
 from echoic.errors import StoreError
 from echoic.stores import snapshot
 from echoic.stores.ann import Mask
-from echoic.stores.base import checked
+from echoic.stores.base import checked, checked_queries
 from echoic.stores.names import unique_name
+from echoic.stores.neighbours import Neighbours
 from echoic.stores.rows import SEGMENTS_A_ROW, StoredMatrix, pack, packed_size, unpack
 from echoic.stores.snapshot import InDatabase, Snapshot
-from echoic.types import Float32, Neighbor, Precision
+from echoic.stores.times import Spans, pack_times, unpack_times
+from echoic.types import Float32, Precision, Segments
 
 __all__ = ["EmbeddedStore"]
+
+_Times = tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]  # of a file: starts, ends
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +65,14 @@ _SCHEMA = (
     )""",
     """CREATE INDEX IF NOT EXISTS vectors_by_generation
         ON vectors (collection, generation, file_id, part, n_segments)""",
+    """CREATE TABLE IF NOT EXISTS spans (
+        collection INTEGER NOT NULL REFERENCES collections (id),
+        file_id INTEGER NOT NULL,
+        starts BLOB NOT NULL,  -- of all segments, see echoic.stores.times
+        ends BLOB NOT NULL,
+        checksum INTEGER NOT NULL,  -- CRC-32 of both
+        PRIMARY KEY (collection, file_id)
+    ) WITHOUT ROWID""",
 )
 # Changes that are cheaper to read from the database at every start (10k rows: .1 s) than to lay out anew.
 _MANY_CHANGES = 10_000
@@ -97,7 +110,7 @@ class _View:
 
 
 class EmbeddedStore:
-    """A collection of vectors in a SQLite database.
+    """A collection of segments in a SQLite database.
 
     Not for use by several threads at once. Several processes may read while one writes, each with a
     connection of its own, to a database in WAL mode.
@@ -125,11 +138,14 @@ class EmbeddedStore:
     Examples
     --------
     >>> import sqlite3, tempfile
+    >>> from echoic.types import Segments
     >>> connection = sqlite3.connect(":memory:", isolation_level=None)
     >>> store = EmbeddedStore(connection, "tiny@1", 2, Path(tempfile.mkdtemp()))
-    >>> store.replace(7, np.array([[1, 0], [0, 1]], np.float32))
-    >>> store.search(np.array([[0.6, 0.8]], np.float32), k=1)
-    [[Neighbor(file_id=7, segment=1, score=0.800000011920929)]]
+    >>> vectors = np.array([[1, 0], [0, 1]], np.float32)
+    >>> store.replace(7, Segments(np.array([0.0, 2.5]), np.array([5.0, 7.5]), vectors))
+    >>> found = store.search(np.array([[0.6, 0.8]], np.float32), k=1)
+    >>> found.file_ids, found.starts, found.scores
+    (array([[7]]), array([[2.5]]), array([[0.8]], dtype=float32))
     """
 
     joins_transactions = True
@@ -175,13 +191,18 @@ class EmbeddedStore:
 
     # Writing
 
-    def replace(self, file_id: int, vectors: Float32) -> None:
-        array = checked(vectors, self.dim)
-        if not len(array):
+    def replace(self, file_id: int, segments: Segments) -> None:
+        segments = checked(segments, self.dim)
+        if not len(segments):
             self.delete([file_id])
             return
+        array, times = segments.vectors, (pack_times(segments.starts), pack_times(segments.ends))
         with self._writing() as generation:
             self._drop([file_id], generation)
+            self._connection.execute(
+                "INSERT INTO spans (collection, file_id, starts, ends, checksum) VALUES (?, ?, ?, ?, ?)",
+                (self._id, int(file_id), *times, zlib.crc32(b"".join(times))),
+            )
             for part, first in enumerate(range(0, len(array), SEGMENTS_A_ROW)):
                 piece = array[first : first + SEGMENTS_A_ROW]
                 data = pack(piece, self.precision)
@@ -207,6 +228,7 @@ class EmbeddedStore:
             " WHERE collection = ? AND file_id = ? AND n_segments > 0",
             [(generation, *key) for key in keys],
         )
+        self._connection.executemany("DELETE FROM spans WHERE collection = ? AND file_id = ?", keys)
 
     @contextmanager
     def _writing(self) -> Iterator[int]:
@@ -230,41 +252,34 @@ class EmbeddedStore:
 
     # Reading
 
-    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> list[list[Neighbor]]:
-        queries = checked(queries, self.dim)
-        if k < 1:
-            raise StoreError(f"{k} neighbours cannot be found; ask for at least 1")
+    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> Neighbours:
+        queries = checked_queries(queries, self.dim, k)
         if not len(queries):
-            return []
+            return Neighbours.none(0)
         if self.precision == "int8":  # candidates may be read from the database as the view has it
             with self._reading():
                 return self._search(queries, k, within)
         return self._search(queries, k, within)
 
-    def _search(self, queries: Float32, k: int, within: Set[int] | None) -> list[list[Neighbor]]:
+    def _search(self, queries: Float32, k: int, within: Set[int] | None) -> Neighbours:
         view = self._current()
         ids = None if within is None else np.fromiter(within, np.int64, len(within))
         kept = None if len(view.recent.file_ids) == 0 else view.kept
         parts = [view.base.search(queries, k, _both(kept, _members(view.base, ids)))]
         if len(view.recent):
             parts.append(view.recent.search(queries, k, _members(view.recent, ids)))
-        files, segments, scores = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
-        if len(parts) > 1:
-            order = np.lexsort((segments, files, -scores), axis=1)[:, :k]
-            files, segments, scores = (np.take_along_axis(a, order, 1) for a in (files, segments, scores))
-        return [
-            [Neighbor(*row) for row in zip(*lists, strict=True)]
-            for lists in zip(files.tolist(), segments.tolist(), scores.tolist(), strict=True)
-        ]
+        return Neighbours.best(parts, k)
 
-    def vectors(self, file_id: int) -> Float32:
-        rows = self._connection.execute(
-            "SELECT file_id, n_segments, checksum, data FROM vectors"
-            " WHERE collection = ? AND file_id = ? ORDER BY part",
-            (self._id, int(file_id)),
-        )
-        parts = [self._decoded(*row) for row in rows]
-        return np.concatenate([np.empty((0, self.dim), np.float32), *parts])
+    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
+        found = {}
+        with self._reading():
+            for file_id in map(int, file_ids):
+                parts = [part for _, part in self._rows("file_id = ? AND n_segments > 0", file_id)]
+                if parts:
+                    vectors = np.concatenate(parts)
+                    [(_, starts, ends)] = self._times({file_id: len(vectors)}, "file_id = ?", file_id)
+                    found[file_id] = Segments(starts, ends, vectors)
+        return found
 
     def file_ids(self) -> npt.NDArray[np.int64]:
         rows = self._connection.execute(
@@ -317,7 +332,8 @@ class EmbeddedStore:
         with self._reading():
             counts, generation = self._counts(), self._generation()
             vectors = None if self._in_database else self._all_vectors()
-            draft = snapshot.lay_out(self._folder, generation, counts, self.dim, vectors)
+            spans = Spans.of((starts, ends) for _, starts, ends in self._times(counts))
+            draft = snapshot.lay_out(self._folder, generation, counts, self.dim, vectors, spans)
             if self._in_database:
                 saved = snapshot.publish(draft, self._identity, self._in_database)
         if not self._in_database:  # what was laid out is mapped: writers need not wait for its codes
@@ -359,7 +375,9 @@ class EmbeddedStore:
             for vectors in self._all_vectors():
                 matrix[at : at + len(vectors)] = vectors
                 at += len(vectors)
-        return self._with_changes(Snapshot.of(generation, counts, matrix), {}, generation)
+            spans = Spans.of((starts, ends) for _, starts, ends in self._times(counts))
+            base = Snapshot.of(generation, counts, matrix, spans)
+        return self._with_changes(base, {}, generation)
 
     def _saved(self, generation: int) -> Snapshot | None:
         """Open the cache, if there is one to be trusted."""
@@ -373,23 +391,28 @@ class EmbeddedStore:
         return partial(StoredMatrix, self._connection, self._id, self.dim, self.precision)
 
     def _with_changes(
-        self, base: Snapshot, known: dict[int, Float32], since: int, weight_at_load: int | None = None
+        self, base: Snapshot, known: dict[int, Segments], since: int, weight_at_load: int | None = None
     ) -> _View:
         """Add the files that changed after generation ``since`` to those known to have."""
-        generation = self._generation()  # first: a write after it is read again, none is missed
         changed: dict[int, list[Float32]] = {}
-        for at, file_id, n_segments, checksum, data in self._connection.execute(
-            "SELECT generation, file_id, n_segments, checksum, data FROM vectors"
-            " WHERE collection = ? AND generation > ? ORDER BY file_id, part",
-            (self._id, since),
-        ):
-            changed.setdefault(file_id, []).append(self._decoded(file_id, n_segments, checksum, data))
-            generation = max(generation, at)
-        files = known | {file_id: np.concatenate(parts) for file_id, parts in changed.items()}
-        files = dict(sorted(files.items()))
-        matrix = np.concatenate([np.empty((0, self.dim), np.float32), *files.values()])
-        counts = {i: len(vectors) for i, vectors in files.items()}
-        return _View.of(base, Snapshot.of(generation, counts, matrix), weight_at_load)
+        with self._reading():
+            generation = self._generation()
+            for file_id, part in self._rows("generation > ?", since):
+                changed.setdefault(file_id, []).append(part)
+            vectors = {file_id: np.concatenate(parts) for file_id, parts in changed.items()}
+            sizes = {file_id: len(found) for file_id, found in vectors.items() if len(found)}
+            written_since = "file_id IN (SELECT file_id FROM vectors WHERE collection = ? AND generation > ?)"
+            found = {
+                file_id: Segments(starts, ends, vectors[file_id])
+                for file_id, starts, ends in self._times(sizes, written_since, self._id, since)
+            }
+        nothing = Segments.none(self.dim)
+        gone = dict.fromkeys(vectors.keys() - found, nothing)
+        files = dict(sorted((known | gone | found).items()))
+        matrix = np.concatenate([nothing.vectors, *(file.vectors for file in files.values())])
+        spans = Spans.of((file.starts, file.ends) for file in files.values())
+        counts = {file_id: len(file) for file_id, file in files.items()}
+        return _View.of(base, Snapshot.of(generation, counts, matrix, spans), weight_at_load)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -421,21 +444,45 @@ class EmbeddedStore:
 
     def _all_vectors(self) -> Iterator[Float32]:
         """Read vectors row by row, in the order of :meth:`_counts`."""
-        for row in self._connection.execute(
+        return (part for _, part in self._rows("n_segments > 0"))
+
+    def _rows(self, condition: str, *values: int) -> Iterator[tuple[int, Float32]]:
+        """Read (file, vectors) of rows, in order of file and segment."""
+        for file_id, *row in self._connection.execute(
             "SELECT file_id, n_segments, checksum, data FROM vectors"
-            " WHERE collection = ? AND n_segments > 0 ORDER BY file_id, part",
-            (self._id,),
+            f" WHERE collection = ? AND {condition} ORDER BY file_id, part",
+            (self._id, *values),
         ):
-            yield self._decoded(*row)
+            yield file_id, self._decoded(file_id, *row)
+
+    def _times(self, counts: dict[int, int], condition: str = "true", *values: int) -> Iterator[_Times]:
+        """Read (file, starts, ends), in order of file; ``counts`` says how many of which there must be."""
+        due = counts.copy()
+        for file_id, starts, ends, checksum in self._connection.execute(
+            "SELECT file_id, starts, ends, checksum FROM spans"
+            f" WHERE collection = ? AND {condition} ORDER BY file_id",
+            (self._id, *values),
+        ):
+            if zlib.crc32(starts + ends) != checksum:
+                raise self._damaged(file_id)
+            times = unpack_times(starts), unpack_times(ends)
+            if not due.pop(file_id, None) == len(times[0]) == len(times[1]):
+                raise self._damaged(file_id)
+            yield file_id, *times
+        if due:
+            raise self._damaged(min(due))
 
     def _decoded(self, file_id: int, n_segments: int, checksum: int, data: bytes) -> Float32:
         size = packed_size(n_segments, self.dim, self.precision)
         if len(data) != size or zlib.crc32(data) != checksum:
-            raise StoreError(
-                f"the vectors of file {file_id} in collection {self.collection} are damaged;"
-                " echoic doctor says which file that is"
-            )
+            raise self._damaged(file_id)
         return unpack(data, self.dim, self.precision)
+
+    def _damaged(self, file_id: int) -> StoreError:
+        return StoreError(
+            f"the vectors of file {file_id} in collection {self.collection} are damaged;"
+            " echoic doctor says which file that is"
+        )
 
 
 def _members(part: Snapshot, ids: npt.NDArray[np.int64] | None) -> Mask | None:

@@ -3,8 +3,9 @@
 ``./vectors.db`` is Milvus Lite in this process, ``http://host:19530`` a server, ``https://…`` Zilliz Cloud.
 Whoever opens one decides whether the server is to get a token; here it is never shown.
 
-Milvus has no transactions. Rows have keys made of file and segment, so a replacement that was cut off half
-way is made whole by doing it again; a caller records a file as stored only after ``replace`` returned.
+A row is a segment: its vector and its span. Milvus has no transactions. Rows have keys made of file and
+segment, so a replacement that was cut off half way is made whole by doing it again; a caller records a file
+as stored only after ``replace`` returned.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,12 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.errors import MissingDependencyError, StoreError, UsageError
-from echoic.stores.base import checked
+from echoic.stores.base import checked, checked_queries
 from echoic.stores.names import unique_name, without_password
+from echoic.stores.neighbours import Neighbours
 from echoic.stores.trusted import TOKEN_VARIABLE
-from echoic.types import Float32, Neighbor
+from echoic.types import Float32, Segments
 
 __all__ = ["MilvusStore"]
+
+Float64 = npt.NDArray[np.float64]
 
 _SEGMENT_BITS = 24  # of the key: 16.7 million segments a file, 5e11 files
 _MOST_RESULTS = 16_384  # Milvus's limit on the results of one query, and on k
@@ -36,6 +40,7 @@ _RESULTS_AT_ONCE = 100_000  # neighbours in one answer
 _FEW_SEGMENTS = 2_000  # up to here a filter is answered by fetching the vectors: exact, and 2 MB at dim 256
 _SLACK = 16  # neighbours beyond k, so that the order among equals is ours
 _ROUNDING = 1e-6  # differences of score below this are none
+_SPAN = ["start", "end"]
 _CONNECT_TIMEOUT = 5.0  # s
 _TIMEOUT = 60.0  # s for one request
 _LOAD_TIMEOUT = 600.0  # s; a server may have to fetch a large collection from its object storage
@@ -73,7 +78,8 @@ class MilvusStore:
     def __init__(self, uri: str, collection: str, dim: int, token: str = "") -> None:
         self.dim = dim
         self.collection = collection
-        self._name = unique_name(f"echoic {collection}")
+        self._name = unique_name(f"echoic segments {collection}")
+        self._earlier_name = unique_name(f"echoic {collection}")  # before rows had their spans
         self._token = token
         self._lite = str(Path(uri).absolute()) if uri.endswith(".db") and "://" not in uri else None
         self._where = without_password(uri)
@@ -132,6 +138,8 @@ class MilvusStore:
             schema.add_field("id", DataType.INT64, is_primary=True)
             schema.add_field("file_id", DataType.INT64)
             schema.add_field("segment", DataType.INT64)
+            for field in _SPAN:
+                schema.add_field(field, DataType.DOUBLE)
             schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self.dim)
             index = MilvusClient.prepare_index_params()
             # Lite's other indexes take minutes to build for what a laptop holds, and lose neighbours.
@@ -141,8 +149,9 @@ class MilvusStore:
 
     # Writing
 
-    def replace(self, file_id: int, vectors: Float32) -> None:
-        array = checked(vectors, self.dim)
+    def replace(self, file_id: int, segments: Segments) -> None:
+        segments = checked(segments, self.dim)
+        array, starts, ends = segments.vectors, segments.starts.tolist(), segments.ends.tolist()
         file_id = int(file_id)
         if not 0 <= file_id < 1 << (63 - _SEGMENT_BITS) or len(array) > 1 << _SEGMENT_BITS:
             raise StoreError(
@@ -155,6 +164,8 @@ class MilvusStore:
                     "id": file_id << _SEGMENT_BITS | segment,
                     "file_id": file_id,
                     "segment": segment,
+                    "start": starts[segment],
+                    "end": ends[segment],
                     "vector": v,
                 }
                 for segment, v in enumerate(array[at : at + step], start=at)
@@ -166,34 +177,49 @@ class MilvusStore:
         for condition in _conditions(file_ids):
             self._call("delete", filter=condition)
 
+    def take_over(self, spans: Iterable[tuple[int, Float64, Float64]]) -> None:
+        """Bring over the vectors that an older Echoic kept without their spans, and drop its collection.
+
+        A file that has other vectors than spans is left out; a run that was cut off is made whole by another.
+
+        Parameters
+        ----------
+        spans : iterable of (file_id, starts, ends)
+            Of each file, in seconds.
+        """
+        if not self._call("has_collection", collection_name=self._earlier_name):
+            return
+        self._call("load_collection", collection_name=self._earlier_name, timeout=_LOAD_TIMEOUT)
+        for file_id, starts, ends in spans:
+            rows = self._rows_of([file_id], [], self._earlier_name)
+            if rows and len(rows) == len(starts):
+                self.replace(file_id, Segments(starts, ends, self._vectors(rows)))
+        self.flush()
+        self._call("drop_collection", collection_name=self._earlier_name)
+
     # Reading
 
-    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> list[list[Neighbor]]:
-        queries = checked(queries, self.dim)
-        if k < 1:
-            raise StoreError(f"{k} neighbours cannot be found; ask for at least 1")
+    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> Neighbours:
+        queries = checked_queries(queries, self.dim, k)
         if not len(queries):
-            return []
+            return Neighbours.none(0)
         conditions = [""] if within is None else _conditions(sorted(within))
-        found: list[list[Neighbor]] = [[] for _ in queries]
+        fields = ["id", *_SPAN, "vector"]
         if within is not None and sum(self._count(c) for c in conditions) <= _FEW_SEGMENTS:
-            parts = (_scored(queries, self._rows(c, ["id", "vector"])) for c in conditions)
+            parts = (_scored(queries, self._rows(c, fields)) for c in conditions)
         elif k > _MOST_RESULTS:
-            pages = (page for c in conditions for page in self._pages(c, ["id", "vector"]))
-            parts = (_scored(queries, page) for page in pages)
+            parts = (_scored(queries, page) for c in conditions for page in self._pages(c, fields))
         else:
             parts = (self._nearest(queries, k, c) for c in conditions)
+        found = Neighbours.none(len(queries))
         for part in parts:
-            for so_far, more in zip(found, part, strict=True):
-                so_far.extend(more)
-                so_far.sort(key=lambda n: -n.score)
-                del so_far[k + _SLACK :]
-        return [_ranked(neighbours)[:k] for neighbours in found]
+            found = Neighbours.best([found, part], k + _SLACK)
+        return _ranked(found).first(k)
 
-    def _nearest(self, queries: Float32, k: int, condition: str) -> list[list[Neighbor]]:
+    def _nearest(self, queries: Float32, k: int, condition: str) -> Neighbours:
         limit = min(k + _SLACK, _MOST_RESULTS)
         step = max(1, _RESULTS_AT_ONCE // limit)
-        found: list[list[Neighbor]] = []
+        found: list[Neighbours] = []
         for at in range(0, len(queries), step):
             answers = self._call(
                 "search",
@@ -201,20 +227,33 @@ class MilvusStore:
                 anns_field="vector",
                 filter=condition,
                 limit=limit,
+                output_fields=_SPAN,
                 search_params={"metric_type": "COSINE"},
             )
-            found.extend([_neighbor(hit["id"], hit["distance"]) for hit in hits] for hits in answers)
+            for hits in answers:
+                scores = np.array([hit["distance"] for hit in hits], np.float32)
+                rows = [{"id": hit["id"], **hit["entity"]} for hit in hits]
+                found.append(_neighbours(rows, scores[None]))
+        return Neighbours.stacked(found)
+
+    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
+        rows = self._rows_of(file_ids, _SPAN)
+        owners = np.array([row["file_id"] for row in rows], np.int64)
+        starts, ends = (np.array([row[field] for row in rows], np.float64) for field in _SPAN)
+        vectors = self._vectors(rows)
+        found = {}
+        for file_id in np.unique(owners).tolist():
+            mine = slice(*np.searchsorted(owners, [file_id, file_id + 1]).tolist())
+            found[file_id] = Segments(starts[mine], ends[mine], vectors[mine])
         return found
 
-    def vectors(self, file_id: int) -> Float32:
-        rows: list[dict[str, Any]] = []
-        step = min(_MOST_RESULTS, self._rows_per_message())
-        while len(rows) % step == 0:
-            span = f"segment >= {len(rows)} and segment < {len(rows) + step}"
-            page = self._rows(f"file_id == {int(file_id)} and {span}", ["segment", "vector"])
-            if not page:
-                break
-            rows.extend(sorted(page, key=lambda row: int(row["segment"])))
+    def _rows_of(self, file_ids: Sequence[int], fields: list[str], name: str = "") -> list[dict[str, Any]]:
+        """Read all rows of files with their vectors, in order of file and segment."""
+        fields = ["id", "file_id", *fields, "vector"]
+        pages = (page for c in _conditions(file_ids) for page in self._pages(c, fields, name))
+        return sorted((row for page in pages for row in page), key=lambda row: int(row["id"]))
+
+    def _vectors(self, rows: list[dict[str, Any]]) -> Float32:
         return np.array([row["vector"] for row in rows], np.float32).reshape(-1, self.dim)
 
     def file_ids(self) -> npt.NDArray[np.int64]:
@@ -235,10 +274,11 @@ class MilvusStore:
         )
         return rows
 
-    def _pages(self, condition: str, fields: list[str]) -> Iterator[list[dict[str, Any]]]:
+    def _pages(self, condition: str, fields: list[str], name: str = "") -> Iterator[list[dict[str, Any]]]:
         """Read all rows that fulfil a condition; one query would stop at 16,384."""
         pages = self._call(
             "query_iterator",
+            collection_name=name or self._name,
             filter=condition,
             output_fields=fields,
             batch_size=min(_MOST_RESULTS, self._rows_per_message()),
@@ -273,8 +313,9 @@ class MilvusStore:
         if self._client is None:
             raise StoreError(f"collection {self.collection} at {self._where} was closed; open it again")
         function = getattr(self._client, method)
+        arguments = {"collection_name": self._name, "timeout": timeout} | arguments
         return self._asked(
-            lambda: function(collection_name=self._name, timeout=timeout, **arguments),
+            lambda: function(**arguments),
             self._failed(method.replace("_", " ")),
         )
 
@@ -320,28 +361,26 @@ def _conditions(file_ids: Sequence[int]) -> list[str]:
     ]
 
 
-def _scored(queries: Float32, rows: list[dict[str, Any]]) -> list[list[Neighbor]]:
-    """Score fetched rows, of ``id`` and ``vector``, here."""
+def _scored(queries: Float32, rows: list[dict[str, Any]]) -> Neighbours:
+    """Score fetched rows, of ``id``, span and ``vector``, here."""
     if not rows:
-        return [[] for _ in queries]
+        return Neighbours.none(len(queries))
     scores = np.einsum("qd,nd->qn", queries, np.array([row["vector"] for row in rows], np.float32))
-    return [
-        [_neighbor(row["id"], score) for row, score in zip(rows, line, strict=True)]
-        for line in scores.tolist()
-    ]
+    return Neighbours.best([Neighbours.none(len(queries)), _neighbours(rows, scores)], len(rows))
 
 
-def _ranked(neighbors: list[Neighbor]) -> list[Neighbor]:
+def _neighbours(rows: list[dict[str, Any]], scores: Float32) -> Neighbours:
+    """Make neighbours of rows, the same for each query, and their scores, shape (queries, rows)."""
+    keys = np.array([row["id"] for row in rows], np.int64)
+    starts, ends = (np.array([row[field] for row in rows], np.float64) for field in _SPAN)
+    columns = keys >> _SEGMENT_BITS, keys & (1 << _SEGMENT_BITS) - 1, starts, ends
+    file_ids, segments, starts, ends = (np.broadcast_to(column, scores.shape) for column in columns)
+    return Neighbours(file_ids, segments, starts, ends, scores)
+
+
+def _ranked(found: Neighbours) -> Neighbours:
     """Order what is sorted by score by file and segment too, among equals."""
-    scores = np.array([n.score for n in neighbors])
     # Equal vectors in different batches get scores that differ in the last digit.
-    place = np.cumsum(np.diff(scores, prepend=scores[:1]) < -_ROUNDING)
-    return [n for _, n in sorted(zip(place, neighbors, strict=True), key=lambda pair: _rank(*pair))]
-
-
-def _rank(place: int, neighbor: Neighbor) -> tuple[int, int, int]:
-    return place, neighbor.file_id, neighbor.segment
-
-
-def _neighbor(key: int, score: float) -> Neighbor:
-    return Neighbor(key >> _SEGMENT_BITS, key & (1 << _SEGMENT_BITS) - 1, float(score))
+    with np.errstate(invalid="ignore"):  # where rows are filled up
+        steps = np.diff(found.scores, axis=1, prepend=found.scores[:, :1]) < -_ROUNDING
+    return found.taken(np.lexsort((found.segments, found.file_ids, np.cumsum(steps, axis=1)), axis=1))

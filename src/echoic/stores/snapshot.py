@@ -5,6 +5,7 @@
     stamp.json              what the files are of; written last, put in place by a rename
     TOKEN.vectors.npy       (segments, dim) float32, mapped; not where vectors stay in the database
     TOKEN.files.npy         (2, files) int64: ids, ascending, and their numbers of segments
+    TOKEN.spans.npy         the segments' times, as Spans.runs
     TOKEN.codes.faiss       the inverted file, where there are many segments and it is of use
 
 Files are trusted when the stamp names this collection, and size and time of change are as stamped; where
@@ -29,8 +30,10 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.stores.ann import InvertedFile, Mask, Matrix, Rows, nearest
+from echoic.stores.neighbours import Neighbours
 from echoic.stores.rows import StoredMatrix
-from echoic.types import Float32
+from echoic.stores.times import Spans
+from echoic.types import Float32, Segments
 
 __all__ = ["FLAT_LIMIT", "Draft", "InDatabase", "Snapshot", "discard", "lay_out", "load", "publish"]
 
@@ -40,9 +43,9 @@ InDatabase = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], StoredMatr
 # Up to here every segment is scored. Exact search of 150k x 256 takes 6 ms; it holds under a filter too.
 FLAT_LIMIT = 150_000
 
-_FORMAT = 1
+_FORMAT = 2  # from 1: with spans
 _STAMP = "stamp.json"
-_VECTORS, _FILES, _CODES = "vectors.npy", "files.npy", "codes.faiss"
+_VECTORS, _FILES, _SPANS, _CODES = "vectors.npy", "files.npy", "spans.npy", "codes.faiss"
 # Copying selected rows together beats skipping the others in place up to about a tenth of all.
 _FEW = 0.1
 _ABANDONED = 3600  # s after which files without a stamp are those of a killed process
@@ -54,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Vectors of files, in order of file and segment.
+    """The segments of files, in order of file and segment.
 
     Parameters
     ----------
@@ -65,6 +68,8 @@ class Snapshot:
     offsets : ndarray of int64, shape (files + 1,)
         File ``i`` has rows ``offsets[i]:offsets[i + 1]``; none, if it was deleted.
     matrix : ndarray of float32 or StoredMatrix, shape (segments, dim)
+    spans : Spans
+        Of all segments.
     codes : InvertedFile, optional
     stored : bool
         Whether the cache folder holds it.
@@ -74,33 +79,36 @@ class Snapshot:
     file_ids: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
     matrix: Matrix
+    spans: Spans
     codes: InvertedFile | None = None
     stored: bool = False
 
     @classmethod
-    def of(cls, generation: int, counts: dict[int, int], matrix: Float32) -> Snapshot:
+    def of(cls, generation: int, counts: dict[int, int], matrix: Float32, spans: Spans) -> Snapshot:
         """Lay out vectors that are in memory: files, ascending by id, and their numbers of segments."""
         ids, sizes = np.array(list(counts), np.int64), np.array(list(counts.values()), np.int64)
-        return cls(generation, ids, _offsets(sizes), matrix)
+        return cls(generation, ids, _offsets(sizes), matrix, spans)
 
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def file(self, index: int) -> Float32:
-        """Vectors of the file at ``index`` of ``file_ids``."""
-        return self.matrix[np.arange(self.offsets[index], self.offsets[index + 1])]
+    def file(self, index: int) -> Segments:
+        """Segments of the file at ``index`` of ``file_ids``."""
+        rows = np.arange(self.offsets[index], self.offsets[index + 1])
+        return Segments(*self.spans.at(rows), self.matrix[rows])
 
-    def search(self, queries: Float32, k: int, wanted: Mask | None = None) -> tuple[Rows, Rows, Float32]:
+    def search(self, queries: Float32, k: int, wanted: Mask | None = None) -> Neighbours:
         """Find neighbours among the files for which ``wanted``, shape (files,), is true.
 
         Returns
         -------
-        file_ids, segments, scores : ndarray, shape (queries, min(k, segments of the files))
-            By score, descending, then by file and segment, ascending.
+        Neighbours
+            As many for each query: ``k``, or all segments of the files.
         """
         found, scores = self._rows(queries, k, wanted)
         files = np.searchsorted(self.offsets, found, side="right") - 1
-        return self.file_ids[files], found - self.offsets[files], scores
+        segments = found - self.offsets[files]
+        return Neighbours(self.file_ids[files], segments, *self.spans.at(found), scores)
 
     def _rows(self, queries: Float32, k: int, wanted: Mask | None) -> tuple[Rows, Float32]:
         counts = np.diff(self.offsets)
@@ -143,13 +151,18 @@ class Draft:
         try:
             yield
         except BaseException:
-            for end in (_VECTORS, _FILES, _CODES, _STAMP):
+            for end in (_VECTORS, _FILES, _SPANS, _CODES, _STAMP):
                 _remove(self.path(end))
             raise
 
 
 def lay_out(
-    folder: Path, generation: int, counts: dict[int, int], dim: int, vectors: Iterable[Float32] | None
+    folder: Path,
+    generation: int,
+    counts: dict[int, int],
+    dim: int,
+    vectors: Iterable[Float32] | None,
+    spans: Spans,
 ) -> Draft:
     """Write vectors to new files in the cache folder, which nobody sees before :func:`publish`.
 
@@ -159,6 +172,8 @@ def lay_out(
         Number of segments of each file, in ascending order of id; at least one segment in all.
     vectors : iterable of ndarray of float32, shape (segments, dim)
         Those of each file, in this order; None if they stay in the database.
+    spans : Spans
+        Of all segments, in this order.
 
     Raises
     ------
@@ -177,6 +192,7 @@ def lay_out(
                 for block in vectors:
                     file.write(np.ascontiguousarray(block, np.float32).data)
         np.save(draft.path(_FILES), np.array([list(counts), list(counts.values())], np.int64))
+        np.save(draft.path(_SPANS), spans.runs)
     return draft
 
 
@@ -208,7 +224,7 @@ def publish(draft: Draft, identity: str, stored: InDatabase | None = None) -> Sn
 
 def _stamp(draft: Draft, identity: str, stored: InDatabase | None) -> dict[str, Any]:
     """Write the codes that a draft still lacks and describe all of it."""
-    parts = [_FILES] if stored else [_VECTORS, _FILES]
+    parts = [_FILES, _SPANS] if stored else [_VECTORS, _FILES, _SPANS]
     n_segments, dim = draft.shape
     if n_segments > FLAT_LIMIT:
         ids, counts = np.load(draft.path(_FILES))
@@ -289,10 +305,19 @@ def _open(folder: Path, stamp: dict[str, Any], stored: InDatabase | None) -> Sna
         raise ValueError(f"{draft.path(_FILES).name} does not fit its stamp")
     if (np.diff(ids) <= 0).any() or (counts < 1).any():
         raise ValueError(f"{draft.path(_FILES).name} is not in order")
+    spans = _spans(draft.path(_SPANS), len(matrix))
     codes = InvertedFile.read(draft.path(_CODES)) if _CODES in parts else None
     if codes is not None and codes.shape != shape:
         raise ValueError(f"{draft.path(_CODES).name} does not fit its stamp")
-    return Snapshot(draft.generation, ids, _offsets(counts), matrix, codes, stored=True)
+    return Snapshot(draft.generation, ids, _offsets(counts), matrix, spans, codes, stored=True)
+
+
+def _spans(path: Path, n_segments: int) -> Spans:
+    runs = np.asarray(np.load(path, mmap_mode="r"))
+    firsts = runs[0] if runs.ndim == 2 and len(runs) == 4 and runs.dtype == np.int64 else np.empty(0)
+    if not len(firsts) or firsts[0] != 0 or (np.diff(firsts) <= 0).any() or firsts[-1] >= n_segments:
+        raise ValueError(f"{path.name} does not fit its stamp")
+    return Spans(runs)
 
 
 def _measure(path: Path) -> dict[str, int]:

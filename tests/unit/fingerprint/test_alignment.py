@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoic.fingerprint.alignment import FEATURES, align, realign
-from echoic.types import Float32, Neighbor, Segments
+from echoic.stores import MemoryStore
+from echoic.types import Float32, Segments
 
 WINDOW, HOP, QUERY_HOP = 1.024, 0.512, 0.128
 DIM, KNOTS = 64, 0.3  # a new direction every so many seconds
@@ -31,29 +30,16 @@ class Recording:
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-class Shelf:
-    """A store that looks at everything."""
-
-    def __init__(self, recordings: dict[int, Recording]) -> None:
-        self.dim = DIM
-        self.starts = {i: np.arange(0, r.seconds - WINDOW, HOP) for i, r in recordings.items()}
-        self._vectors = {i: r.at(self.starts[i] + WINDOW / 2) for i, r in recordings.items()}
-
-    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> list[list[Neighbor]]:
-        chosen = {i: v for i, v in self._vectors.items() if within is None or i in within}
-        rows = [(i, s) for i, vectors in chosen.items() for s in range(len(vectors))]
-        cosines = queries @ np.concatenate(list(chosen.values())).T
-        return [
-            [Neighbor(*rows[at], float(row[at])) for at in np.argsort(-row, kind="stable")[:k]]
-            for row in cosines
-        ]
-
-    def vectors(self, file_id: int) -> Float32:
-        return self._vectors.get(file_id, np.empty((0, DIM), np.float32))
+def shelf_of(recordings: dict[int, Recording]) -> MemoryStore:
+    store = MemoryStore(DIM)
+    for file_id, recording in recordings.items():
+        starts = np.arange(0, recording.seconds - WINDOW, HOP)
+        store.replace(file_id, Segments(starts, starts + WINDOW, recording.at(starts + WINDOW / 2)))
+    return store
 
 
 RECORDINGS = {number: Recording(number) for number in range(6)}
-SHELF = Shelf(RECORDINGS)
+SHELF = shelf_of(RECORDINGS)
 COHORT = np.concatenate([Recording(100 + i).at(np.arange(0, 50, 5.0)) for i in range(10)])
 
 
@@ -65,8 +51,8 @@ def heard(recording: Recording, start: float, speed: float, seconds: float, nois
     return Segments(starts, starts + WINDOW, vectors.astype(np.float32))
 
 
-def aligned(query: Segments, shelf: Shelf = SHELF):
-    return align(query, shelf, shelf.starts.__getitem__, COHORT, window=WINDOW, hop=HOP)
+def aligned(query: Segments, shelf: MemoryStore = SHELF):
+    return align(query, shelf, COHORT, window=WINDOW, hop=HOP)
 
 
 @settings(max_examples=25)
@@ -102,7 +88,7 @@ def test_evidence_tells_the_known_from_the_unknown() -> None:
 
 
 def test_a_library_of_one_recording_is_judged_by_the_cohort() -> None:
-    shelf = Shelf({0: RECORDINGS[0]})
+    shelf = shelf_of({0: RECORDINGS[0]})
     known = aligned(heard(RECORDINGS[0], 10, 1.0, 5), shelf)[0]
     unknown = aligned(heard(RECORDINGS[3], 10, 1.0, 5), shelf)
     at = FEATURES.index("over_best_other")
@@ -126,7 +112,7 @@ class Copy(Recording):
 def test_a_recording_is_found_in_every_file_that_holds_it() -> None:
     query = heard(RECORDINGS[4], 30, 1.0, 10, noise=0.5)
     [alone] = aligned(query)
-    copied = Shelf({**RECORDINGS, 10: Copy(RECORDINGS[4], 7.2), 11: Copy(RECORDINGS[4], 12.9)})
+    copied = shelf_of({**RECORDINGS, 10: Copy(RECORDINGS[4], 7.2), 11: Copy(RECORDINGS[4], 12.9)})
     found = aligned(query, copied)
     assert {a.file_id for a in found} == {4, 10, 11}
     assert found[0].file_id == 4
@@ -139,7 +125,7 @@ def test_a_recording_is_found_in_every_file_that_holds_it() -> None:
 def test_an_alignment_of_all_of_a_query_goes_before_one_of_a_part() -> None:
     repeating = Recording(4)
     repeating._knots[: len(repeating._knots) // 2] = repeating._knots[12 : 12 + len(repeating._knots) // 2]
-    shelf = Shelf({**RECORDINGS, 4: repeating})
+    shelf = shelf_of({**RECORDINGS, 4: repeating})
     [best] = aligned(heard(repeating, 2.0, 1.0, 9.0, noise=0.8), shelf)
     assert best.start == pytest.approx(2.0, abs=0.1)
     assert best.covered.all()
@@ -147,11 +133,11 @@ def test_an_alignment_of_all_of_a_query_goes_before_one_of_a_part() -> None:
 
 def test_windows_that_do_not_lie_a_hop_apart() -> None:
     """Silence leaves gaps, and the last window is aligned to the end."""
-    shelf = Shelf({0: RECORDINGS[0], 1: RECORDINGS[1]})
+    shelf = shelf_of({0: RECORDINGS[0], 1: RECORDINGS[1]})
     kept = np.r_[0:30, 34:60, 60]
-    starts = shelf.starts[0][kept]
+    starts = shelf.fetch([0])[0].starts[kept]
     starts[-1] = starts[-2] + 0.05
-    shelf.starts[0], shelf._vectors[0] = starts, RECORDINGS[0].at(starts + WINDOW / 2)
+    shelf.replace(0, Segments(starts, starts + WINDOW, RECORDINGS[0].at(starts + WINDOW / 2)))
     [best] = aligned(heard(RECORDINGS[0], 20.0, 1.0, 10.0, noise=0.3), shelf)
     assert best.start == pytest.approx(20.0, abs=0.05)
 
@@ -173,20 +159,23 @@ def test_nothing_and_nothing_alike_are_no_alignment() -> None:
     assert aligned(empty) == []
     apart = np.zeros((4, DIM), np.float32)
     apart[:, 0] = 1
-    lone = Shelf({0: RECORDINGS[0]})
-    lone._vectors[0] = np.eye(DIM, dtype=np.float32)[1:2].repeat(len(lone.starts[0]), axis=0)
+    lone = shelf_of({0: RECORDINGS[0]})
+    known = lone.fetch([0])[0]
+    other = np.eye(DIM, dtype=np.float32)[1:2].repeat(len(known), axis=0)
+    lone.replace(0, Segments(known.starts, known.ends, other))
     starts = QUERY_HOP * np.arange(4)
     assert aligned(Segments(starts, starts + WINDOW, apart), lone) == []
 
 
 def test_a_recording_of_one_window_and_one_that_went_away() -> None:
-    shelf = Shelf({0: RECORDINGS[0], 1: RECORDINGS[1]})
-    shelf.starts[0], shelf._vectors[0] = shelf.starts[0][40:41], shelf._vectors[0][40:41]
-    query = heard(RECORDINGS[0], float(shelf.starts[0][0]), 1.0, WINDOW)
+    shelf = shelf_of({0: RECORDINGS[0], 1: RECORDINGS[1]})
+    known = shelf.fetch([0])[0]
+    shelf.replace(0, Segments(known.starts[40:41], known.ends[40:41], known.vectors[40:41]))
+    query = heard(RECORDINGS[0], float(known.starts[40]), 1.0, WINDOW)
     [best, *_] = aligned(query, shelf)
     assert best.file_id == 0
-    assert best.start == pytest.approx(shelf.starts[0][0], abs=0.4)
-    shelf.vectors = lambda file_id: np.empty((0, DIM), np.float32)
+    assert best.start == pytest.approx(known.starts[40], abs=0.4)
+    shelf.fetch = lambda file_ids: {}
     assert aligned(query, shelf) == []
 
 

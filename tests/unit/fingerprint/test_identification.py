@@ -25,8 +25,8 @@ from tests.unit.fingerprint.test_alignment import (
     SHELF,
     WINDOW,
     Recording,
-    Shelf,
     heard,
+    shelf_of,
 )
 
 SPEC = EncoderSpec("test", "1", 8_000, WINDOW, HOP, DIM)
@@ -58,7 +58,7 @@ def in_bits(query: Segments, n: int):
 
 
 def found(query: Segments, n: int = 7, **options: float):
-    return list(identify(in_bits(query, n), SHELF, SPEC, SHELF.starts.__getitem__, by_margin(), **options))
+    return list(identify(in_bits(query, n), SHELF, SPEC, by_margin(), **options))
 
 
 def test_a_short_query_is_one_match() -> None:
@@ -135,17 +135,17 @@ class Repeating(Recording):
 
 def test_every_place_of_a_jingle_is_told_if_asked_for() -> None:
     programme = Repeating(30, 6.0, (5.0, 21.3, 44.9))
-    shelf = Shelf({**RECORDINGS, 7: programme})
+    shelf = shelf_of({**RECORDINGS, 7: programme})
     query = heard(programme, 21.3, 1.0, 6.0)
 
     def places(**options: bool) -> list[float]:
-        matches = identify([query], shelf, SPEC, shelf.starts.__getitem__, by_margin(), **options)
+        matches = identify([query], shelf, SPEC, by_margin(), **options)
         return sorted(match.start for match in matches)
 
     assert places(every_place=True) == pytest.approx([5.0, 21.3, 44.9], abs=0.2)
     assert len(places()) == 1
     in_part = after(query, heard(Recording(94), 0, 1.0, 8.0))
-    matches = identify([in_part], shelf, SPEC, shelf.starts.__getitem__, by_margin(), every_place=True)
+    matches = identify([in_part], shelf, SPEC, by_margin(), every_place=True)
     assert [match.file_id for match in matches] == [7]
 
 
@@ -161,8 +161,8 @@ class Looping(Recording):
 
 
 def looped(query: Segments, bar: float, intro: float = 0.0) -> list[Heard]:
-    shelf = Shelf({**RECORDINGS, 7: Looping(40, bar, intro)})
-    return list(identify(in_bits(query, 7), shelf, SPEC, shelf.starts.__getitem__, by_margin()))
+    shelf = shelf_of({**RECORDINGS, 7: Looping(40, bar, intro)})
+    return list(identify(in_bits(query, 7), shelf, SPEC, by_margin()))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.6])
@@ -209,7 +209,7 @@ def test_files_may_be_asked_for_and_left_out() -> None:
     query = heard(RECORDINGS[2], 12.0, 1.0, 6.0)
 
     def files(**options: object) -> list[int]:
-        matches = identify([query], SHELF, SPEC, SHELF.starts.__getitem__, by_margin(), **options)
+        matches = identify([query], SHELF, SPEC, by_margin(), **options)
         return [match.file_id for match in matches]
 
     assert files(without={2}) == files(within={1, 3}) == []

@@ -13,7 +13,10 @@ import pytest
 
 from echoic.errors import MissingDependencyError, StoreError, UsageError
 from echoic.stores import MilvusStore
+from echoic.types import Segments
 from tests.milvus_server import refusing
+
+EYE = Segments(np.arange(8.0), np.arange(8.0) + 1, np.eye(8, dtype=np.float32))
 
 TOKEN = "root:7d1f-do-not-show"
 
@@ -99,16 +102,16 @@ def test_a_closed_store_says_so_and_closes_twice(tmp_path: Path) -> None:
     store.close()
     store.close()
     with pytest.raises(StoreError, match="was closed"):
-        store.replace(1, np.eye(8, dtype=np.float32))
+        store.replace(1, EYE)
 
 
 def test_an_id_beyond_the_key_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("milvus_lite", reason="pip install 'echoic[milvus]'")
     store = MilvusStore(str(tmp_path / "x.db"), "a@1", 8)
     largest = (1 << 39) - 1
-    store.replace(largest, np.eye(8, dtype=np.float32))
-    assert store.search(np.eye(8, dtype=np.float32)[5:6], 1)[0][0].file_id == largest
+    store.replace(largest, EYE)
+    assert store.search(EYE.vectors[5:6], 1).file_ids.item() == largest
     for file_id in (-1, largest + 1):
         with pytest.raises(StoreError, match="beyond"):
-            store.replace(file_id, np.eye(8, dtype=np.float32))
+            store.replace(file_id, EYE)
     store.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from echoic.errors import StoreError
 from echoic.stores import EmbeddedStore
 from echoic.stores.rows import SEGMENTS_A_ROW, StoredMatrix, pack, packed_size, unpack
-from echoic.types import Float32
+from echoic.types import Float32, Segments
 
 DIM = 8
 SIZES = (1, SEGMENTS_A_ROW, 3, 2 * SEGMENTS_A_ROW + 5, 40)
@@ -50,7 +50,7 @@ def stored(request, tmp_path_factory):
     vectors = [unpack(pack(unit(n, DIM, n), "int8"), DIM, "int8") for n in SIZES]
     ids = 10 * np.arange(1, len(SIZES) + 1)
     for file_id, rows in zip(ids, vectors, strict=True):
-        store.replace(int(file_id), rows)
+        store.replace(int(file_id), Segments(np.zeros(len(rows)), np.ones(len(rows)), rows))
     offsets = np.concatenate([[0], np.cumsum(SIZES)])
     yield StoredMatrix(connection, 1, DIM, request.param, ids, offsets), np.concatenate(vectors), connection
     connection.close()
