@@ -62,7 +62,7 @@ def fill_library(folder: Path, source: str, spec: EncoderSpec, n_files: int, kno
     info = AudioInfo(duration=10.0, sample_rate=SAMPLE_RATE, channels=2, codec="mp3float")
     starts = spec.hop * np.arange(SEGMENTS_PER_FILE, dtype=np.float64)
     catalog = Catalog(folder)
-    store = EmbeddedStore(catalog.connection, spec.key, spec.dim, folder / "index")
+    store = EmbeddedStore(lambda: catalog.connection, spec.key, spec.dim, folder / "index")
     with catalog.transaction():
         catalog.set_setting("store", "embedded")
         catalog.add_encoder(spec, source)

@@ -115,7 +115,7 @@ def measure(folder: Path, setting: Setting) -> list[str]:
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("PRAGMA journal_mode = wal")
     connection.execute("PRAGMA synchronous = normal")
-    store = EmbeddedStore(connection, "bench@1", dim, folder / "index")
+    store = EmbeddedStore(lambda: connection, "bench@1", dim, folder / "index")
     began = time.perf_counter()
     for file_id in range(n // SEGMENTS_PER_FILE):
         at = file_id * SEGMENTS_PER_FILE
@@ -136,7 +136,7 @@ def measure(folder: Path, setting: Setting) -> list[str]:
 
     before = resident()
     store.close()
-    store = EmbeddedStore(connection, "bench@1", dim, folder / "index")
+    store = EmbeddedStore(lambda: connection, "bench@1", dim, folder / "index")
     began = time.perf_counter()
     store.search(queries[:1], K)
     row("first search after opening", 1e3 * (time.perf_counter() - began), "ms")

@@ -12,7 +12,7 @@
     ├── DatasetError              the data to train or measure on cannot be used as it is
     ├── ModelError                a model in training cannot be read, written or exported
     ├── LibraryError              the library on disk cannot be used
-    │   └── LibraryBusyError      another process is writing to it
+    │   └── LibraryBusyError      another thread or process is writing to it
     ├── StoreError                a vector store cannot be reached or refuses its input
     └── MissingDependencyError    an optional package is needed; the message names the command
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -76,6 +77,9 @@ def default_folder() -> Path:
 class Library:
     """A searchable collection of audio files.
 
+    It may be used from many threads, and while one of them indexes: they share its encoders and its index.
+    Only one thread writes at a time; another that wants to gets a LibraryBusyError, as another process does.
+
     Parameters
     ----------
     folder : path, optional
@@ -100,6 +104,7 @@ class Library:
         self.folder = default_folder() if folder is None else Path(folder)
         self._noted = noted
         self._stack = ExitStack()
+        self._opening = threading.RLock()
         self._opened: tuple[Catalog, Spaces] | None = None
         self._pool: tuple[int, WorkerPool] | None = None
 
@@ -113,9 +118,10 @@ class Library:
 
     def close(self) -> None:
         """Release files, connections and worker processes. The library opens itself again when used."""
-        self._stack.close()
-        self._pool = None
-        self._opened = None
+        with self._opening:
+            self._stack.close()
+            self._pool = None
+            self._opened = None
 
     # Writing
 
@@ -171,7 +177,7 @@ class Library:
         UnknownEncoderError, EncoderError
             If an encoder is not there or cannot be loaded.
         LibraryBusyError
-            If another process is indexing this library.
+            If another thread or process is writing to this library.
         """
         from echoic.indexing import bring_up_to_date
 
@@ -251,7 +257,7 @@ class Library:
         Raises
         ------
         LibraryBusyError
-            If another process is writing to the library.
+            If another thread or process is writing to the library.
         """
         catalog, spaces = self._open()
         with catalog.writing():
@@ -287,7 +293,7 @@ class Library:
         UsageError
             If there is nothing to add or remove, or a tag is empty.
         LibraryBusyError
-            If another process is writing to the library.
+            If another thread or process is writing to the library.
         """
         if not (add or remove):
             raise UsageError("say which tags to add or to remove")
@@ -307,7 +313,7 @@ class Library:
         UnknownEncoderError
             If the library has no such encoder.
         LibraryBusyError
-            If another process is writing to the library.
+            If another thread or process is writing to the library.
         """
         catalog, spaces = self._open()
         with catalog.writing():
@@ -763,19 +769,20 @@ class Library:
     # Wiring
 
     def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
-        if self._opened is not None and not self._opened[0].is_there():  # removed, or made anew
-            self.close()
-        if self._opened is None:
-            if not create and not self.exists():
-                raise LibraryError(
-                    f"there is no library at {self.folder} yet; make one with: echoic index FOLDER"
-                )
-            catalog = Catalog(self.folder)
-            self._stack.callback(catalog.close)
-            spaces = Spaces(catalog)
-            self._stack.callback(spaces.close)
-            self._opened = catalog, spaces
-        return self._opened
+        with self._opening:
+            if self._opened is not None and not self._opened[0].is_there():  # removed, or made anew
+                self.close()
+            if self._opened is None:
+                if not create and not self.exists():
+                    raise LibraryError(
+                        f"there is no library at {self.folder} yet; make one with: echoic index FOLDER"
+                    )
+                catalog = Catalog(self.folder)
+                self._stack.callback(catalog.close)
+                spaces = Spaces(catalog)
+                self._stack.callback(spaces.close)
+                self._opened = catalog, spaces
+            return self._opened
 
     def _recognition(self, min_score: float | None) -> Recognition:
         from echoic.recognition import Recognition

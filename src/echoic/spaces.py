@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,12 +45,13 @@ _PATIENCE = 600.0  # s that another process may take to bring a library's vector
 
 
 class Spaces:
-    """Opens a library's encoders and stores when they are first needed, and keeps them open."""
+    """Opens a library's encoders and stores when first needed, and keeps them open for all threads."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._chosen_uri: str | None = None  # until it has been reached
         self._stack = ExitStack()
+        self._opening = threading.RLock()
         self._stores: dict[str, VectorStore] = {}
         self._encoders: dict[str, Encoder] = {}
 
@@ -60,8 +62,9 @@ class Spaces:
 
     def close(self) -> None:
         """Release the stores' files and connections."""
-        self._stack.close()
-        self._stores.clear()
+        with self._opening:
+            self._stack.close()
+            self._stores.clear()
 
     def settle_store(self, uri: str | None) -> None:
         """Choose where the vectors are kept, which can be changed for as long as there are none.
@@ -146,10 +149,11 @@ class Spaces:
         StoreError
             If it cannot be reached, or its file is gone.
         """
-        if spec.key not in self._stores:
-            self._stores[spec.key] = self._opened(spec)
-            self._stack.callback(self._stores[spec.key].close)
-        return self._stores[spec.key]
+        with self._opening:
+            if spec.key not in self._stores:
+                self._stores[spec.key] = self._opened(spec)
+                self._stack.callback(self._stores[spec.key].close)
+            return self._stores[spec.key]
 
     def _opened(self, spec: EncoderSpec) -> VectorStore:
         catalog = self._catalog
@@ -157,7 +161,7 @@ class Spaces:
             from echoic.stores.embedded import EmbeddedStore
 
             folder = catalog.folder / "index"
-            return EmbeddedStore(catalog.connection, spec.key, spec.dim, folder, spec.storage)
+            return EmbeddedStore(lambda: catalog.connection, spec.key, spec.dim, folder, spec.storage)
         if "://" not in self.uri and catalog.count() and not Path(self.uri).exists():
             raise StoreError(
                 f"the vectors of the library {catalog.folder} are gone from {self.uri}; put the file back, "
@@ -265,18 +269,23 @@ class Spaces:
         LibraryError
             If what is installed is another revision.
         """
-        # Another process may have brought the library to a new revision since.
-        if source not in self._encoders or self._encoders[source].spec.key != spec.key:
-            loaded = load_encoder(source)
-            if loaded.spec.key != spec.key:
-                raise LibraryError(
-                    f"the library was made with {spec.key}, and {loaded.spec.key} is installed; "
-                    "bring it up to date with: echoic index FOLDER"
-                )
-            if isinstance(loaded, OnnxEncoder):
-                loaded.n_threads = n_cores()  # somebody waits for this query alone
-            self._encoders[source] = loaded
-        return self._encoders[source]
+        with self._opening:
+            # The library may have been brought to a new revision since.
+            if source not in self._encoders or self._encoders[source].spec.key != spec.key:
+                self._encoders[source] = self._loaded(source, spec)
+            return self._encoders[source]
+
+    @staticmethod
+    def _loaded(source: str, spec: EncoderSpec) -> Encoder:
+        loaded = load_encoder(source)
+        if loaded.spec.key != spec.key:
+            raise LibraryError(
+                f"the library was made with {spec.key}, and {loaded.spec.key} is installed; "
+                "bring it up to date with: echoic index FOLDER"
+            )
+        if isinstance(loaded, OnnxEncoder):
+            loaded.n_threads = n_cores()  # somebody waits for this query alone
+        return loaded
 
     def stored(self, path: Path, spec: EncoderSpec) -> Segments | None:
         """Look up the vectors of a file that is indexed as it is now; None if it is not."""

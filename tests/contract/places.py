@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -38,9 +39,16 @@ def memory_place(stack: ExitStack) -> Place:
 
 def embedded_place(folder: Path, stack: ExitStack, precision: Precision) -> Place:
     def make(collection: str, dim: int) -> VectorStore:
-        connection = stack.enter_context(closing(sqlite3.connect(database, isolation_level=None)))
-        connection.execute("PRAGMA journal_mode = wal")
-        return EmbeddedStore(connection, collection, dim, folder / "index", precision)
+        own = threading.local()
+
+        def connect() -> sqlite3.Connection:
+            if not hasattr(own, "connection"):  # the thread's first call
+                connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+                own.connection = stack.enter_context(closing(connection))
+                own.connection.execute("PRAGMA journal_mode = wal")
+            return own.connection  # type: ignore[no-any-return]
+
+        return EmbeddedStore(connect, collection, dim, folder / "index", precision)
 
     database = folder / "library.db"
     source = (
@@ -48,7 +56,7 @@ def embedded_place(folder: Path, stack: ExitStack, precision: Precision) -> Plac
         f"def opened(collection, dim):\n"
         f"    connection = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
         f"    folder = Path({str(folder / 'index')!r})\n"
-        f"    return EmbeddedStore(connection, collection, dim, folder, {precision!r})\n"
+        f"    return EmbeddedStore(lambda: connection, collection, dim, folder, {precision!r})\n"
     )
     return Place(f"embedded {precision}", source, make, stack)
 

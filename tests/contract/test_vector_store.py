@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Set
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -321,6 +323,42 @@ def test_a_killed_writer_leaves_what_it_wrote(place: Place) -> None:
     np.testing.assert_allclose(vectors_of(store, 4), np.eye(DIM), atol=1e-6)
     found = store.search(np.eye(DIM, dtype=np.float32)[3:4], 1)
     assert (found.segments.item(), found.starts.item(), found.ends.item()) == (3, 3.0, 4.0)
+
+
+def test_threads_may_search_while_another_writes(store: VectorStore) -> None:
+    # Two versions of a file, each with times of its own: a hit never joins one's vector with the other's.
+    one, other = unit(300, seed=1), unit(300, seed=2)
+    times = np.arange(300, dtype=np.float64)
+    versions = Segments(times, times + 1, one), Segments(1_000 + times, 1_001 + times, other)
+    store.replace(1, versions[0])
+    store.replace(2, cut(unit(5, seed=3)))
+    is_over = threading.Event()
+
+    def search() -> int:
+        n = 0
+        while not is_over.is_set() or n < 3:
+            for vectors, first in ((one, 0), (other, 1_000)):
+                found = store.search(vectors[7:9], 5)
+                right = found.scores > 0.99
+                assert (found.starts[right] >= first).all()
+                assert (found.starts[right] < first + 300).all()
+                np.testing.assert_array_equal(found.ends[right], found.starts[right] + 1)
+            assert 2 in store.fetch([2])
+            n += 1
+        return n
+
+    with ThreadPoolExecutor(8) as pool:
+        searching = [pool.submit(search) for _ in range(8)]
+        try:
+            for turn in range(12):
+                store.replace(1, versions[turn % 2])
+                store.replace(10 + turn, cut(unit(40, seed=100 + turn)))
+                if turn % 4 == 3:
+                    store.flush()
+        finally:
+            is_over.set()
+        assert all(future.result(timeout=60) >= 3 for future in searching)
+    assert names(store.search(other[7:8], 1)) == [(1, 7)]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

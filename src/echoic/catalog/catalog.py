@@ -1,7 +1,7 @@
 """The catalog's verbs: what is asked of a library's database, and what is written into it.
 
 Paths are absolute and kept as bytes, since a file name need not be valid Unicode. Methods that write must
-run inside :meth:`Catalog.transaction`; only one process at a time may hold :meth:`Catalog.writing`.
+run inside :meth:`Catalog.transaction`; only one thread of all processes may hold :meth:`Catalog.writing`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Known(NamedTuple):
 
 
 class Catalog(Database):
-    """An open catalog; one per process and thread.
+    """An open catalog, for any number of threads.
 
     Parameters
     ----------

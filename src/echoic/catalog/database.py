@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from echoic.catalog.lock import LOCK_NAME, locked
 from echoic.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
@@ -21,8 +23,22 @@ _PATIENCE = 30.0  # s that another process may keep the database to itself
 _MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
 
 
+class _Connection(sqlite3.Connection):
+    """Closes itself, without a warning, once nobody has it any more: with its thread, say."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _OfThread(threading.local):
+    """What each thread has of a database by itself."""
+
+    connection: _Connection | None = None
+    is_writing = False
+
+
 class Database:
-    """An open database; one per process and thread.
+    """An open database, for any number of threads: each has a connection, and transactions, of its own.
 
     Parameters
     ----------
@@ -38,10 +54,11 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / _FILE_NAME
+        self._is_still = False  # taken to be written by nobody
+        self._own = _OfThread()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Autocommit: transactions begin and end where transaction() says, nowhere else.
-            self.connection = self._connected()
+            self.connection  # noqa: B018 - opened here, where it is explained what is wrong
         except (OSError, sqlite3.Error) as error:
             raise unusable(folder, error) from error
         try:
@@ -52,10 +69,27 @@ class Database:
                 raise unusable(folder, error) from error
             raise
 
-    def _connected(self) -> sqlite3.Connection:
-        self._is_still = False  # taken to be written by nobody
-        self._is_writing = False
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE)
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection of the thread that asks, in autocommit mode: :meth:`transaction` begins and ends."""
+        if self._own.connection is None:
+            connection = self._own.connection = self._connected()
+            connection.execute("PRAGMA foreign_keys = ON")
+            # A power cut may lose the last files, which are then indexed again; it never harms the database.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # Vectors are read here and there out of gigabytes: mapped, in half the time.
+            connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
+        return self._own.connection
+
+    def _connected(self) -> _Connection:
+        # Another thread may be the last to let go of it.
+        options: dict[str, Any] = {
+            "isolation_level": None,
+            "check_same_thread": False,
+            "factory": _Connection,
+            "timeout": _PATIENCE,
+        }
+        connection: _Connection = sqlite3.connect(self.path, **options)
         try:
             version_of(connection)
         except sqlite3.Error as error:
@@ -67,13 +101,11 @@ class Database:
             if not may_not or not self.path.is_file() or (log.exists() and log.stat().st_size):
                 raise
             address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
-            connection = sqlite3.connect(address, uri=True, isolation_level=None)
+            connection = sqlite3.connect(address, uri=True, **options)
             self._is_still = True
         return connection
 
     def _open(self) -> None:
-        execute = self.connection.execute
-        execute("PRAGMA foreign_keys = ON")
         self._stat = self.path.stat()
         version = version_of(self.connection)
         if version == 0:
@@ -85,10 +117,6 @@ class Database:
             self._migrate(version)
         elif version != VERSION:
             raise mismatch(self.folder, version)
-        # A power cut may lose the last files, which are then indexed again; it never harms the database.
-        execute("PRAGMA synchronous = NORMAL")
-        # Vectors are read here and there out of gigabytes: mapped, in half the time.
-        execute(f"PRAGMA mmap_size = {_MAPPED}")
 
     def _migrate(self, version: int) -> None:
         """Bring an older library up to date, in one transaction: a kill leaves the old or the new one."""
@@ -135,29 +163,32 @@ class Database:
         return [] if findings == ["ok"] else [f"{self.path}: {finding}" for finding in findings]
 
     def close(self) -> None:
-        """Close the database."""
-        self.connection.close()
+        """Close the connection of this thread; others close with their threads, or with this object."""
+        if self._own.connection is not None:
+            self._own.connection.close()
+            self._own.connection = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run a block as one transaction: all of it or nothing."""
+        connection = self.connection
         try:
-            self.connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
             yield
-            self.connection.execute("COMMIT")
+            connection.execute("COMMIT")
         except BaseException:
-            if self.connection.in_transaction:  # SQLite itself rolls back on a full disk, say
-                self.connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite itself rolls back on a full disk, say
+                connection.execute("ROLLBACK")
             raise
 
     @contextmanager
     def writing(self, *, patience: float = 0.0, is_new: bool = False) -> Iterator[None]:
-        """Be the one process that changes the library; inside of itself, it does nothing more.
+        """Be the one thread of all processes that writes; inside of itself, it does nothing more.
 
         Parameters
         ----------
         patience : float
-            Seconds to wait for another process that is.
+            Seconds to wait for another that is.
         is_new : bool
             The library was made for what is written now: where that fails before the library has an encoder,
             it is removed again.
@@ -165,11 +196,11 @@ class Database:
         Raises
         ------
         LibraryBusyError
-            If another process still is.
+            If another still is.
         LibraryError
             If the folder may not be written.
         """
-        if self._is_writing:
+        if self._own.is_writing:
             yield
             return
         if self._may_only_be_read:
@@ -182,7 +213,7 @@ class Database:
                 raise LibraryBusyError(
                     f"the library {self.folder} was removed while this waited to write; try again"
                 )
-            self._is_writing = True
+            self._own.is_writing = True
             try:
                 yield
             except BaseException:
@@ -190,7 +221,7 @@ class Database:
                     self._discard()
                 raise
             finally:
-                self._is_writing = False
+                self._own.is_writing = False
 
     @property
     def _may_only_be_read(self) -> bool:

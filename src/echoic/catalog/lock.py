@@ -1,4 +1,4 @@
-"""The lock that makes a process the one that writes to a library."""
+"""The lock that makes a thread of a process the one that writes to a library."""
 
 from __future__ import annotations
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -112,14 +113,15 @@ class _View:
 class EmbeddedStore:
     """A collection of segments in a SQLite database.
 
-    Not for use by several threads at once. Several processes may read while one writes, each with a
-    connection of its own, to a database in WAL mode.
+    Several threads and processes may read while one writes, each with a connection of its own, to a database
+    in WAL mode.
 
     Parameters
     ----------
-    connection : sqlite3.Connection
-        In autocommit mode (``isolation_level=None``). Writes join the transaction that is open on it, and
-        are one by themselves if none is. It stays the caller's: ``close`` leaves it open.
+    connect : callable
+        Gives the connection of the thread that asks, in autocommit mode (``isolation_level=None``). Writes
+        join the transaction that is open on it, and are one by themselves if none is. It stays the caller's:
+        ``close`` leaves it open.
     collection : str
         Name of the collection; made when first used.
     dim : int
@@ -140,7 +142,7 @@ class EmbeddedStore:
     >>> import sqlite3, tempfile
     >>> from echoic.types import Segments
     >>> connection = sqlite3.connect(":memory:", isolation_level=None)
-    >>> store = EmbeddedStore(connection, "tiny@1", 2, Path(tempfile.mkdtemp()))
+    >>> store = EmbeddedStore(lambda: connection, "tiny@1", 2, Path(tempfile.mkdtemp()))
     >>> vectors = np.array([[1, 0], [0, 1]], np.float32)
     >>> store.replace(7, Segments(np.array([0.0, 2.5]), np.array([5.0, 7.5]), vectors))
     >>> found = store.search(np.array([[0.6, 0.8]], np.float32), k=1)
@@ -152,7 +154,7 @@ class EmbeddedStore:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connect: Callable[[], sqlite3.Connection],
         collection: str,
         dim: int,
         cache_dir: Path,
@@ -161,10 +163,10 @@ class EmbeddedStore:
         self.dim = dim
         self.precision: Precision = precision
         self.collection = collection
-        self._connection = connection
+        self._connect = connect
         self._folder = cache_dir / unique_name(collection)
-        self._view: _View | None = None
-        self._only_reads = False  # the transaction that is open is this store's own, for reading
+        self._view: _View | None = None  # of what is committed; all threads search in it
+        self._catching_up = threading.Lock()  # what one thread reads, the others need not
         try:
             self._id, self._identity, stored_dim, stored_precision = self._find_or_make()
         except sqlite3.Error as error:
@@ -173,6 +175,10 @@ class EmbeddedStore:
             raise StoreError(f"collection {collection} holds vectors of dimension {stored_dim}, not {dim}")
         if stored_precision != precision:
             raise StoreError(f"collection {collection} holds vectors of {stored_precision}, not {precision}")
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._connect()
 
     def _find_or_make(self) -> tuple[int, str, int, str]:
         for statement in _SCHEMA:
@@ -256,13 +262,14 @@ class EmbeddedStore:
         queries = checked_queries(queries, self.dim, k)
         if not len(queries):
             return Neighbours.none(0)
+        # What is not committed may be undone, and leaves no trace.
+        is_committed = not self._connection.in_transaction
         if self.precision == "int8":  # candidates may be read from the database as the view has it
             with self._reading():
-                return self._search(queries, k, within)
-        return self._search(queries, k, within)
+                return self._search(self._current(is_committed), queries, k, within)
+        return self._search(self._current(is_committed), queries, k, within)
 
-    def _search(self, queries: Float32, k: int, within: Set[int] | None) -> Neighbours:
-        view = self._current()
+    def _search(self, view: _View, queries: Float32, k: int, within: Set[int] | None) -> Neighbours:
         ids = None if within is None else np.fromiter(within, np.int64, len(within))
         kept = None if len(view.recent.file_ids) == 0 else view.kept
         parts = [view.base.search(queries, k, _both(kept, _members(view.base, ids)))]
@@ -324,7 +331,7 @@ class EmbeddedStore:
             snapshot.discard(self._folder)
             return
         if self._view is not None or self._saved(self._generation()) is not None:
-            view = self._current()
+            view = self._current(is_committed=True)
             if view.base.stored and not view.is_heavy:
                 return
             self._view = None  # frees the old snapshot before the new one takes its room
@@ -344,21 +351,25 @@ class EmbeddedStore:
         """Let go of the vectors held for searching; the connection stays open."""
         self._view = None
 
-    def _current(self) -> _View:
+    def _current(self, is_committed: bool) -> _View:
         """Return the collection as it is now, reading only what is not known yet."""
+        if not is_committed:
+            return self._caught_up(self._view)
+        with self._catching_up:
+            # Looked at before the database, which another thread may be writing to, the view is no newer.
+            self._view = self._caught_up(self._view)
+            return self._view
+
+    def _caught_up(self, view: _View | None) -> _View:
         generation = self._generation()
-        view = self._view
-        if view is not None and view.generation == generation:
-            return view
         if view is None or view.generation > generation:
-            view = self._loaded(generation)
-        else:
-            known = {int(i): view.recent.file(at) for at, i in enumerate(view.recent.file_ids)}
-            view = self._with_changes(view.base, known, view.generation, view.weight_at_load)
-            if view.is_heavy and view.weight > 2 * view.weight_at_load:
-                view = self._loaded(generation)
-        if self._only_reads or not self._connection.in_transaction:
-            self._view = view  # else what is not committed may be undone, and leaves no trace
+            return self._loaded(generation)
+        if view.generation == generation:
+            return view
+        known = {int(i): view.recent.file(at) for at, i in enumerate(view.recent.file_ids)}
+        view = self._with_changes(view.base, known, view.generation, view.weight_at_load)
+        if view.is_heavy and view.weight > 2 * view.weight_at_load:
+            return self._loaded(generation)
         return view
 
     def _loaded(self, generation: int) -> _View:
@@ -388,7 +399,7 @@ class EmbeddedStore:
         """Make a matrix of files whose vectors stay where they are, in 8 bits; None if they do not."""
         if self.precision != "int8":
             return None
-        return partial(StoredMatrix, self._connection, self._id, self.dim, self.precision)
+        return partial(StoredMatrix, self._connect, self._id, self.dim, self.precision)
 
     def _with_changes(
         self, base: Snapshot, known: dict[int, Segments], since: int, weight_at_load: int | None = None
@@ -421,11 +432,9 @@ class EmbeddedStore:
             yield
             return
         self._connection.execute("BEGIN")
-        self._only_reads = True
         try:
             yield
         finally:
-            self._only_reads = False
             self._connection.execute("COMMIT")
 
     def _generation(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence, Set
 
 import numpy as np
@@ -38,17 +39,20 @@ class MemoryStore:
         self.dim = dim
         self._files: dict[int, Segments] = {}
         self._laid_out: Snapshot | None = None
+        self._changing = threading.RLock()
 
     def replace(self, file_id: int, segments: Segments) -> None:
         segments = checked(segments, self.dim)
-        self.delete([file_id])
-        if len(segments):
-            self._files[int(file_id)] = segments
+        with self._changing:
+            self.delete([file_id])
+            if len(segments):
+                self._files[int(file_id)] = segments
 
     def delete(self, file_ids: Sequence[int]) -> None:
-        self._laid_out = None
-        for file_id in file_ids:
-            self._files.pop(int(file_id), None)
+        with self._changing:
+            self._laid_out = None
+            for file_id in file_ids:
+                self._files.pop(int(file_id), None)
 
     def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> Neighbours:
         queries = checked_queries(queries, self.dim, k)
@@ -59,17 +63,19 @@ class MemoryStore:
         return snapshot.search(queries, k, wanted)
 
     def _snapshot(self) -> Snapshot:
-        if self._laid_out is None:
-            files = dict(sorted(self._files.items()))
-            nothing = np.empty((0, self.dim), np.float32)
-            matrix = np.concatenate([nothing, *(file.vectors for file in files.values())])
-            spans = Spans.of((file.starts, file.ends) for file in files.values())
-            counts = {file_id: len(file) for file_id, file in files.items()}
-            self._laid_out = Snapshot.of(0, counts, matrix, spans)
-        return self._laid_out
+        with self._changing:
+            if self._laid_out is None:
+                files = dict(sorted(self._files.items()))
+                nothing = np.empty((0, self.dim), np.float32)
+                matrix = np.concatenate([nothing, *(file.vectors for file in files.values())])
+                spans = Spans.of((file.starts, file.ends) for file in files.values())
+                counts = {file_id: len(file) for file_id, file in files.items()}
+                self._laid_out = Snapshot.of(0, counts, matrix, spans)
+            return self._laid_out
 
     def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
-        return {int(i): self._files[int(i)] for i in file_ids if int(i) in self._files}
+        found = ((int(i), self._files.get(int(i))) for i in file_ids)
+        return {file_id: segments for file_id, segments in found if segments is not None}
 
     def file_ids(self) -> npt.NDArray[np.int64]:
         return np.array(sorted(self._files), np.int64)

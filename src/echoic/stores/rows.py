@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -63,7 +63,8 @@ class StoredMatrix:
 
     Parameters
     ----------
-    connection : sqlite3.Connection
+    connect : callable
+        Gives the connection of the thread that asks.
     collection : int
     dim : int
     precision : {"float32", "int8"}
@@ -75,7 +76,7 @@ class StoredMatrix:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connect: Callable[[], sqlite3.Connection],
         collection: int,
         dim: int,
         precision: Precision,
@@ -83,7 +84,7 @@ class StoredMatrix:
         offsets: npt.NDArray[np.int64],
     ) -> None:
         self.shape = (int(offsets[-1]), dim)
-        self._connection = connection
+        self._connect = connect
         self._collection = collection
         self._precision = precision
         self._file_ids = file_ids
@@ -115,9 +116,10 @@ class StoredMatrix:
         size = packed_size(1, self.shape[1], self._precision)
         all_of_it = len(within) >= _MANY
         spans = [(1, size * SEGMENTS_A_ROW)] if all_of_it else [(i * size + 1, size) for i in within.tolist()]
+        connection = self._connect()
         data = b""
         for span in spans:
-            row = self._connection.execute(
+            row = connection.execute(
                 "SELECT substr(data, ?, ?) FROM vectors WHERE collection = ? AND file_id = ? AND part = ?",
                 (*span, self._collection, file_id, part),
             ).fetchone()
@@ -144,7 +146,7 @@ class StoredMatrix:
             yield first, np.concatenate(pending)
 
     def _rows(self, file_id: int) -> Iterator[bytes]:
-        for checksum, data in self._connection.execute(
+        for checksum, data in self._connect().execute(
             "SELECT checksum, data FROM vectors WHERE collection = ? AND file_id = ? ORDER BY part",
             (self._collection, file_id),
         ):

@@ -35,6 +35,10 @@ def unit(n: int, seed: int = 0, dim: int = DIM) -> Float32:
     return unpack(pack(vectors, "int8"), dim, "int8")
 
 
+def over(connection: sqlite3.Connection) -> Callable[[], sqlite3.Connection]:
+    return lambda: connection
+
+
 def connect(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(folder / "library.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = wal")
@@ -82,7 +86,7 @@ def opened(tmp_path: Path) -> Iterator[Opener]:
 
     def again() -> EmbeddedStore:
         connections.append(connect(tmp_path))
-        return EmbeddedStore(connections[-1], "a@1", DIM, tmp_path / "index")
+        return EmbeddedStore(over(connections[-1]), "a@1", DIM, tmp_path / "index")
 
     yield again
     for connection in connections:
@@ -370,7 +374,7 @@ def test_the_cache_of_another_library_is_not_trusted(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         connection = connect(tmp_path / name)
-        store = EmbeddedStore(connection, "a@1", DIM, tmp_path / "index")  # shared by mistake
+        store = EmbeddedStore(over(connection), "a@1", DIM, tmp_path / "index")  # shared by mistake
         store.replace(1, cut(unit(5, seed=len(name))))
         [query] = unit(1, seed=len(name))
         assert store.search(query[None], 1).scores.item() == pytest.approx(1)
@@ -511,7 +515,7 @@ def test_nothing_is_printed_where_the_cache_cannot_be_written(tmp_path: Path) ->
         "from echoic.stores import EmbeddedStore\n"
         "from echoic.types import Segments\n"
         "connection = sqlite3.connect(':memory:', isolation_level=None)\n"
-        "store = EmbeddedStore(connection, 'a@1', 2, Path(sys.argv[1]))\n"
+        "store = EmbeddedStore(lambda: connection, 'a@1', 2, Path(sys.argv[1]))\n"
         "eye = np.eye(2, dtype=np.float32)\n"
         "store.replace(1, Segments(np.zeros(2), np.ones(2), eye)); store.flush()\n"
         "print(len(store.search(eye, 9)))"
@@ -568,7 +572,9 @@ def test_many_segments_of_8_bits_are_searched_through_codes_and_read_from_the_da
     vectors = centres[rng.integers(0, 300, 20_000)] + 0.1 * unit(20_000, seed=2)
     vectors = unpack(pack(vectors.astype(np.float32), "int8"), DIM, "int8")
     files = {i: vectors[400 * i : 400 * i + 400] for i in range(50)}  # of two rows each
-    writer, reader = (EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index", "int8") for _ in "ab")
+    writer, reader = (
+        EmbeddedStore(over(connect(tmp_path)), "a@1", DIM, tmp_path / "index", "int8") for _ in "ab"
+    )
     for file_id, rows in files.items():
         writer.replace(file_id, cut(rows))
     writer.flush()
@@ -601,7 +607,7 @@ def test_8_bits_take_a_quarter_and_need_no_cache_while_there_are_few(tmp_path: P
     for precision in ("float32", "int8"):
         folder = tmp_path / precision
         folder.mkdir()
-        store = EmbeddedStore(connect(folder), "a@1", 128, folder / "index", precision)
+        store = EmbeddedStore(over(connect(folder)), "a@1", 128, folder / "index", precision)
         for file_id in range(20):
             store.replace(file_id, cut(unit(1_000, seed=file_id, dim=128)))
         store.flush()
@@ -613,9 +619,9 @@ def test_8_bits_take_a_quarter_and_need_no_cache_while_there_are_few(tmp_path: P
 
 
 def test_another_precision_is_refused(tmp_path: Path) -> None:
-    EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index", "int8")
+    EmbeddedStore(over(connect(tmp_path)), "a@1", DIM, tmp_path / "index", "int8")
     with pytest.raises(StoreError, match="holds vectors of int8, not float32"):
-        EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index")
+        EmbeddedStore(over(connect(tmp_path)), "a@1", DIM, tmp_path / "index")
 
 
 # Any history
@@ -636,7 +642,7 @@ class History(RuleBasedStateMachine):
         self.reader = self.open()
 
     def open(self) -> EmbeddedStore:
-        return EmbeddedStore(connect(self.folder), "a@1", DIM, self.folder / "index", self.precision)
+        return EmbeddedStore(over(connect(self.folder)), "a@1", DIM, self.folder / "index", self.precision)
 
     def shut(self, store: EmbeddedStore) -> None:
         store.close()
@@ -760,7 +766,7 @@ from echoic.stores import EmbeddedStore
 
 folder = Path(sys.argv[1])
 connection = sqlite3.connect(folder / "library.db", isolation_level=None)
-store = EmbeddedStore(connection, "a@1", 2, folder / "index")
+store = EmbeddedStore(lambda: connection, "a@1", 2, folder / "index")
 latest, spans, searches, done = {}, {}, 0, False
 print("ready", flush=True)
 while not done:
@@ -791,7 +797,7 @@ def test_a_reader_keeps_up_with_a_writer_in_another_process(
 ) -> None:
     monkeypatch.setattr(embedded, "_MANY_CHANGES", 3)  # so that the cache is replaced all the time
     connection = connect(tmp_path)
-    store = EmbeddedStore(connection, "a@1", 2, tmp_path / "index")
+    store = EmbeddedStore(over(connection), "a@1", 2, tmp_path / "index")
     command = [sys.executable, "-c", READER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None

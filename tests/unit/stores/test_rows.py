@@ -46,13 +46,17 @@ def stored(request, tmp_path_factory):
     """A matrix of files of several sizes, as it lies in the database and as it is."""
     folder = tmp_path_factory.mktemp("rows")
     connection = sqlite3.connect(folder / "library.db", isolation_level=None)
-    store = EmbeddedStore(connection, "a@1", DIM, folder, request.param)
+    store = EmbeddedStore(lambda: connection, "a@1", DIM, folder, request.param)
     vectors = [unpack(pack(unit(n, DIM, n), "int8"), DIM, "int8") for n in SIZES]
     ids = 10 * np.arange(1, len(SIZES) + 1)
     for file_id, rows in zip(ids, vectors, strict=True):
         store.replace(int(file_id), Segments(np.zeros(len(rows)), np.ones(len(rows)), rows))
     offsets = np.concatenate([[0], np.cumsum(SIZES)])
-    yield StoredMatrix(connection, 1, DIM, request.param, ids, offsets), np.concatenate(vectors), connection
+    yield (
+        StoredMatrix(lambda: connection, 1, DIM, request.param, ids, offsets),
+        np.concatenate(vectors),
+        connection,
+    )
     connection.close()
 
 
