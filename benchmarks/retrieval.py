@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tables import machine, print_table, write_table
+from echoic.embed_files import embed as embed_files
 from echoic.encoders.base import mean_vector
 from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED
 from echoic.encoders.registry import bundled_for
 from echoic.evaluation import retrieval
-from echoic.library import Library
 from echoic.types import Float32
 
 QUERY_FOLD = "fold4"
@@ -133,8 +133,7 @@ def make_tasks_of_unseen_classes(rows: Sequence[Row]) -> list[Task]:
 def embed(data: Path, tasks: Sequence[Task], encoder: str) -> dict[str, Float32]:
     """Compute the mean vector of every file of the tasks, by its path in the manifest."""
     names = sorted({row["path"] for task in tasks for row in (*task.queries, *task.collection)})
-    with Library() as library:
-        found, failed = library.embed([data / name for name in names], encoder=encoder)
+    found, failed = embed_files([data / name for name in names], encoder=encoder)
     if failed:
         raise RuntimeError(f"{len(failed)} files could not be read: {next(iter(failed.values()))}")
     return {name: mean_vector(found[str(data / name)].vectors) for name in names}

@@ -9,6 +9,7 @@
 
 from echoic.audio.front_end import FrontEnd, Waveform
 from echoic.audio.spectrogram import LogMel
+from echoic.embed_files import embed
 from echoic.encoders.base import Encoder, TextEncoder
 from echoic.errors import (
     AudioError,
@@ -23,6 +24,7 @@ from echoic.errors import (
     UnreadableError,
     UsageError,
 )
+from echoic.fingerprint.align import align
 from echoic.library import Library
 from echoic.types import (
     AudioInfo,
@@ -72,6 +74,8 @@ __all__ = [
     "UsageError",
     "Waveform",
     "__version__",
+    "align",
+    "embed",
 ]
 
 __version__ = "0.1.0"

@@ -14,21 +14,21 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from echoic.audio.choice import is_heard
-from echoic.catalog import Catalog, Known
-from echoic.embedding import why_nothing
+from echoic.audio.choice import check_track, is_heard
+from echoic.catalog import Catalog, Known, parse_tag
 from echoic.encoders.registry import checked_encoder
-from echoic.errors import AudioError, UnreadableError, quoted
+from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
+from echoic.spaces import Spaces
 from echoic.stores.base import VectorStore
-from echoic.types import FileState, IndexReport, Progress, Segments, TrackChoice
+from echoic.types import FileState, IndexReport, Progress, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
-__all__ = ["bring_up_to_date", "embed_paths"]
+__all__ = ["bring_up_to_date", "check_request", "forget", "index"]
 
 # No file has this stamp: a failure that may pass by itself (permissions, a vanished file) is tried again.
 _TRY_AGAIN = -1, -1
@@ -47,6 +47,82 @@ class _Plan:
     unchanged: int = 0
     skipped: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
+
+
+def check_request(
+    paths: Sequence[Path],
+    encoders: Sequence[str],
+    tags: Sequence[str],
+    track: TrackChoice | None,
+    *,
+    is_new: bool,
+) -> None:
+    """Refuse to index what cannot be, before anything is made for it.
+
+    Raises
+    ------
+    UsageError, UnreadableError, UnknownEncoderError, EncoderError
+    """
+    if not paths:
+        raise UsageError("name at least one file or folder to index")
+    check_track(track)
+    for tag in tags:
+        parse_tag(tag)
+    if is_new:
+        if not any(os.path.lexists(path) for path in paths):
+            raise UnreadableError(f"{quoted(paths[0])} does not exist; name a file or folder to index")
+        for name in encoders:
+            checked_encoder(name)
+
+
+def index(
+    paths: Sequence[Path],
+    catalog: Catalog,
+    spaces: Spaces,
+    required: Sequence[str],
+    pool: WorkerPool,
+    *,
+    tags: Sequence[str] = (),
+    track: TrackChoice | None = None,
+    leave: Collection[Path] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> IndexReport:
+    """Bring a library up to date with some paths; see :meth:`echoic.library.Library.index`.
+
+    Must run inside :meth:`Catalog.writing`; ``required`` are the collections that each file must be in.
+    """
+    superseded = catalog.superseded()
+    report = bring_up_to_date(
+        paths,
+        catalog,
+        spaces.stores(),
+        {spec.key: source for source, spec in catalog.encoders().items()},
+        required,
+        pool,
+        replaced={old.key: new.key for old, new in superseded.items()},
+        track=track,
+        leave=leave,
+        progress=progress,
+    )
+    for spec in superseded:
+        spaces.drop(spec)
+    tagged = {i for path in paths for i in catalog.ids_at(path)} if tags else set()
+    with catalog.transaction():
+        catalog.tag_files(sorted(tagged), tags)
+    return replace(report, tagged=len(tagged))
+
+
+def forget(paths: Sequence[Path], catalog: Catalog, spaces: Spaces) -> int:
+    """Forget files, all files under folders or in globs; return how many. Inside :meth:`Catalog.writing`."""
+    ids = sorted({i for path in paths for i in catalog.ids_named(path)})
+    stores = spaces.stores().values()
+    with catalog.transaction():
+        for store in stores:
+            store.delete(ids)
+        catalog.delete_files(ids)
+    for store in stores:
+        store.flush()
+    return len(ids)
 
 
 def bring_up_to_date(
@@ -368,47 +444,3 @@ def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:
     stamp = _TRY_AGAIN if isinstance(error, UnreadableError) else (found.size, found.mtime_ns)
     with catalog.transaction():
         catalog.put_failure(Path(found.path), *stamp, str(error))
-
-
-def embed_paths(
-    paths: Sequence[Path],
-    encoder: str,
-    pool: WorkerPool,
-    track: TrackChoice | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> tuple[dict[str, Segments], dict[str, str]]:
-    """Encode files without a catalog; see :meth:`echoic.library.Library.embed`."""
-    begun = time.perf_counter()
-    key = checked_encoder(encoder).spec.key
-    spelt: dict[Path, str] = {}  # as the paths were given: what is computed here may be read elsewhere
-    sizes: dict[Path, int] = {}
-    failed: dict[str, str] = {}
-    for path in paths:
-        root = Path(os.path.abspath(path))
-        for item in scan([path]):
-            at = Path(item.path)
-            name = str(path / at.relative_to(root))
-            if isinstance(item, Problem):
-                failed[name] = item.message
-            else:
-                spelt.setdefault(at, name)
-                sizes[at] = item.size
-    results: dict[Path, Segments] = {}
-    audio = 0.0
-    done_bytes = 0
-    tasks = (Task(path, ((encoder, key),), track) for path in spelt)
-    for done, (task, result) in enumerate(pool.run(tasks), start=1):
-        done_bytes += sizes[task.path]
-        if isinstance(result, AudioError):
-            failed[spelt[task.path]] = str(result)
-        elif not len(result.segments[key]):
-            failed[spelt[task.path]] = f"{quoted(task.path)} has no vector: {why_nothing(result.info)}"
-        else:
-            results[task.path] = result.segments[key]
-            audio += result.info.duration
-        if progress is not None:
-            elapsed = time.perf_counter() - begun
-            progress(
-                Progress(spelt[task.path], done, len(spelt), done_bytes, sum(sizes.values()), audio, elapsed)
-            )
-    return {spelt[path]: results[path] for path in spelt if path in results}, failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 from echoic.audio.live import connections, is_url
 from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
-from echoic.fingerprint.decision import Decision
+from echoic.fingerprint.decision import Decision, check_probability
 from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
 from echoic.machine import one_thread_for_algebra
+from echoic.search.query import Scope
 from echoic.spaces import Spaces
 from echoic.types import LiveSound, Match, Segments
 
@@ -39,6 +40,8 @@ class Recognition:
         If the library is empty, or its fingerprints are of another revision.
     UnknownEncoderError
         If the library was made without fingerprints.
+    UsageError
+        If ``least`` is no probability.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Recognition:
         least: float | None,
         noted: Callable[[Path, str], None] = lambda *_: None,
     ) -> None:
+        check_probability(least)
         source, self._spec = spaces.chosen(None, "recordings")
         self._catalog = catalog
         self._encoder = spaces.encoder(source, self._spec)
@@ -56,38 +60,27 @@ class Recognition:
         self._least = least
         self._noted = noted
 
-    def identify(
-        self,
-        query: Path,
-        start: float | None,
-        end: float | None,
-        *,
-        within: Set[int] | None = None,
-        without: Set[int] = frozenset(),
-    ) -> list[Match]:
-        """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first.
-
-        ``within`` and ``without`` are files of the library: the only ones to look into, and ones not to.
-        """
+    def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
+        """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first."""
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
             # Half the windows tell the speed as well.
             return embed_part(query, self._encoder, begin, finish, hop=2 * QUERY_HOP, speed=speed)
 
-        options = {"at_speed": at_speed, "within": within, "without": without, "every_place": True}
+        options = {"at_speed": at_speed, **scope._asdict(), "every_place": True}
         with one_thread_for_algebra():
             heard = list(self._listen(self._densely(query, start, end), **options))
         return self._matches(os.fspath(query), in_order(heard))
 
-    def monitor(self, source: str | LiveSound, *, within: Set[int] | None = None) -> Iterator[Match]:
+    def monitor(self, source: str | LiveSound, scope: Scope) -> Iterator[Match]:
         """Tell what is heard in a file, or as it comes, each recording once it is over."""
         if isinstance(source, LiveSound):
-            yield from self._heard(source, within)
+            yield from self._heard(source, scope)
         elif is_url(source):
             for connection in connections(source):
-                yield from self._heard(connection, within)
+                yield from self._heard(connection, scope)
         else:
-            for heard in self._listen(self._densely(Path(source)), within=within):
+            for heard in self._listen(self._densely(Path(source)), **scope._asdict()):
                 yield from self._matches(source, [heard])
 
     def _densely(
@@ -96,9 +89,9 @@ class Recognition:
         noted = partial(self._noted, query)
         return embed_densely(query, self._encoder, QUERY_HOP, start=start, end=end, noted=noted)
 
-    def _heard(self, connection: LiveSound, within: Set[int] | None) -> Iterator[Match]:
+    def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
         segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)
-        for heard in self._listen(segments, within=within):
+        for heard in self._listen(segments, **scope._asdict()):
             for match in self._matches(connection.name, [heard]):
                 yield replace(
                     match,

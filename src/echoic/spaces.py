@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from echoic.catalog import Catalog
 from echoic.encoders.onnx import OnnxEncoder
-from echoic.encoders.registry import DEFAULT_ENCODERS, bundled_for, checked_encoder, load_encoder
+from echoic.encoders.registry import (
+    DEFAULT_ENCODERS,
+    bundled_for,
+    checked_encoder,
+    load_encoder,
+    spell_out,
+)
 from echoic.errors import (
     EchoicError,
     LibraryError,
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from echoic.stores.base import VectorStore
     from echoic.stores.milvus import MilvusStore
 
-__all__ = ["EMBEDDED", "Spaces", "spell_out"]
+__all__ = ["EMBEDDED", "Spaces"]
 
 #: Names the store beside the catalog.
 EMBEDDED = "embedded"
@@ -223,7 +229,9 @@ class Spaces:
                     "make your folder for settings writable"
                 ) from error
 
-    def chosen(self, name: str | None, purpose: Purpose = "sounds") -> tuple[str, EncoderSpec]:
+    def chosen(
+        self, name: str | None, purpose: Purpose = "sounds", *, takes: str = "audio"
+    ) -> tuple[str, EncoderSpec]:
         """Find the space to search in: what its encoder is loaded by, and what it is.
 
         Parameters
@@ -233,6 +241,8 @@ class Spaces:
             those that are bundled before others.
         purpose : Purpose
             What is asked for. What sounds alike, any encoder can be asked for.
+        takes : {"audio", "text"}
+            What it is asked by.
 
         Raises
         ------
@@ -240,6 +250,8 @@ class Spaces:
             If the library is empty.
         UnknownEncoderError
             If the library has no such encoder.
+        UsageError
+            If the encoder, or each of the library's, does not take what it is asked by.
         """
         specs = self._catalog.encoders()
         if not specs or not self._catalog.count():
@@ -247,13 +259,21 @@ class Spaces:
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )
         if name is None:
-            fit = [source for source, spec in specs.items() if purpose in spec.purposes]
+            taking = {source: spec for source, spec in specs.items() if takes in spec.inputs}
+            if not taking:
+                raise UsageError(
+                    f"no encoder of the library {self._catalog.folder} takes {takes}; add one that does "
+                    "with: echoic index FOLDER --encoder NAME"
+                )
+            fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            source = next(iter(fit or (specs if purpose == "sounds" else ())), "")
+            source = next(iter(fit or (taking if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
             source = next(named, "")
         if source:
+            if takes not in specs[source].inputs:
+                raise UsageError(f"encoder {specs[source].name} takes no {takes}; choose another, or none")
             return source, specs[source]
         wanted = name or bundled_for(purpose)[0]
         raise UnknownEncoderError(
@@ -342,11 +362,6 @@ class Spaces:
         if strangers:
             findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
         return findings
-
-
-def spell_out(encoder: str) -> str:
-    """Make the path of a model absolute; it must be found from any folder later."""
-    return os.path.abspath(encoder) if encoder.endswith(".onnx") else encoder
 
 
 def _kept(path: str) -> str:

@@ -26,12 +26,13 @@ from typing import IO, TYPE_CHECKING, NoReturn
 from echoic import messages
 from echoic.audio.source import Source
 from echoic.errors import AudioError, EchoicError, EncoderError, UnreadableError, UsageError, quoted
+from echoic.machine import n_cores
 from echoic.messages import Analysis, Task
 
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
 
-__all__ = ["Analysis", "Budget", "Task", "WorkerPool", "digest_of"]
+__all__ = ["Analysis", "Budget", "Task", "WorkerPool", "digest_of", "n_workers"]
 
 # Libraries that start a thread for each core would have the workers fight over them.
 _ONE_THREAD = dict.fromkeys(
@@ -111,6 +112,20 @@ def digest_of(path: Path, progress: Callable[[int], None] = lambda _: None) -> s
     if source.error is not None:
         raise UnreadableError(f"{quoted(path)} cannot be read ({source.error.strerror}); check the disk")
     return digest.hexdigest()
+
+
+def n_workers(jobs: int | None) -> int:
+    """Return how many worker processes are meant: by default one for each core.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    n = n_cores() if jobs is None else jobs
+    if n < 1:
+        raise UsageError(f"jobs is a number of worker processes and must be at least 1, not {n}")
+    return n
 
 
 class WorkerPool:

@@ -126,8 +126,8 @@ def index(library, folder, worker):
     """Index the folder with one worker and the quick encoder; the arguments are those of Library.index."""
 
     def run(*paths, **options):
-        if library._pool is None:
-            library._pool = (1, worker)
+        if library._opening._pool is None:
+            library._opening._pool = (1, worker)
         return library.index(paths or [folder], **{"encoders": ENCODERS, "jobs": 1} | options)
 
     return run

@@ -11,7 +11,7 @@ import pytest
 import soxr
 from typer.testing import CliRunner
 
-from echoic import Library
+from echoic import align
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise
@@ -59,8 +59,7 @@ def hissing(samples, below_db):
 def test_the_offset_is_found_to_milliseconds(write, event, first, second, offset):
     one = write("one.opus", part(event, *first))
     other = write("other.wav", hissing(part(event, *second), 5))
-    with Library() as library:
-        found = library.align(one, other)
+    found = align(one, other)
     assert found.offset == pytest.approx(offset, abs=0.02)
     assert abs(found.drift_ppm) < 300
     assert found.deviation < 0.02
@@ -69,8 +68,7 @@ def test_the_offset_is_found_to_milliseconds(write, event, first, second, offset
 
 def test_the_drift_of_a_clock_is_found(write, event):
     drifted = soxr.resample(part(event, 3, 58), 1.0005 * RATE, RATE)  # plays .05 % fast
-    with Library() as library:
-        found = library.align(write("one.flac", event), write("other.flac", drifted))
+    found = align(write("one.flac", event), write("other.flac", drifted))
     assert found.offset == pytest.approx(3, abs=0.02)
     assert found.drift_ppm == pytest.approx(500, abs=100)
 
@@ -78,9 +76,8 @@ def test_the_drift_of_a_clock_is_found(write, event):
 def test_what_has_nothing_in_common(write, event):
     one, other = write("one.wav", part(event, 0, 20)), write("other.wav", noise(20, RATE, 3))
     silent = write("silent.wav", np.zeros(5 * RATE))
-    with Library() as library:
-        assert library.align(one, other) is None
-        assert library.align(one, silent) is None
+    assert align(one, other) is None
+    assert align(one, silent) is None
     result = CliRunner().invoke(app, ["align", str(one), str(other)])
     assert (result.exit_code, result.stdout) == (1, "")
     assert "nothing in common" in result.stderr
@@ -92,10 +89,9 @@ def test_the_shifted_copy_lies_as_the_first_does(write, event, tmp_path, start, 
     drifted = soxr.resample(part(event, start, 58), 1.0005 * RATE, RATE)
     other = tmp_path / "other.flac"
     write_audio(other, np.stack([drifted, 0.5 * drifted], axis=1).astype(np.float32), RATE)
-    with Library() as library:
-        found = library.align(one, other, write=tmp_path / "shifted.flac")
-        assert found.offset == pytest.approx(offset, abs=0.02)
-        again = library.align(one, tmp_path / "shifted.flac")
+    found = align(one, other, write=tmp_path / "shifted.flac")
+    assert found.offset == pytest.approx(offset, abs=0.02)
+    again = align(one, tmp_path / "shifted.flac")
     assert again.offset == pytest.approx(0, abs=0.003)
     assert abs(again.drift_ppm) < 30
     with open_audio(tmp_path / "shifted.flac", mono=False) as stream:
@@ -112,12 +108,11 @@ def test_the_shifted_copy_lies_as_the_first_does(write, event, tmp_path, start, 
 def test_where_a_copy_cannot_be_written(write, event, tmp_path):
     one, other = write("one.wav", part(event, 0, 20)), write("other.wav", part(event, 5, 20))
     before = other.read_bytes()
-    with Library() as library:
-        with pytest.raises(UsageError, match="would be overwritten"):
-            library.align(one, other, write=tmp_path / "." / "other.wav")
-        with pytest.raises(UsageError, match="no suffix that can be written"):
-            library.align(one, other, write=tmp_path / "copy.txt")
-        assert library.align(one, write("hiss.wav", noise(9, RATE)), write=tmp_path / "copy.wav") is None
+    with pytest.raises(UsageError, match="would be overwritten"):
+        align(one, other, write=tmp_path / "." / "other.wav")
+    with pytest.raises(UsageError, match="no suffix that can be written"):
+        align(one, other, write=tmp_path / "copy.txt")
+    assert align(one, write("hiss.wav", noise(9, RATE)), write=tmp_path / "copy.wav") is None
     assert other.read_bytes() == before
     assert not (tmp_path / "copy.wav").exists()
     result = CliRunner().invoke(app, ["align", str(one), str(other), "--write", str(tmp_path / "copy.wav")])
@@ -142,8 +137,8 @@ def test_the_command(write, event, tmp_path):
     result = CliRunner().invoke(app, ["align", str(one), str(tmp_path / "bad.wav")])
     assert result.exit_code == 1
     assert "bad.wav" in result.stderr
-    with Library() as library, pytest.raises(AudioError):
-        library.align(one, tmp_path / "gone.wav")
+    with pytest.raises(AudioError):
+        align(one, tmp_path / "gone.wav")
 
 
 def fast(samples, ppm):
@@ -176,8 +171,7 @@ def test_a_drift_of_a_thousandth_and_a_speed_up(write, show):
     seconds = len(show) / RATE
     for ppm in (1_001, 1e6 / 24):
         other = write("other.wav", hissing(fast(part(show, 4, seconds), ppm), 30))
-        with Library() as library:
-            found = library.align(one, other)
+        found = align(one, other)
         check(found, [(0, (seconds - 4) / (1 + ppm / 1e6), 4, ppm)])
         assert found.deviation < 0.005
         assert found.stretches[0].exact
@@ -188,8 +182,7 @@ def test_cuts_in_both_and_a_drift_are_several_stretches(write, show, tmp_path):
     first = without(show, 100, 107)  # a pause
     second = fast(without(show, 50, 53), 400)  # a cut
     one, other = write("one.wav", first), write("other.wav", second)
-    with Library() as library:
-        found = library.align(one, other, write=tmp_path / "copy.wav")
+    found = align(one, other, write=tmp_path / "copy.wav")
     pace = 1.0004
     truth = [
         (0, 50 / pace, 0, 400),
@@ -222,8 +215,7 @@ def test_two_shows_that_share_one_piece_have_little_in_common(write, show):
     one = write("one.flac", np.concatenate([show, shared]))
     two = write("two.m4a", np.concatenate([other[0], shared, other[1]]))
     before, length = len(other[0]) / RATE, len(shared) / RATE
-    with Library() as library:
-        found = library.align(one, two)
+    found = align(one, two)
     check(found, [(before, before + length, seconds - before, 0)])
     assert found.first_share == pytest.approx(length / (seconds + length), abs=0.02)
     assert found.second_share == pytest.approx(length / (before + length + 40), abs=0.02)
@@ -239,8 +231,7 @@ def test_the_bound_holds_where_waveforms_have_little_in_common(write, event, cap
     spectrum = np.fft.rfft(part(event, 0, 60).reshape(-1, 1_600))
     phases = np.exp(2j * np.pi * rng.random(spectrum.shape))
     again = np.fft.irfft(spectrum * phases, 1_600).ravel()
-    with Library() as library:
-        found = library.align(write("one.wav", event), write("other.wav", again[5 * RATE :]))
+    found = align(write("one.wav", event), write("other.wav", again[5 * RATE :]))
     for stretch in found.stretches:
         for time in (stretch.start, stretch.end):
             off = stretch.offset + (1 + stretch.drift_ppm / 1e6) * time - time - 5
@@ -253,28 +244,26 @@ def test_the_bound_holds_where_waveforms_have_little_in_common(write, event, cap
 
 def test_identical_contained_reversed_and_short_ones(write, show):
     one = write("one.wav", part(show, 0, 60))
-    with Library() as library:
-        check(library.align(one, one), [(0, 60, 0, 0)])
-        excerpt = write("excerpt.ogg", part(show, 20, 24))
-        check(library.align(one, excerpt), [(0, 4, 20, 0)])
-        check(library.align(excerpt, one), [(20, 24, -20, 0)])
-        upside_down = write("other.wav", -part(show, 12, 60))  # the microphone's poles changed
-        check(library.align(one, upside_down), [(0, 48, 12, 0)])
-        swapped = write("other.wav", np.concatenate([part(show, 30, 60), part(show, 0, 30)]))
-        check(library.align(one, swapped), [(0, 30, 30, 0), (30, 60, -30, 0)])
-        with pytest.raises(AudioError, match=r"tiny.wav is 0.100 s long: too short"):
-            library.align(one, write("tiny.wav", part(show, 3, 3.1)))
+    check(align(one, one), [(0, 60, 0, 0)])
+    excerpt = write("excerpt.ogg", part(show, 20, 24))
+    check(align(one, excerpt), [(0, 4, 20, 0)])
+    check(align(excerpt, one), [(20, 24, -20, 0)])
+    upside_down = write("other.wav", -part(show, 12, 60))  # the microphone's poles changed
+    check(align(one, upside_down), [(0, 48, 12, 0)])
+    swapped = write("other.wav", np.concatenate([part(show, 30, 60), part(show, 0, 30)]))
+    check(align(one, swapped), [(0, 30, 30, 0), (30, 60, -30, 0)])
+    with pytest.raises(AudioError, match=r"tiny.wav is 0.100 s long: too short"):
+        align(one, write("tiny.wav", part(show, 3, 3.1)))
 
 
 def test_music_that_repeats_itself_is_laid_once(write, show):
     bars = part(show, 20, 29)
     song = write("song.wav", np.concatenate([part(show, 0, 20), bars, bars, part(show, 50, 70), bars]))
     excerpt = write("excerpt.wav", np.concatenate([part(show, 12, 20), bars, bars[: 3 * RATE]]))
-    with Library() as library:
-        check(library.align(excerpt, song), [(12, 32, -12, 0)])
-        check(library.align(song, excerpt), [(0, 20, 12, 0)])
-        # One of several places that are the same; never more of the excerpt than there is.
-        [stretch] = library.align(write("bars.wav", bars), song).stretches
+    check(align(excerpt, song), [(12, 32, -12, 0)])
+    check(align(song, excerpt), [(0, 20, 12, 0)])
+    # One of several places that are the same; never more of the excerpt than there is.
+    [stretch] = align(write("bars.wav", bars), song).stretches
     assert min(abs(stretch.start - at) for at in (20, 29, 58)) < 0.1
     assert stretch.end - stretch.start == pytest.approx(9, abs=0.15)
 
@@ -282,8 +271,7 @@ def test_music_that_repeats_itself_is_laid_once(write, show):
 def test_how_far_it_is_is_told(write, event):
     one, other = write("one.wav", event), write("other.wav", part(event, 5, 30))
     steps = []
-    with Library() as library:
-        library.align(one, other, progress=steps.append)
+    align(one, other, progress=steps.append)
     assert [step.done_bytes for step in steps] == sorted(step.done_bytes for step in steps)
     assert (steps[-1].done, steps[-1].total) == (2, 2)
     assert steps[-1].done_bytes == steps[-1].total_bytes == one.stat().st_size + other.stat().st_size

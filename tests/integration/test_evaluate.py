@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from echoic import Library
+from echoic import embed
 from echoic.audio.encode import write_audio
 from echoic.encoders.base import mean_vector
 from echoic.evaluation.labelled import compare, measure
@@ -55,8 +55,7 @@ def lines(result):
 def computed(folder, encoder, *, groups=None, queries=None):
     """Measure without the command line: the paths in the order of the folder."""
     paths = sorted((folder / "sounds").rglob("*.wav"))
-    with Library(folder / "none") as library:
-        found, _ = library.embed(paths, encoder=encoder, jobs=1)
+    found, _ = embed(paths, encoder=encoder, jobs=1)
     names = [str(path) for path in paths]
     asking = None if queries is None else np.array([queries(path) for path in paths])
     return measure(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echoic import Library, NotAudioError
+from echoic import Library, NotAudioError, embed
 from echoic.audio import decode
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
@@ -95,7 +95,7 @@ def test_a_track_by_its_number(film):
 
 
 def vectors_of(library, path, **options):
-    segments, failed = library.embed([path], encoder="spectral", jobs=1, **options)
+    segments, failed = embed([path], encoder="spectral", jobs=1, **options)
     assert failed == {}
     return segments[str(path)]
 

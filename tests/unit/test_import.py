@@ -50,6 +50,8 @@ def test_public_face_is_what_it_is_meant_to_be():
         "UsageError",
         "Waveform",
         "__version__",
+        "align",
+        "embed",
     }
     for name in echoic.__all__:
         assert getattr(echoic, name) is not None

@@ -39,10 +39,10 @@ def run(
     Says where in A the other begins, how their clocks drift apart, where something was cut out or put in, and
     how much the two share. The exit code is 1 if they have nothing in common.
     """
-    from echoic.library import Library
+    from echoic.fingerprint.align import align
 
-    with Library() as lib, progress_bar("aligning") as progress:
-        found = lib.align(first, second, write=write, progress=progress)
+    with progress_bar("aligning") as progress:
+        found = align(first, second, write=write, progress=progress)
     if found is None:
         complain(f"{shorten(str(first))} and {shorten(str(second))} have nothing in common")
         raise typer.Exit(1)

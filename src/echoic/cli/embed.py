@@ -37,16 +37,16 @@ def run(
     """
     import numpy as np
 
+    from echoic.embed_files import embed
     from echoic.encoders.base import mean_vector
     from echoic.encoders.registry import load_encoder
-    from echoic.library import Library
 
     if not output.parent.is_dir():
         raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
     if output.is_dir():
         raise UsageError(f"{quoted(output)} is a folder; name a file that ends in .npz")
-    with Library() as lib, progress_bar("encoding") as progress:
-        found, failed = lib.embed(files, encoder=encoder, jobs=jobs, track=track, progress=progress)
+    with progress_bar("encoding") as progress:
+        found, failed = embed(files, encoder=encoder, jobs=jobs, track=track, progress=progress)
     for message in failed.values():
         complain(f"warning: {message}")
     if found:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
     from echoic.evaluation.labelled import Estimate, Mask
     from echoic.evaluation.report import Measured
-    from echoic.library import Library
     from echoic.types import Float32
 
 # Seconds of audio below which a speed would only tell how long the workers took to start.
@@ -96,7 +95,6 @@ def run(
     from echoic.encoders.registry import bundled_for, checked_encoder
     from echoic.evaluation.labelled import check_measurable, measure
     from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
-    from echoic.library import Library
 
     # Whatever is wrong with the request is found before time is spent on it.
     names = list(dict.fromkeys(encoder or bundled_for("sounds")))
@@ -116,8 +114,7 @@ def run(
     )
 
     paths = [clip.path for clip in dataset.clips]
-    with Library() as library:
-        embedded = {name: _embed(library, paths, name, jobs) for name in names}
+    embedded = {name: _embed(paths, name, jobs) for name in names}
     failed = {path: message for *_, bad in embedded.values() for path, message in bad.items()}
     for message in failed.values():
         complain(f"warning: {message}")
@@ -229,7 +226,7 @@ def _protocol(queries: str | None) -> str:
 
 
 def _embed(
-    library: Library, paths: Sequence[Path], encoder: str, jobs: int | None
+    paths: Sequence[Path], encoder: str, jobs: int | None
 ) -> tuple[dict[str, Float32], float | None, dict[str, str]]:
     """Compute the mean vector of each file.
 
@@ -242,6 +239,7 @@ def _embed(
     failed : dict of str to str
         Files that could not be read, with one sentence each.
     """
+    from echoic.embed_files import embed
     from echoic.encoders.base import mean_vector
 
     last: list[Progress] = []
@@ -251,7 +249,7 @@ def _embed(
             last[:] = [now]
             show(now)
 
-        found, failed = library.embed(paths, encoder=encoder, jobs=jobs, progress=progress)
+        found, failed = embed(paths, encoder=encoder, jobs=jobs, progress=progress)
     vectors = {path: mean_vector(segments.vectors) for path, segments in found.items()}
     speed = last[0].audio / last[0].elapsed if last and last[0].audio > _TELLING else None
     return vectors, speed, failed

@@ -16,7 +16,7 @@ from itertools import combinations
 from echoic.catalog import Catalog
 from echoic.duplication.comparison import FileComparison, Shared
 from echoic.duplication.found import Found
-from echoic.fingerprint.decision import Decision
+from echoic.fingerprint.decision import Decision, check_probability
 from echoic.machine import one_thread_for_algebra
 from echoic.progress import Reporter
 from echoic.spaces import Spaces
@@ -44,9 +44,12 @@ class Duplication:
         If the library is empty, or its fingerprints are of another revision.
     UnknownEncoderError
         If the library was made without fingerprints.
+    UsageError
+        If ``least`` is no probability.
     """
 
     def __init__(self, catalog: Catalog, spaces: Spaces, least: float | None) -> None:
+        check_probability(least)
         source, self._spec = spaces.chosen(None, "recordings")
         encoder = spaces.encoder(source, self._spec)  # says so if what is installed is another revision
         self._catalog = catalog

@@ -7,6 +7,7 @@ loaded before an encoder is asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ __all__ = [
     "bundled_for",
     "checked_encoder",
     "load_encoder",
+    "spell_out",
 ]
 
 ENTRY_POINT_GROUP = "echoic.encoders"
@@ -188,3 +190,8 @@ def checked_encoder(name: str) -> Encoder:
 def bundled_for(purpose: Purpose) -> list[str]:
     """Name the bundled encoders that may be asked for something, the first of which is the usual one."""
     return [name for name in DEFAULT_ENCODERS if purpose in load_encoder(name).spec.purposes]
+
+
+def spell_out(encoder: str) -> str:
+    """Make the path of a model absolute; it must be found from any folder later."""
+    return os.path.abspath(encoder) if encoder.endswith(".onnx") else encoder

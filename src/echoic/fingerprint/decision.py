@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.encoders.base import Encoder, RecordingEncoder, normalize
-from echoic.errors import EncoderError
+from echoic.errors import EncoderError, UsageError
 from echoic.fingerprint.alignment import FEATURES
 from echoic.types import Float32
 
-__all__ = ["Decision", "expanded"]
+__all__ = ["Decision", "check_probability", "expanded"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -108,3 +108,14 @@ def _unpacked(name: str, revision: str, dim: int, content: bytes) -> Decision:
         raise EncoderError(
             f"what {name} decides by cannot be read ({error}); install the encoder anew"
         ) from error
+
+
+def check_probability(min_score: float | None) -> None:
+    """Refuse a least probability that is none.
+
+    Raises
+    ------
+    UsageError
+    """
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise UsageError(f"min_score is a probability from 0 to 1, and is {min_score:g}")

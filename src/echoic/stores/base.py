@@ -2,8 +2,9 @@
 
 One store object is one collection: the segments of one encoder revision in one library. A segment is a
 vector and the span of its file that this stands for; the two are written and read as one. A file's segments
-come and go together, and many threads may read while one writes; they are known by ``(file_id, segment)``, where ``segment`` counts from 0 in order of
-time. Similarity is the cosine: vectors are unit length when they arrive.
+come and go together, and many threads may read while one writes. Segments are known by ``(file_id,
+segment)``, where ``segment`` counts from 0 in order of time. Similarity is the cosine: vectors are unit
+length when they arrive.
 """
 
 from __future__ import annotations

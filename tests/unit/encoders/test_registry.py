@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from echoic import Library
+from echoic import Library, embed
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import tone
 from echoic.encoders.card import read_card
@@ -162,7 +162,7 @@ def test_what_describes_frames_is_refused_before_anything_is_made(model, tmp_pat
     with Library(tmp_path / "library") as library:
         calls = {
             "index": lambda: library.index([sound], encoders=[str(model)], jobs=1),
-            "embed": lambda: library.embed([sound], encoder=str(model), jobs=1),
+            "embed": lambda: embed([sound], encoder=str(model), jobs=1),
         }
         with pytest.raises(EncoderError, match=r"mine\.onnx describes each frame .* by window"):
             calls[verb]()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from echoic.audio.synthesis import PIECES, make_piece
 from echoic.encoders.base import normalize
 from echoic.encoders.harmony import HarmonyEncoder
+from echoic.search.versions import compare
 from echoic.types import Float32
-from echoic.versions import compare
 
 
 def sequence(n: int, seed: int) -> Float32:

@@ -16,19 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from echoic.catalog import Catalog
 from echoic.progress import reported
+from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.spaces import Spaces
 from echoic.stores.base import VectorStore
-from echoic.types import FileRecord, Float32, Progress
+from echoic.types import FileRecord, Float32, Hit, Progress
 
-__all__ = ["LONGEST", "Passage", "Version", "compare", "ranked"]
+__all__ = ["Passage", "Version", "compare", "find_versions", "ranked"]
 
-#: Vectors of a query that are looked at: ten minutes of music.
-LONGEST = 1_200
+# Vectors of a query that are looked at: ten minutes of music.
+_LONGEST = 1_200
 
 _CLASSES = 12
 _CONTEXT = 8  # vectors compared as one: 4.5 s
@@ -68,6 +72,31 @@ class Version:
     passage: Passage
     start: float
     end: float
+
+
+def find_versions(
+    catalog: Catalog,
+    spaces: Spaces,
+    query: Query,
+    k: int,
+    filters: Filters,
+    *,
+    include_query: bool,
+    noted: Callable[[Path, str], None],
+    progress: Callable[[Progress], None] | None,
+) -> list[Hit]:
+    """Find the ``k`` files that have most of a piece; see :meth:`echoic.library.Library.versions`."""
+    check_k(k)
+    source, spec = spaces.chosen(None, "versions")
+    [path] = query.examples
+    wanted = Examples(spaces, source, spec, noted).sound(path, query.start, query.end).vectors[:_LONGEST]
+    scope = filters.scope(catalog, () if include_query else query.examples)
+    records = [record for record in catalog.files() if scope.holds(record.id)]
+    found = ranked(wanted, spaces.store(spec), records, progress)[:k]
+    return [
+        Hit(rank, version.record.path, version.start, version.end, version.passage.score, spec.name)
+        for rank, version in enumerate(found, start=1)
+    ]
 
 
 def ranked(

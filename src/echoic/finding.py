@@ -1,0 +1,271 @@
+"""What may be asked of a library: the half of :class:`echoic.library.Library` that finds things.
+
+Wiring only: it hands what is open (:mod:`echoic.opening`) to the parts that do the work.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from echoic.catalog import Catalog, unusable
+from echoic.opening import Opening, default_folder, explained
+from echoic.search.query import Filters, Query
+from echoic.spaces import Spaces
+from echoic.types import Duplicate, Hit, LiveSound, Match, Progress
+
+if TYPE_CHECKING:
+    from echoic.recognition import Recognition
+
+__all__ = ["Finder", "Report", "StrPath"]
+
+StrPath = str | os.PathLike[str]
+Globs = str | Sequence[str] | None
+Report = Callable[[Progress], None] | None
+
+
+class Finder:
+    """Finds sounds, versions, recordings and duplicates; see :class:`echoic.library.Library`.
+
+    Notes
+    -----
+    Some parameters mean the same in every method:
+
+    * ``start``, ``end``: seconds; only this part of the query is used.
+    * ``path``: only files whose path fits this glob, or one of several; ``min_duration``, ``max_duration``:
+      only files of that length, in seconds; ``tags``: only files with all of these, ``VALUE`` or
+      ``NAME=VALUE``.
+    * ``include_query``: let the query, if it is indexed, be found itself.
+    * ``progress``: called with a :class:`~echoic.types.Progress` after each file.
+
+    Each raises LibraryError if there is no library or it cannot be used, UnknownEncoderError if it has no
+    encoder for what is asked, AudioError if a query cannot be read or nothing can be heard in it, and
+    UsageError if an argument makes no sense.
+    """
+
+    def __init__(
+        self, folder: StrPath | None = None, *, noted: Callable[[str, str], None] | None = None
+    ) -> None:
+        self.folder = default_folder() if folder is None else Path(folder)
+        self._noted = noted
+        self._opening = Opening(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files, connections and worker processes. The library opens itself again when used."""
+        self._opening.close()
+
+    @explained
+    def search(
+        self,
+        query: StrPath | None = None,
+        k: int = 10,
+        *,
+        text: str | None = None,
+        encoder: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        like: Sequence[StrPath] = (),
+        unlike: Sequence[StrPath] = (),
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+    ) -> list[Hit]:
+        """Find the files that sound most like an example, or that fit words.
+
+        Parameters
+        ----------
+        query : path, optional
+            An audio file, in the library or not. Without it there must be ``text`` or ``like``.
+        k : int
+            Files wanted.
+        text : str, optional
+            Words for what is wanted, if the library has an encoder that takes them.
+        encoder : str, optional
+            The space to compare in; by default the library's ``sound``, or else its first.
+        like, unlike : sequence of path
+            Further examples of what is wanted, and of what is not.
+
+        Returns
+        -------
+        list of Hit
+            At most ``k``, best first, one for each file.
+        """
+        from echoic.search.sounds import find_sounds
+
+        asked = Query(
+            path=None if query is None else Path(query),
+            text=text,
+            start=start,
+            end=end,
+            like=tuple(map(Path, like)),
+            unlike=tuple(map(Path, unlike)),
+        )
+        filters = Filters(path, min_duration, max_duration, tags)
+        return find_sounds(
+            *self._open(), asked, k, filters, encoder=encoder, include_query=include_query, noted=self._note
+        )
+
+    @explained
+    def versions(
+        self,
+        query: StrPath,
+        k: int = 10,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+        progress: Report = None,
+    ) -> list[Hit]:
+        """Find other versions of a piece of music: other takes, arrangements, keys and tempi.
+
+        What is compared is the harmony over time, so recordings that share a long passage of chords come
+        first. Every file is looked at: some thousand pieces take seconds. Of a long query the first ten
+        minutes count.
+
+        Returns
+        -------
+        list of Hit
+            At most ``k``, best first, each with the passage that both have. From a score of about .6 on it is
+            likely the same music.
+        """
+        from echoic.search.versions import find_versions
+
+        asked = Query(Path(query), start=start, end=end)
+        filters = Filters(path, min_duration, max_duration, tags)
+        return find_versions(
+            *self._open(), asked, k, filters, include_query=include_query, noted=self._note, progress=progress
+        )
+
+    @explained
+    def identify(
+        self,
+        query: StrPath,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        min_score: float | None = None,
+        path: Globs = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+    ) -> list[Match]:
+        """Tell which recordings of the library are heard in a file, and where; none if it is none of them.
+
+        Noise, rooms, telephones, codecs and changes of speed or tempo up to 10 % are seen through. The file
+        may be of any length, and several recordings may be heard in it; of one that is indexed, its other
+        copies are found.
+
+        Parameters
+        ----------
+        min_score : float, optional
+            Probability from which on a match is told; by default one that unknown recordings rarely reach.
+
+        Returns
+        -------
+        list of Match
+            In order of time; each airing once. All of a query, a jingle say, is told at every place of a
+            recording where it lies, the nearest first, as copies of a recording are.
+        """
+        asked = Query(Path(query), start=start, end=end)
+        recognition = self._recognition(min_score)
+        scope = Filters(path, tags=tags).scope(self._open()[0], () if include_query else asked.examples)
+        return recognition.identify(Path(query), start, end, scope)
+
+    def monitor(
+        self,
+        source: StrPath | LiveSound,
+        *,
+        min_score: float | None = None,
+        path: Globs = None,
+        tags: Sequence[str] = (),
+    ) -> Iterator[Match]:
+        """Listen to a stream, or a long file, and tell each recording of the library once it is over.
+
+        Memory does not grow.
+
+        Parameters
+        ----------
+        source : path, str or LiveSound
+            A file; an ``http://`` or ``https://`` address: web radio, or a file; or sound that comes in some
+            other way, such as :func:`~echoic.audio.live.microphone`. A stream that breaks off is connected to
+            again; times are seconds since listening began.
+        min_score : float, optional
+            As of :meth:`identify`.
+        """
+        try:
+            yield from self._recognition(min_score).monitor(
+                source if isinstance(source, LiveSound) else os.fspath(source),
+                Filters(path, tags=tags).scope(self._open()[0]),
+            )
+        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
+            raise unusable(self.folder, error) from error
+
+    @explained
+    def duplicates(self, *, min_score: float | None = None, progress: Report = None) -> list[Duplicate]:
+        """Find all recordings that the library holds twice; see :meth:`duplicates_as_found`.
+
+        Returns
+        -------
+        list of Duplicate
+            Each pair of files once for each part that they share.
+        """
+        found = self.duplicates_as_found(min_score=min_score, progress=progress)
+        return [duplicate for finding in found for duplicate in finding]
+
+    def duplicates_as_found(
+        self, *, min_score: float | None = None, progress: Report = None
+    ) -> Iterator[tuple[Duplicate, ...]]:
+        """Tell the recordings that the library holds twice, while they are looked for.
+
+        Whole or in part, in any format and level. What was found is kept beside the library until that
+        changes: a search that was stopped goes on where it was, after it has told the same again.
+
+        Parameters
+        ----------
+        min_score : float, optional
+            Probability from which on two files are told.
+
+        Yields
+        ------
+        tuple of Duplicate
+            What belongs together: all pairs of a group of copies, or the parts that one file shares with
+            others.
+        """
+        from echoic.duplication import Duplication
+
+        try:
+            yield from Duplication(*self._open(), min_score).findings(progress)
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(self.folder, error) from error
+
+    # Wiring
+
+    def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
+        return self._opening.get(create=create)
+
+    def _recognition(self, min_score: float | None) -> Recognition:
+        from echoic.recognition import Recognition
+
+        return Recognition(*self._open(), min_score, noted=self._note)
+
+    def _note(self, query: Path, note: str) -> None:
+        """Pass on what a person should know of a query."""
+        if self._noted is not None:
+            self._noted(os.fspath(query), note)

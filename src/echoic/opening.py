@@ -1,0 +1,113 @@
+"""What of a library is open: its catalog, its vector spaces, and the processes that encode for it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+from echoic.catalog import Catalog, unusable
+from echoic.errors import LibraryError
+from echoic.spaces import Spaces
+
+if TYPE_CHECKING:
+    from echoic.workers import WorkerPool
+
+__all__ = ["Opening", "default_folder", "explained"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class _OfFolder(Protocol):
+    folder: Path
+
+
+_L = TypeVar("_L", bound=_OfFolder)
+
+
+def explained(method: Callable[Concatenate[_L, _P], _R]) -> Callable[Concatenate[_L, _P], _R]:
+    """Turn what SQLite says of a damaged database, a full disk and the like into a LibraryError."""
+
+    @wraps(method)
+    def explaining(library: _L, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(library, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise unusable(library.folder, error) from error
+
+    return explaining
+
+
+def default_folder() -> Path:
+    """Return ``$ECHOIC_LIBRARY``, or else the platform's folder for a user's data."""
+    named = os.environ.get("ECHOIC_LIBRARY")
+    if named:
+        return Path(os.path.expanduser(named))  # noqa: PTH111 - a name that stands for no user stays
+    import platformdirs
+
+    return platformdirs.user_data_path("echoic", appauthor=False)
+
+
+class Opening:
+    """Opens a library when it is first needed, keeps it open for all threads, and opens it anew if it must.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.RLock()
+        self._stack = ExitStack()
+        self._opened: tuple[Catalog, Spaces] | None = None
+        self._pool: tuple[int, WorkerPool] | None = None
+
+    def close(self) -> None:
+        """Release files, connections and worker processes; a thread that is searching may finish."""
+        with self._lock:
+            self._stack.close()
+            self._pool = None
+            self._opened = None
+
+    def get(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
+        """Return what is open; a library is made only if ``create``.
+
+        Raises
+        ------
+        LibraryError
+            If there is none, or it cannot be opened.
+        """
+        with self._lock:
+            if self._opened is not None and not self._opened[0].is_there():  # removed, or made anew
+                self.close()
+            if self._opened is None:
+                if not create and not Catalog.exists(self.folder):
+                    raise LibraryError(
+                        f"there is no library at {self.folder} yet; make one with: echoic index FOLDER"
+                    )
+                catalog = Catalog(self.folder)
+                self._stack.callback(catalog.close)
+                spaces = Spaces(catalog)
+                self._stack.callback(spaces.close)
+                self._opened = catalog, spaces
+            return self._opened
+
+    def workers(self, jobs: int | None) -> WorkerPool:
+        """Return the processes that encode, which the one thread that writes uses."""
+        from echoic.workers import WorkerPool, n_workers
+
+        n = n_workers(jobs)
+        with self._lock:
+            if self._pool is not None and self._pool[0] != n:
+                self._pool[1].close()
+                self._pool = None
+            if self._pool is None:
+                self._pool = (n, self._stack.enter_context(WorkerPool(n)))
+            return self._pool[1]

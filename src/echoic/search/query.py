@@ -1,0 +1,182 @@
+"""What is asked for: an example, words, more of the like; and among which files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from echoic.catalog import Catalog
+from echoic.encoders.base import TextEncoder
+from echoic.errors import NotAudioError, UsageError, quoted
+from echoic.spaces import Spaces
+from echoic.types import EncoderSpec, Float32, Segments
+
+__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part"]
+
+_LONGEST_TEXT = 2_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a search asks for.
+
+    Parameters
+    ----------
+    path : Path, optional
+        An audio file.
+    text : str, optional
+        Words. One of ``path``, ``text`` and ``like`` must be there.
+    start, end : float, optional
+        Seconds: only this part of ``path``.
+    like, unlike : tuple of Path
+        Further examples of what is wanted, and of what is not.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to search by, or a part is none.
+    """
+
+    path: Path | None = None
+    text: str | None = None
+    start: float | None = None
+    end: float | None = None
+    like: tuple[Path, ...] = ()
+    unlike: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.path is None and self.text is None and not self.like:
+            raise UsageError("give a file or words to search by, or examples that it should be like")
+        if self.path is None and (self.start, self.end) != (None, None):
+            raise UsageError("start and end choose a part of a query file, and there is none")
+        if self.text is not None and not self.text.strip():
+            raise UsageError("the words to search by are empty")
+        if self.text is not None and len(self.text) > _LONGEST_TEXT:
+            raise UsageError(
+                f"the words to search by are {len(self.text):,} characters; use {_LONGEST_TEXT:,} at most"
+            )
+        check_part(self.start, self.end)
+
+    @property
+    def examples(self) -> tuple[Path, ...]:
+        """All files that are given."""
+        return (*([] if self.path is None else [self.path]), *self.like, *self.unlike)
+
+
+class Scope(NamedTuple):
+    """The files of a library to look into, by id: all if ``within`` is None, but for ``without``."""
+
+    within: Set[int] | None = None
+    without: Set[int] = frozenset()
+
+    def holds(self, file_id: int) -> bool:
+        """Tell whether a file is to be looked into."""
+        return file_id not in self.without and (self.within is None or file_id in self.within)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Conditions on the files to be found; see :meth:`echoic.catalog.Catalog.matching`."""
+
+    path: str | Sequence[str] | None = None
+    min_duration: float | None = None
+    max_duration: float | None = None
+    tags: Sequence[str] = ()
+
+    def scope(self, catalog: Catalog, leave_out: Sequence[Path] = ()) -> Scope:
+        """Find the files that fit, and leave some out.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty, or no file could be so long.
+        """
+        # They may be indexed through a link.
+        spelt = {path for one in leave_out for path in (one, one.resolve())}
+        without = {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
+        if self.path is None and self.min_duration is None and self.max_duration is None and not self.tags:
+            return Scope(None, without)
+        within = catalog.matching(
+            path=self.path, min_duration=self.min_duration, max_duration=self.max_duration, tags=self.tags
+        )
+        return Scope(within, without)
+
+
+class Examples:
+    """Gives the vectors of what is asked for in one space of a library.
+
+    Parameters
+    ----------
+    spaces : Spaces
+    source : str
+        What the space's encoder is loaded by.
+    spec : EncoderSpec
+        Of the space.
+    noted : callable
+        Called with the path of an example and a note of what a person should know of it.
+    """
+
+    def __init__(
+        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path, str], None]
+    ) -> None:
+        self._spaces = spaces
+        self._source = source
+        self._spec = spec
+        self._noted = noted
+
+    def sound(self, path: Path, start: float | None = None, end: float | None = None) -> Segments:
+        """Encode an example or a part of it; look it up if all of it is indexed as it is now.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read, or nothing can be heard in it.
+        """
+        is_whole = start is None and end is None
+        stored = self._spaces.stored(path, self._spec) if is_whole else None
+        if stored is not None:
+            return stored
+        from echoic.embedding import embed_file, embed_part, why_nothing
+
+        encoder = self._spaces.encoder(self._source, self._spec)
+        notes: list[str] = []
+        if is_whole:
+            info, found = embed_file(path, {self._source: encoder})
+            segments, why = found[self._source], why_nothing(info)
+            notes += info.notes
+        else:
+            segments = embed_part(path, encoder, start, end, noted=notes.append)
+            why = "no sound in this part of it"
+        if not len(segments):
+            raise NotAudioError(f"{quoted(path)} is nothing to search by: {why}; choose another example")
+        for note in notes:
+            self._noted(path, note)
+        return segments
+
+    def words(self, text: str) -> Float32:
+        """Encode words → (1, dim); the space's encoder must be one of texts, too."""
+        encoder = self._spaces.encoder(self._source, self._spec)
+        if not isinstance(encoder, TextEncoder):
+            raise UsageError(
+                f"encoder {self._spec.name} knows sounds only; choose one whose inputs are texts, too"
+            )
+        return encoder.encode_text([text])
+
+
+def check_k(k: int) -> None:
+    """Refuse to find no files at all."""
+    if k < 1:
+        raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
+
+
+def check_part(start: float | None, end: float | None) -> None:
+    """Refuse a part of a query that is none."""
+    if start is not None and not 0 <= start < math.inf:
+        raise UsageError(f"start must be a time in seconds from 0 on, and is {start:g}")
+    if end is not None and not math.isfinite(end):
+        raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")

@@ -1,0 +1,56 @@
+"""Finding the files that sound like an example, or that fit words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from echoic.catalog import Catalog
+from echoic.encoders.base import mean_vector
+from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.search.ranking import rank_files, refine_query, thin
+from echoic.spaces import Spaces
+from echoic.types import Hit
+
+__all__ = ["find_sounds"]
+
+
+def find_sounds(
+    catalog: Catalog,
+    spaces: Spaces,
+    query: Query,
+    k: int,
+    filters: Filters,
+    *,
+    encoder: str | None = None,
+    include_query: bool = False,
+    noted: Callable[[Path, str], None] = lambda *_: None,
+) -> list[Hit]:
+    """Find the ``k`` files that fit a query best; see :meth:`echoic.library.Library.search`.
+
+    Words beside an example are one more thing that the hits should be like.
+    """
+    check_k(k)
+    source, spec = spaces.chosen(encoder, takes="audio" if query.text is None else "text")
+    examples = Examples(spaces, source, spec, noted)
+    scope = filters.scope(catalog, () if include_query else query.examples)
+    main = None
+    if query.path is not None:
+        main = thin(examples.sound(query.path, query.start, query.end).vectors)
+    wanted, unwanted = (
+        [mean_vector(examples.sound(path).vectors) for path in paths] for paths in (query.like, query.unlike)
+    )
+    if query.text is not None:
+        words = examples.words(query.text)
+        if main is None:
+            main = words
+        else:
+            wanted.append(words[0])
+    queries = refine_query(main, wanted, unwanted)
+    matches = rank_files(spaces.store(spec), queries, k, within=scope.within, without=scope.without)
+    paths = catalog.paths([match.file_id for match in matches])
+    there = [match for match in matches if match.file_id in paths]  # the others are gone since
+    return [
+        Hit(rank, paths[match.file_id], match.start, match.end, match.score, spec.name)
+        for rank, match in enumerate(there, start=1)
+    ]
