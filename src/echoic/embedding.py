@@ -20,7 +20,7 @@ from echoic.audio.levels import SILENCE, Loudest
 from echoic.audio.mix import Mix, open_mix
 from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows, cut
-from echoic.encoders.base import Encoder, check_vectors
+from echoic.encoders.base import Encoder, check_vectors, no_vectors, segments_of
 from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Segments, TrackChoice
 
@@ -196,7 +196,7 @@ def embed_part(
         noted(note)
     known = {} if hop is None else _overlapping(encoder, windows)
     vectors = _encoded(encoder, windows.samples, known)
-    return Segments(windows.starts / speed + offset, windows.ends / speed + offset, vectors)
+    return segments_of(spec, windows.starts / speed + offset, windows.ends / speed + offset, vectors)
 
 
 def embed_densely(
@@ -337,8 +337,9 @@ class _Lane:
         starts, ends = (np.concatenate([np.empty(0), *times]) for times in (self._starts, self._ends))
         found = {}
         for name, done in self._encoded.items():
-            nothing = np.empty((0, done.encoder.spec.dim), np.float32)
-            found[name] = Segments(starts, ends, np.concatenate([nothing, *done.vectors]))
+            spec = done.encoder.spec
+            vectors = np.concatenate(done.vectors) if done.vectors else no_vectors(spec)
+            found[name] = segments_of(spec, starts, ends, vectors)
         return found
 
     def _take(self, windows: Float32, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]) -> None:

@@ -174,6 +174,8 @@ class EncoderSpec:
             raise ValueError(f"by is {shown(self.by)} and must be window or frame")
         if self.by == "frame":
             check_number("frame_rate", self.frame_rate, 1 / self.window, _HIGHEST_FRAME_RATE)
+            if self.purposes - {"sounds"}:
+                raise ValueError(f"purposes is {shown(self.purposes)}, and frames are asked for sounds only")
         elif self.frame_rate is not None:
             raise ValueError(f"frame_rate is {shown(self.frame_rate)}, and there are frames by frame only")
 

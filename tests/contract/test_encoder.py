@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 
 from echoic.audio.synthesis import noise, tone
-from echoic.encoders.base import Encoder, encode_windows
+from echoic.encoders.base import Encoder, TextEncoder, encode_windows
 from echoic.encoders.registry import DEFAULT_ENCODERS, available
+from tests.doubles.echoic_doubles import Framed, Raw, Words
 
 NAMES = [entry.name for entry in available()]
+DOUBLES = {double.spec.name: double for double in (Raw, Words, Framed)}
 
 
-@pytest.fixture(scope="module", params=NAMES)
+def load(name):
+    return DOUBLES[name]() if name in DOUBLES else available().load(name)
+
+
+@pytest.fixture(scope="module", params=[*NAMES, *DOUBLES])
 def encoder(request):
-    return available().load(request.param)
+    return load(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,8 @@ def test_the_defaults_are_installed():
 def test_it_is_an_encoder_and_says_what_it_is(encoder):
     spec = encoder.spec
     assert isinstance(encoder, Encoder)
-    assert spec.name in NAMES
+    assert spec.name in [*NAMES, *DOUBLES]
+    assert isinstance(encoder, TextEncoder) == ("text" in spec.inputs)
     assert spec.revision
     assert spec.dim > 1
     assert 0 < spec.hop <= spec.window
@@ -51,9 +58,10 @@ def test_it_is_an_encoder_and_says_what_it_is(encoder):
 
 def test_vectors_are_float32_of_unit_length(encoder, windows):
     vectors = encode_windows(encoder, windows)
-    assert vectors.shape == (len(windows), encoder.spec.dim)
+    assert (len(vectors), vectors.shape[-1]) == (len(windows), encoder.spec.dim)
+    assert vectors.ndim == (3 if encoder.spec.by == "frame" else 2)
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, atol=1e-4)
 
 
 def test_two_runs_agree_to_the_bit(encoder, windows):
@@ -75,7 +83,10 @@ def test_a_large_batch_is_taken_in_parts(encoder, windows):
 
 def test_no_window_gives_no_vector(encoder):
     empty = np.empty((0, encoder.spec.window_samples), np.float32)
-    assert encode_windows(encoder, empty).shape == (0, encoder.spec.dim)
+    assert encode_windows(encoder, empty).shape[:: 2 if encoder.spec.by == "frame" else 1] == (
+        0,
+        encoder.spec.dim,
+    )
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-6, 1e-3, 1.0])
@@ -83,25 +94,36 @@ def test_silence_and_steady_levels_give_valid_vectors(encoder, level):
     window = np.full((1, encoder.spec.window_samples), level, np.float32)
     vector = encode_windows(encoder, window)
     assert np.isfinite(vector).all()
-    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-4)
+    assert np.linalg.norm(vector, axis=-1) == pytest.approx(1, abs=1e-4)
 
 
 def test_loudness_hardly_matters(encoder, windows):
     vectors = encode_windows(encoder, windows[:2])
     quiet = encode_windows(encoder, windows[:2] * np.float32(0.1))
-    assert (vectors * quiet).sum(axis=1).min() > 0.95
+    assert (vectors * quiet).sum(axis=-1).min() > 0.95
 
 
 def test_different_sounds_differ(encoder, windows):
     tone_vector, noise_vector = encode_windows(encoder, windows[:2])
-    assert float(tone_vector @ noise_vector) < 0.9
+    assert (tone_vector * noise_vector).sum(axis=-1).mean() < 0.9
 
 
 def test_a_front_end_is_a_value(encoder, windows):
-    again = available().load(encoder.spec.name).front_end
+    again = load(encoder.spec.name).front_end
     assert again == encoder.front_end
     assert hash(again) == hash(encoder.front_end)
     assert again.sample_rate == encoder.spec.sample_rate
     features = again(windows)
     assert features.dtype == np.float32
     assert features.shape[1:] == tuple(again.axes(encoder.spec.window_samples).values())
+
+
+def test_words_are_vectors_like_those_of_sounds(encoder):
+    if not isinstance(encoder, TextEncoder):
+        assert not hasattr(encoder, "encode_text")
+        return
+    vectors = encoder.encode_text(["200", "3000"])
+    assert vectors.shape == (2, encoder.spec.dim)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    np.testing.assert_array_equal(vectors[:1], encoder.encode_text(["200"]))

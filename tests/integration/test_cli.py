@@ -39,7 +39,7 @@ def made(home, worker):
         write_clip(home / "audio" / f"{seed}.flac", seed, 6.0, tags={"genre": "drone"})
     (home / "audio" / "bad.wav").write_text("not audio")
     with Library(home / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         library.index([home / "audio"], encoders=["spectral"], jobs=1, tags=["mine"])
     return CommandsWithin(home / "library")
 

@@ -179,7 +179,7 @@ def made(home, worker):
             write_clip(home / "classes" / family / f"{seed}.wav", seed)
     (home / "audio" / "bad.wav").write_text("not audio")
     with Library(home / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         library.index([home / "audio"], encoders=["spectral", "fingerprint", "harmony"], jobs=1)
     return CommandsWithin(home / "library")
 

@@ -105,7 +105,7 @@ def test_mix_and_all(film, tmp_path, worker):
     for name, samples in (("one", mono(1)), ("two", mono(2)), ("mean", (mono(1) + mono(2)) / 2)):
         write_audio(tmp_path / f"{name}.wav", samples, RATE)
     with Library(tmp_path / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         one, two, mean = (vectors_of(library, tmp_path / f"{name}.wav") for name in ("one", "two", "mean"))
         np.testing.assert_allclose(vectors_of(library, path, track=2).vectors, two.vectors, atol=1e-3)
         np.testing.assert_allclose(vectors_of(library, path, track="mix").vectors, mean.vectors, atol=1e-3)
@@ -119,7 +119,7 @@ def test_tracks_of_other_lengths_and_rates_mix(tmp_path, worker):
     short = mono(1)[: 2 * RATE]
     path = mux(tmp_path / "film.mkv", "matroska", "pcm_s16le", short, mono(2), sample_rate=RATE)
     with Library(tmp_path / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         mixed = vectors_of(library, path, track="mix")
         assert mixed.ends[-1] == pytest.approx(SECONDS, abs=0.01)
 
@@ -127,7 +127,7 @@ def test_tracks_of_other_lengths_and_rates_mix(tmp_path, worker):
 def test_another_track_is_read_anew_and_the_same_is_not(film, tmp_path, worker):
     path = film(SILENT, mono(2))
     with Library(tmp_path / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
 
         def index(track=None):
             report = library.index([path], encoders=["spectral", "fingerprint"], jobs=1, track=track)
@@ -291,7 +291,7 @@ def test_sound_above_what_is_heard_is_said(tmp_path, worker, rate, frequency):
         (tmp_path / "clips").mkdir(exist_ok=True)
         write_audio(tmp_path / "clips" / f"{name}.wav", samples, 44_100 if name == "hiss" else rate)
     with Library(tmp_path / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         library.index([tmp_path / "clips"], encoders=["spectral"], jobs=1)
         for record in library.files():
             name = record.path.rpartition("/")[2].removesuffix(".wav")

@@ -17,7 +17,7 @@ SAME_SCORE = 1e-4
 def embedded(tmp_path, worker):
     """A library beside the one in Milvus, to compare with."""
     with Library(tmp_path / "embedded") as opened:
-        opened._pool = (1, worker)
+        opened._opening._pool = (1, worker)
         yield opened
 
 
@@ -73,7 +73,7 @@ def test_two_libraries_on_one_server_do_not_mix(milvus_server, tmp_path, worker)
         for seed in range(3):
             write_clip(tmp_path / name / f"{seed}.wav", seed)
         opened = Library(tmp_path / f"library-{name}")
-        opened._pool = (1, worker)
+        opened._opening._pool = (1, worker)
         opened.index([tmp_path / name], encoders=["spectral"], store=milvus_server, jobs=1)
         libraries.append((name, opened))
     for name, opened in libraries:

@@ -31,7 +31,7 @@ def library(sounds, worker, tmp_path_factory):
     from echoic import Library
 
     with Library(tmp_path_factory.mktemp("library")) as opened:
-        opened._pool = (1, worker)
+        opened._opening._pool = (1, worker)
         opened.index([sounds], encoders=["spectral"], jobs=1)
         opened.index([sounds / "drums"], encoders=["spectral"], jobs=1, tags=["loud"])
         yield opened
@@ -144,7 +144,7 @@ def library_of_noise(tmp_path, worker):
     recording = tmp_path / "audio" / "recording.wav"
     recording.parent.mkdir()
     with Library(tmp_path / "library") as opened:
-        opened._pool = (1, worker)
+        opened._opening._pool = (1, worker)
 
         def plant(at):
             samples = np.random.default_rng(0).normal(0, 0.02, 120 * RATE).astype(np.float32)
@@ -233,7 +233,7 @@ def test_examples_alone_are_a_query(library, sounds):
 def test_wrong_usage_is_refused(library, sounds):
     query = sounds / "bells" / "0.flac"
     for arguments, sentence in (
-        ({}, "give a file to search by"),
+        ({}, "give a file or words to search by"),
         ({"query": query, "k": 0}, "k is the number of hits"),
         ({"query": query, "start": -1}, "start must be a time in seconds from 0 on"),
         ({"query": query, "start": 2, "end": 2}, "end must come after start"),

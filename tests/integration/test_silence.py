@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def library(folder, worker, tmp_path_factory):
     with Library(tmp_path_factory.mktemp("library")) as opened:
-        opened._pool = (1, worker)
+        opened._opening._pool = (1, worker)
         report = opened.index([folder], encoders=ENCODERS, jobs=1)
         assert (report.added, report.failed, report.partial) == (len(SILENT) + 1, (), ())
         assert {(path.rpartition("/")[2], note) for path, note in report.notes} == {
@@ -106,7 +106,7 @@ def test_a_silent_part_of_a_file_is_told_from_the_whole(library, tmp_path):
 def test_a_file_that_becomes_silent_loses_its_vectors_and_one_that_sounds_again_gets_some(worker, tmp_path):
     clip = write_clip(tmp_path / "clips" / "a.wav", 3, 2)
     with Library(tmp_path / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         library.index([clip], encoders=["spectral"], jobs=1)
         write_audio(clip, np.zeros(3 * RATE, np.float32), RATE)
         assert library.index([clip], jobs=1).changed == 1

@@ -32,7 +32,7 @@ def read_only(home, worker):
             home / "in" / name, seed, tags={"genre": genre, "artist": "Bjo\u0308rk; AC/DC", "title": name}
         )
     with Library(home / "library") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         library.index([home / "in"], encoders=["spectral"], jobs=1, tags=["Feldaufnahme groß"])
         yield library
 

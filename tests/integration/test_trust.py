@@ -30,7 +30,7 @@ def names_server(library, index, folder):
         with catalog.transaction():
             catalog.set_setting("store", uri)
         library.close()
-        library._pool = None
+        library._opening._pool = None
         return library
 
     return make
@@ -76,10 +76,10 @@ def test_a_chosen_server_gets_the_token_and_is_chosen_for_good(
     monkeypatch.setenv("ECHOIC_MILVUS_TOKEN", TOKEN)
     write_clip(folder / "a.wav")
     with Library(tmp_path / "mine") as library:
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         library.index([folder], encoders=["spectral"], store=milvus_server, jobs=1)
         identity = library._open()[0].setting("identity")
-        library._pool = None
+        library._opening._pool = None
     assert is_trusted(identity, milvus_server)
     moved = shutil.move(tmp_path / "mine", tmp_path / "moved")
     with Library(moved) as library:
@@ -88,10 +88,10 @@ def test_a_chosen_server_gets_the_token_and_is_chosen_for_good(
     with Library(moved) as library:
         with pytest.raises(StoreError, match="was not chosen here"):
             library.status()
-        library._pool = (1, worker)
+        library._opening._pool = (1, worker)
         assert library.index([folder], store=milvus_server, jobs=1).unchanged == 1  # as the sentence says
         assert library.status().segments == {"spectral@1": 1}
-        library._pool = None
+        library._opening._pool = None
 
 
 def test_a_server_is_chosen_letter_for_letter_and_for_one_library():

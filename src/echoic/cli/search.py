@@ -1,4 +1,4 @@
-"""``echoic search``: find what sounds like an example."""
+"""``echoic search``: find what sounds like an example, or fits words."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def run(
     file: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", parser=expand_path, help="The example; need not be in the library."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="What to find, in words; needs an encoder that takes them. May go with FILE.",
+        ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
     encoder: EncoderName = None,
@@ -72,7 +79,7 @@ def run(
     m3u: Annotated[bool, typer.Option("--m3u", help="Print an M3U playlist.")] = False,
     library: LibraryFolder = None,
 ) -> None:
-    """Find the files that sound most like FILE, and where in them.
+    """Find files that sound like FILE or fit words, and where in them.
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
     --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
@@ -81,8 +88,8 @@ def run(
 
     if json + as_csv + m3u > 1:
         raise UsageError("choose one of --json, --csv and --m3u")
-    if versions and (file is None or encoder is not None or like or unlike):
-        raise UsageError("--versions takes one FILE, and neither --encoder nor --like nor --unlike")
+    if versions and (file is None or text is not None or encoder is not None or like or unlike):
+        raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
     common: dict[str, Any] = {
         "start": start,
         "end": end,
@@ -97,7 +104,8 @@ def run(
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, k, progress=progress, **common)
         else:
-            hits = lib.search(file, k, encoder=encoder, like=like or (), unlike=unlike or (), **common)
+            more: dict[str, Any] = {"like": like or (), "unlike": unlike or ()}
+            hits = lib.search(file, k, text=text, encoder=encoder, **more, **common)
     if json:
         for hit in hits:
             print_json(asdict(hit))

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from echoic.audio.front_end import FrontEnd
 from echoic.errors import EncoderError
-from echoic.types import EncoderSpec, Float32
+from echoic.types import EncoderSpec, Float32, Segments
 
 __all__ = [
     "Encoder",
@@ -25,8 +26,11 @@ __all__ = [
     "mean_vector",
     "no_vectors",
     "normalize",
+    "segments_of",
 ]
 
+
+Float64 = npt.NDArray[np.float64]
 
 _TINY = 1e-15
 
@@ -106,6 +110,37 @@ def encode_windows(encoder: Encoder, windows: Float32) -> Float32:
 def no_vectors(spec: EncoderSpec) -> Float32:
     """Return what an encoder makes of no windows."""
     return np.empty((0, 0, spec.dim) if spec.by == "frame" else (0, spec.dim), np.float32)
+
+
+def segments_of(spec: EncoderSpec, starts: Float64, ends: Float64, vectors: Float32) -> Segments:
+    """Put what an encoder gave for windows together with its spans.
+
+    A window is a segment, or each of its frames is one, as far as the window's sound goes. Where windows
+    overlap, the frames of the earlier one count.
+
+    Parameters
+    ----------
+    starts, ends : ndarray of float64, shape (n,)
+        Of the windows, in seconds.
+    vectors : ndarray of float32
+        As of :meth:`Encoder.encode`.
+
+    Examples
+    --------
+    >>> spec = EncoderSpec("framed", "1", 8_000, 1.0, 0.5, 2, by="frame", frame_rate=4.0)
+    >>> vectors = np.full((2, 4, 2), 0.5**0.5, np.float32)
+    >>> segments_of(spec, np.array([0.0, 0.5]), np.array([1.0, 1.4]), vectors).starts
+    array([0.  , 0.25, 0.5 , 0.75, 1.  , 1.25])
+    """
+    if spec.frame_rate is None:
+        return Segments(starts, ends, vectors)
+    step = 1 / spec.frame_rate
+    begin = starts[:, None] + step * np.arange(vectors.shape[1])
+    # A frame counts where most of it is new, and begins before its window's sound is over.
+    told = np.concatenate([[-np.inf], np.minimum(begin[:-1, -1:] + step, ends[:-1, None])[:, 0]])
+    counts = (begin > told[:, None] - step / 2) & (begin < ends[:, None])
+    finish = np.minimum(begin + step, ends[:, None])
+    return Segments(begin[counts], finish[counts], vectors[counts])
 
 
 def normalize(vectors: Float32) -> Float32:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
-from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError, quoted
+from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.types import EncoderSpec, Purpose
 
 if TYPE_CHECKING:
@@ -174,14 +174,9 @@ def checked_encoder(name: str) -> Encoder:
     Raises
     ------
     UnknownEncoderError, EncoderError
-        As :func:`load_encoder`; if the weights are others, or the encoder describes frames.
+        As :func:`load_encoder`; if the weights are others.
     """
     encoder = load_encoder(name)
-    if encoder.spec.by == "frame":
-        raise EncoderError(
-            f"{quoted(name)} describes each frame of a window, and what is kept is one vector for each "
-            "window; choose an encoder by window"
-        )
     if isinstance(encoder, OnnxEncoder):
         encoder.check()
     return encoder

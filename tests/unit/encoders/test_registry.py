@@ -9,10 +9,6 @@ import textwrap
 
 import pytest
 
-from echoic import Library, embed
-from echoic.audio.encode import write_audio
-from echoic.audio.synthesis import tone
-from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
 from echoic.encoders.registry import Entry, Registry, available, load_encoder
 from echoic.errors import EncoderError, UnknownEncoderError, UsageError
@@ -150,20 +146,3 @@ def test_a_card_that_is_no_card(model, text):
     model.with_suffix(".json").write_text(text)
     with pytest.raises(EncoderError, match="card"):
         OnnxEncoder(model)
-
-
-@pytest.mark.parametrize("verb", ["index", "embed"])
-def test_what_describes_frames_is_refused_before_anything_is_made(model, tmp_path, verb):
-    sound = tmp_path / "tone.wav"
-    write_audio(sound, tone(300, 2.0, 16_000), 16_000)
-    card = read_card(model) | {"by": "frame", "frame_rate": 50.0}
-    model.with_suffix(".json").write_text(json.dumps(card))
-    assert load_encoder(str(model)).spec.by == "frame"
-    with Library(tmp_path / "library") as library:
-        calls = {
-            "index": lambda: library.index([sound], encoders=[str(model)], jobs=1),
-            "embed": lambda: embed([sound], encoder=str(model), jobs=1),
-        }
-        with pytest.raises(EncoderError, match=r"mine\.onnx describes each frame .* by window"):
-            calls[verb]()
-        assert not library.exists()
