@@ -318,7 +318,7 @@ def test_a_cache_without_spans_that_fit_is_done_without_and_laid_out_anew(
     monkeypatch.setattr(snapshot, "FLAT_LIMIT", 10)
 
     def opened() -> EmbeddedStore:
-        return EmbeddedStore(connect(tmp_path), "a@1", DIM, tmp_path / "index", precision)
+        return EmbeddedStore(over(connect(tmp_path)), "a@1", DIM, tmp_path / "index", precision)
 
     store = opened()
     files = {1: unit(300), 2: unit(4, seed=2), 3: unit(9, seed=3)}
