@@ -28,8 +28,9 @@ from echoic.audio.synthesis import make_sound
 from echoic.catalog import Catalog
 from echoic.encoders.base import normalize
 from echoic.encoders.registry import DEFAULT_ENCODERS, available, load_encoder
+from echoic.spec import EncoderSpec
 from echoic.stores.embedded import EmbeddedStore
-from echoic.types import AudioInfo, EncoderSpec, Segments
+from echoic.types import AudioInfo, Segments
 
 SAMPLE_RATE = 44_100
 SEGMENTS_PER_FILE = 3

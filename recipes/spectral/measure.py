@@ -22,7 +22,7 @@ import numpy as np
 
 from echoic.embedding import embed_file
 from echoic.encoders.spectral import CONSTANTS, LOG_MEL, N_STATISTICS, SpectralEncoder, spectral_statistics
-from echoic.types import EncoderSpec
+from echoic.spec import EncoderSpec
 
 
 class Statistics:

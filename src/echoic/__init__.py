@@ -26,10 +26,10 @@ from echoic.errors import (
 )
 from echoic.fingerprint.align import align
 from echoic.library import Library
+from echoic.spec import EncoderSpec
 from echoic.types import (
     AudioInfo,
     Duplicate,
-    EncoderSpec,
     FileRecord,
     Hit,
     IndexReport,

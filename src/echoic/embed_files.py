@@ -9,7 +9,7 @@ from pathlib import Path
 
 from echoic.encoders.registry import DEFAULT_ENCODERS, checked_encoder, spell_out
 from echoic.errors import AudioError, quoted
-from echoic.types import Progress, Segments, TrackChoice
+from echoic.types import Progress, Segments, TrackChoice, check_track
 
 __all__ = ["embed"]
 
@@ -47,7 +47,6 @@ def embed(
     UsageError
         If an argument makes no sense.
     """
-    from echoic.audio.choice import check_track
     from echoic.embedding import why_nothing
     from echoic.scanning import Problem, scan
     from echoic.workers import Task, WorkerPool, n_workers

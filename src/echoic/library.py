@@ -14,7 +14,8 @@ from echoic.catalog import Catalog
 from echoic.errors import UsageError
 from echoic.finding import Finder, Report, StrPath
 from echoic.opening import explained
-from echoic.types import EncoderSpec, FileRecord, IndexReport, Status, TrackChoice
+from echoic.spec import EncoderSpec
+from echoic.types import FileRecord, IndexReport, Status, TrackChoice
 
 __all__ = ["Library"]
 

@@ -32,9 +32,10 @@ from echoic.errors import (
     quoted,
 )
 from echoic.machine import n_cores
+from echoic.spec import EncoderSpec, Purpose
 from echoic.stores.names import without_password
 from echoic.stores.trusted import TOKEN_VARIABLE, is_trusted, trust
-from echoic.types import EncoderSpec, Purpose, Segments
+from echoic.types import Segments
 from echoic.untrusted import is_text
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from echoic.spec import Precision
 from echoic.stores import EmbeddedStore, MemoryStore, MilvusStore, VectorStore
-from echoic.types import Precision
 
 _numbers = itertools.count()
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from echoic.catalog import Catalog
 from echoic.errors import LibraryBusyError, LibraryError
-from echoic.types import AudioInfo, EncoderSpec
+from echoic.spec import EncoderSpec
+from echoic.types import AudioInfo
 
 INFO = AudioInfo(duration=2.5, sample_rate=44_100, channels=2, codec="flac")
 SPEC = EncoderSpec(name="spectral", revision="1", sample_rate=16_000, window=5.0, hop=2.5, dim=4)

@@ -16,10 +16,9 @@ import numpy as np
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
-from echoic.errors import UsageError
 from echoic.types import Float32, TrackChoice
 
-__all__ = ["Balance", "Cancelled", "Choice", "check_track", "choose", "is_heard", "mixes", "tracks_note"]
+__all__ = ["Balance", "Cancelled", "Choice", "choose", "is_heard", "mixes", "tracks_note"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
@@ -211,14 +210,3 @@ def is_heard(notes: Sequence[str], track: TrackChoice) -> bool:
 
 def _spelt(track: TrackChoice) -> str:
     return {"all": "each is", "mix": "their mix is"}.get(str(track), f"track {track} is")
-
-
-def check_track(track: TrackChoice | None) -> None:
-    """Refuse a number that no track has.
-
-    Raises
-    ------
-    UsageError
-    """
-    if isinstance(track, int) and track < 1:
-        raise UsageError(f"tracks are counted from 1, and track is {track}")

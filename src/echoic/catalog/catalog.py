@@ -21,7 +21,8 @@ from echoic.catalog.conditions import under as at_or_under
 from echoic.catalog.database import Database
 from echoic.catalog.schema import EARLIER_SPANS
 from echoic.errors import LibraryError, UsageError
-from echoic.types import AudioInfo, EncoderSpec, FileRecord, FileState
+from echoic.spec import EncoderSpec
+from echoic.types import AudioInfo, FileRecord, FileState
 from echoic.untrusted import shown
 
 __all__ = ["Catalog", "Known"]

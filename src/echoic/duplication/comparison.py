@@ -18,9 +18,10 @@ import numpy.typing as npt
 from echoic.fingerprint.alignment import Alignment, align
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.duplicates import FASTEST, SIMILAR, SLOWEST, Part, same_clip, shared_parts
+from echoic.spec import EncoderSpec
 from echoic.stores.base import VectorStore
 from echoic.stores.neighbours import Neighbours
-from echoic.types import EncoderSpec, Float32, Segments
+from echoic.types import Float32, Segments
 
 __all__ = ["FileComparison", "Shared"]
 

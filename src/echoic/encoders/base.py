@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from echoic.audio.front_end import FrontEnd
 from echoic.errors import EncoderError
-from echoic.types import EncoderSpec, Float32, Segments
+from echoic.spec import EncoderSpec
+from echoic.types import Float32, Segments
 
 __all__ = [
     "Encoder",

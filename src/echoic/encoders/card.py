@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from echoic.audio.front_end import FrontEnd, Waveform
 from echoic.audio.spectrogram import LogMel
 from echoic.errors import EncoderError, UnknownEncoderError, quoted
-from echoic.types import EncoderSpec
+from echoic.spec import EncoderSpec
 from echoic.untrusted import read_file, shown
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Format 2 of a model's card: which fields there are, and of which types.
 
-What a number may be, the values themselves check (:class:`~echoic.types.EncoderSpec`, the front ends), as for
+What a number may be, the values themselves check (:class:`~echoic.spec.EncoderSpec`, the front ends), as for
 encoders that have no card.
 """
 

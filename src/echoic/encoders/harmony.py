@@ -19,7 +19,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from echoic.audio.front_end import Waveform
 from echoic.encoders.base import normalize
-from echoic.types import EncoderSpec, Float32
+from echoic.spec import EncoderSpec
+from echoic.types import Float32
 
 __all__ = ["HarmonyEncoder"]
 

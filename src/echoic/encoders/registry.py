@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
-from echoic.types import EncoderSpec, Purpose
+from echoic.spec import EncoderSpec, Purpose
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from echoic.audio.spectrogram import LogMel
 from echoic.encoders.base import normalize
-from echoic.types import EncoderSpec, Float32
+from echoic.spec import EncoderSpec
+from echoic.types import Float32
 
 __all__ = ["CONSTANTS", "LOG_MEL", "N_STATISTICS", "SpectralEncoder", "spectral_statistics"]
 

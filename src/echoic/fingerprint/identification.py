@@ -19,8 +19,9 @@ from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.line import STRETCH, Line
 from echoic.fingerprint.parts import Part, best_run, parts
 from echoic.fingerprint.repeats import Laid, common_start
+from echoic.spec import EncoderSpec
 from echoic.stores.base import VectorStore
-from echoic.types import EncoderSpec, Segments
+from echoic.types import Segments
 
 __all__ = ["QUERY_HOP", "Heard", "identify", "in_order", "stretches"]
 

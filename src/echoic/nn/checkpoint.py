@@ -27,7 +27,7 @@ from echoic.files import written_whole
 from echoic.nn.architectures import build
 from echoic.nn.embedder import Embedder
 from echoic.nn.ensemble import Ensemble
-from echoic.types import check_windows
+from echoic.spec import check_windows
 from echoic.untrusted import check_number, check_whole_number, read_file, shown
 
 __all__ = ["Checkpoint", "join_checkpoints", "load_checkpoint", "save_checkpoint"]

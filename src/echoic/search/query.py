@@ -12,7 +12,8 @@ from echoic.catalog import Catalog
 from echoic.encoders.base import TextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spaces import Spaces
-from echoic.types import EncoderSpec, Float32, Segments
+from echoic.spec import EncoderSpec
+from echoic.types import Float32, Segments
 
 __all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part"]
 

@@ -20,7 +20,6 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.errors import StoreError
+from echoic.spec import Precision
 from echoic.stores import snapshot
 from echoic.stores.ann import Mask
 from echoic.stores.base import checked, checked_queries
@@ -36,7 +36,8 @@ from echoic.stores.neighbours import Neighbours
 from echoic.stores.rows import SEGMENTS_A_ROW, StoredMatrix, pack, packed_size, unpack
 from echoic.stores.snapshot import InDatabase, Snapshot
 from echoic.stores.times import Spans, pack_times, unpack_times
-from echoic.types import Float32, Precision, Segments
+from echoic.stores.view import View
+from echoic.types import Float32, Segments
 
 __all__ = ["EmbeddedStore"]
 
@@ -75,39 +76,6 @@ _SCHEMA = (
         PRIMARY KEY (collection, file_id)
     ) WITHOUT ROWID""",
 )
-# Changes that are cheaper to read from the database at every start (10k rows: .1 s) than to lay out anew.
-_MANY_CHANGES = 10_000
-_MANY_CHANGES_OF = 20  # or this part of the snapshot, if that is more: filling codes takes long
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _View:
-    """The collection at one generation: a snapshot, and the files that changed since, which hide theirs."""
-
-    base: Snapshot
-    recent: Snapshot
-    kept: Mask  # which files of the base did not change
-    weight_at_load: int
-
-    @classmethod
-    def of(cls, base: Snapshot, recent: Snapshot, weight_at_load: int | None = None) -> _View:
-        kept = ~np.isin(base.file_ids, recent.file_ids)
-        view = cls(base, recent, kept, weight_at_load or 0)
-        return view if weight_at_load is not None else replace(view, weight_at_load=view.weight)
-
-    @property
-    def generation(self) -> int:
-        return self.recent.generation
-
-    @property
-    def weight(self) -> int:
-        """Segments, old and new, and files to read beside the snapshot."""
-        hidden = int(np.diff(self.base.offsets)[~self.kept].sum())
-        return hidden + len(self.recent) + len(self.recent.file_ids)
-
-    @property
-    def is_heavy(self) -> bool:
-        return self.weight > max(_MANY_CHANGES, len(self.base) // _MANY_CHANGES_OF)
 
 
 class EmbeddedStore:
@@ -165,7 +133,7 @@ class EmbeddedStore:
         self.collection = collection
         self._connect = connect
         self._folder = cache_dir / unique_name(collection)
-        self._view: _View | None = None  # of what is committed; all threads search in it
+        self._view: View | None = None  # of what is committed; all threads search in it
         self._catching_up = threading.Lock()  # what one thread reads, the others need not
         try:
             self._id, self._identity, stored_dim, stored_precision = self._find_or_make()
@@ -269,7 +237,7 @@ class EmbeddedStore:
                 return self._search(self._current(is_committed), queries, k, within)
         return self._search(self._current(is_committed), queries, k, within)
 
-    def _search(self, view: _View, queries: Float32, k: int, within: Set[int] | None) -> Neighbours:
+    def _search(self, view: View, queries: Float32, k: int, within: Set[int] | None) -> Neighbours:
         ids = None if within is None else np.fromiter(within, np.int64, len(within))
         kept = None if len(view.recent.file_ids) == 0 else view.kept
         parts = [view.base.search(queries, k, _both(kept, _members(view.base, ids)))]
@@ -351,7 +319,7 @@ class EmbeddedStore:
         """Let go of the vectors held for searching; the connection stays open."""
         self._view = None
 
-    def _current(self, is_committed: bool) -> _View:
+    def _current(self, is_committed: bool) -> View:
         """Return the collection as it is now, reading only what is not known yet."""
         if not is_committed:
             return self._caught_up(self._view)
@@ -360,7 +328,7 @@ class EmbeddedStore:
             self._view = self._caught_up(self._view)
             return self._view
 
-    def _caught_up(self, view: _View | None) -> _View:
+    def _caught_up(self, view: View | None) -> View:
         generation = self._generation()
         if view is None or view.generation > generation:
             return self._loaded(generation)
@@ -372,7 +340,7 @@ class EmbeddedStore:
             return self._loaded(generation)
         return view
 
-    def _loaded(self, generation: int) -> _View:
+    def _loaded(self, generation: int) -> View:
         """Take the cache's snapshot, or lay one out in memory if that is missing or long outdated."""
         base = self._saved(generation)
         if base is not None:
@@ -403,7 +371,7 @@ class EmbeddedStore:
 
     def _with_changes(
         self, base: Snapshot, known: dict[int, Segments], since: int, weight_at_load: int | None = None
-    ) -> _View:
+    ) -> View:
         """Add the files that changed after generation ``since`` to those known to have."""
         changed: dict[int, list[Float32]] = {}
         with self._reading():
@@ -423,7 +391,7 @@ class EmbeddedStore:
         matrix = np.concatenate([nothing.vectors, *(file.vectors for file in files.values())])
         spans = Spans.of((file.starts, file.ends) for file in files.values())
         counts = {file_id: len(file) for file_id, file in files.items()}
-        return _View.of(base, Snapshot.of(generation, counts, matrix, spans), weight_at_load)
+        return View.of(base, Snapshot.of(generation, counts, matrix, spans), weight_at_load)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.errors import StoreError
-from echoic.types import Float32, Precision
+from echoic.spec import Precision
+from echoic.types import Float32
 
 __all__ = ["SEGMENTS_A_ROW", "StoredMatrix", "pack", "packed_size", "unpack"]
 

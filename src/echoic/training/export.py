@@ -31,8 +31,9 @@ from echoic.encoders.card import FORMAT, read_card
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.errors import EncoderError, MissingDependencyError, ModelError, UsageError, quoted
 from echoic.evaluation import retrieval
+from echoic.spec import is_plain_name
 from echoic.training.graph import example_log_mels, quantize, to_onnx
-from echoic.types import Float32, Progress, is_plain_name
+from echoic.types import Float32, Progress
 
 if TYPE_CHECKING:
     import onnx

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from echoic.encoders.base import check_vectors, mean_vector, normalize
 from echoic.errors import EncoderError
-from echoic.types import EncoderSpec
+from echoic.spec import EncoderSpec
 
 SPEC = EncoderSpec("mine", "1", 8_000, 1.0, 0.5, 3)
 rows = arrays(np.float32, st.tuples(st.integers(1, 6), st.just(3)), elements=st.floats(-1e3, 1e3, width=32))

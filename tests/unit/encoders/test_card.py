@@ -23,7 +23,7 @@ from echoic.encoders.card import load_card, read_card
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import Entry, Registry
 from echoic.errors import EncoderError
-from echoic.types import EncoderSpec
+from echoic.spec import EncoderSpec
 from tests.models import mean_level, write_model
 
 FRONT_END = {"n_fft": 512, "hop_length": 160, "n_mels": 16, "fmin": 50, "fmax": 4_000}

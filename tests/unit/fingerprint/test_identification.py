@@ -16,7 +16,8 @@ from echoic.fingerprint import identification, parts
 from echoic.fingerprint.alignment import FEATURES
 from echoic.fingerprint.decision import Decision, expanded
 from echoic.fingerprint.identification import Heard, identify
-from echoic.types import EncoderSpec, Float32, Segments
+from echoic.spec import EncoderSpec
+from echoic.types import Float32, Segments
 from tests.unit.fingerprint.test_alignment import (
     COHORT,
     DIM,

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from echoic.errors import StoreError
-from echoic.stores import EmbeddedStore, Neighbours, embedded, snapshot
+from echoic.spec import Precision
+from echoic.stores import EmbeddedStore, Neighbours, snapshot, view
 from echoic.stores.ann import InvertedFile
 from echoic.stores.rows import pack, unpack
-from echoic.types import Float32, Precision, Segments
+from echoic.types import Float32, Segments
 
 DIM = 8
 
@@ -237,7 +238,7 @@ def test_after_a_flush_a_new_process_reads_no_vectors_from_the_database(opened: 
 def test_flush_leaves_the_cache_alone_until_much_has_changed(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_MANY_CHANGES", 10)
+    monkeypatch.setattr(view, "_MANY_CHANGES", 10)
     store = opened()
     store.replace(1, cut(unit(40)))
     store.flush()
@@ -256,7 +257,7 @@ def test_flush_leaves_the_cache_alone_until_much_has_changed(
 def test_a_running_reader_takes_in_much_that_was_written(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_MANY_CHANGES", 10)
+    monkeypatch.setattr(view, "_MANY_CHANGES", 10)
     store, reader = opened(), opened()
     files = {}
     for file_id in range(30):
@@ -491,7 +492,7 @@ def test_a_full_disk_is_noticed_to_the_last_byte_of_the_codes(tmp_path: Path) ->
 def test_a_failed_renewal_keeps_the_cache_there_was(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(embedded, "_MANY_CHANGES", 3)
+    monkeypatch.setattr(view, "_MANY_CHANGES", 3)
     store = opened()
     store.replace(1, cut(unit(9)))
     store.flush()
@@ -635,7 +636,7 @@ class History(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.patch = mock.patch.object(embedded, "_MANY_CHANGES", 6)
+        self.patch = mock.patch.object(view, "_MANY_CHANGES", 6)
         self.patch.start()
         self.files: dict[int, Float32] = {}
         self.writer = self.open()
@@ -795,7 +796,7 @@ print(searches, len(latest))
 def test_a_reader_keeps_up_with_a_writer_in_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_MANY_CHANGES", 3)  # so that the cache is replaced all the time
+    monkeypatch.setattr(view, "_MANY_CHANGES", 3)  # so that the cache is replaced all the time
     connection = connect(tmp_path)
     store = EmbeddedStore(over(connection), "a@1", 2, tmp_path / "index")
     command = [sys.executable, "-c", READER, str(tmp_path)]
