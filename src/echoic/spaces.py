@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import threading
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -191,7 +192,8 @@ class Spaces:
             with catalog.writing(patience=_PATIENCE):
                 store.take_over(
                     (file_id, unpack_times(starts), unpack_times(ends))
-                    for file_id, starts, ends in catalog.earlier_spans(key)
+                    for file_id, starts, ends, checksum in catalog.earlier_spans(key)
+                    if zlib.crc32(starts + ends) == checksum  # else the file has to be indexed again
                 )
                 with catalog.transaction():
                     catalog.forget_earlier_spans(key)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -74,6 +75,39 @@ def test_an_older_library_answers_as_it_did(old, tmp_path):
     for _ in range(2):
         with Library(old) as library:
             assert answers(library, sound) == ANSWERS
+
+
+def test_vectors_that_an_older_library_lost_are_told_and_hinder_no_search(old, tmp_path):
+    sound = write_sound(tmp_path, "bell.wav")
+    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+        [(kick,)] = database.execute("SELECT max(file_id) FROM vectors").fetchall()
+        database.execute("DELETE FROM vectors WHERE file_id = ?", (kick,))
+    with Library(old) as library:
+        assert answers(library, sound) == ANSWERS[:1]
+        [finding] = library.check()
+        assert "the vectors of 1 files are missing" in finding
+
+
+def test_damaged_times_of_an_older_library_are_told(old):
+    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+        database.execute("UPDATE segments SET starts = x'00'")
+    with Library(old) as library:
+        assert [finding.count("are damaged") for finding in library.check()] == [1, 1]
+
+
+def test_a_file_without_a_sound_stays_one(old):
+    nothing = zlib.compress(b"")
+    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+        [(kick,)] = database.execute("SELECT max(file_id) FROM vectors").fetchall()
+        database.execute("DELETE FROM vectors WHERE file_id = ?", (kick,))
+        database.execute(
+            "UPDATE segments SET starts = ?, ends = ?, checksum = ? WHERE file_id = ?",
+            (nothing, nothing, zlib.crc32(nothing + nothing), kick),
+        )
+    with Library(old) as library:
+        assert library.check() == []
+        catalog, _ = library._open()
+        assert catalog.n_segments("spectral@1") == {kick - 1: 1, kick: 0}
 
 
 @pytest.fixture
@@ -172,6 +206,30 @@ def test_bringing_spans_to_milvus_that_was_cut_off_is_finished(old_in_milvus, tm
         store = spaces.store(library.encoders()["spectral"])
         assert store.file_ids().tolist() == sorted(vectors)
         assert not store._call("has_collection", collection_name=store._earlier_name)
+
+
+def test_a_file_whose_times_are_damaged_is_not_brought_to_milvus(old_in_milvus, tmp_path):
+    old, vectors = old_in_milvus
+    sound = write_sound(tmp_path, "bell.wav")
+    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+        database.execute("UPDATE segments SET starts = x'00' WHERE file_id = ?", (max(vectors),))
+    with Library(old) as library:
+        assert answers(library, sound) == ANSWERS[:1]
+        [finding] = library.check()
+        assert "the vectors of 1 files are missing" in finding
+
+
+def test_bringing_spans_to_milvus_waits_for_whoever_writes(old_in_milvus, tmp_path, monkeypatch):
+    old, _ = old_in_milvus
+    sound = write_sound(tmp_path, "bell.wav")
+    monkeypatch.setattr("echoic.spaces._PATIENCE", 0.1)
+    with Library(old) as library:
+        library._open()
+        with closing(sqlite3.connect(old / "writer.lock", isolation_level=None)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(LibraryBusyError, match="another process is writing"):
+                library.search(sound, 1)
+        assert answers(library, sound) == ANSWERS
 
 
 def test_a_file_that_went_before_its_spans_were_brought_is_left_behind(old_in_milvus, tmp_path):

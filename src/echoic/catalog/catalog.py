@@ -372,13 +372,13 @@ class Catalog(Database):
         )
         return dict(rows)
 
-    def earlier_spans(self, key: str) -> list[tuple[int, bytes, bytes]]:
-        """Return (file, starts, ends) of segments whose times an older Echoic kept here, not in the store."""
+    def earlier_spans(self, key: str) -> list[tuple[int, bytes, bytes, int]]:
+        """Return (file, starts, ends, checksum) of what an older Echoic kept here and not in the store."""
         if not self._has_earlier_spans():
             return []
         return self.connection.execute(
-            f"SELECT file_id, starts, ends FROM {EARLIER_SPANS} JOIN encoders ON encoder_id = encoders.id"
-            " WHERE key = ?",
+            f"SELECT file_id, starts, ends, checksum FROM {EARLIER_SPANS}"
+            " JOIN encoders ON encoder_id = encoders.id WHERE key = ?",
             (key,),
         ).fetchall()
 
