@@ -25,7 +25,7 @@ from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.stores.base import VectorStore
-from echoic.types import FileState, IndexReport, Progress, Segments, TrackChoice
+from echoic.types import FileState, IndexReport, Note, Progress, Segments, TrackChoice
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
 __all__ = ["bring_up_to_date", "embed_paths"]
@@ -91,7 +91,7 @@ def bring_up_to_date(
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
-    notes: list[tuple[str, str]] = []
+    notes: list[tuple[str, Note]] = []
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
     pending = {Path(found.path): found for found, _ in plan.work}

@@ -32,6 +32,7 @@ from echoic.types import (
     IndexReport,
     LiveSound,
     Match,
+    Note,
     Progress,
     Segments,
     Status,
@@ -82,8 +83,7 @@ class Library:
         Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
         the platform's folder for a user's data.
     noted : callable, optional
-        Called with the path of a query, and with a note of what a person should know of it; see
-        :class:`~echoic.types.AudioInfo`.
+        Called with the path of a query, and with a :class:`~echoic.types.Note` on it.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class Library:
     """
 
     def __init__(
-        self, folder: StrPath | None = None, *, noted: Callable[[str, str], None] | None = None
+        self, folder: StrPath | None = None, *, noted: Callable[[str, Note], None] | None = None
     ) -> None:
         self.folder = default_folder() if folder is None else Path(folder)
         self._noted = noted
@@ -789,7 +789,7 @@ class Library:
         _check_probability(min_score)
         return Recognition(*self._open(), min_score, noted=self._note)
 
-    def _note(self, query: Path, note: str) -> None:
+    def _note(self, query: Path, note: Note) -> None:
         """Pass on what a person should know of a query."""
         if self._noted is not None:
             self._noted(os.fspath(query), note)
@@ -827,7 +827,7 @@ class Library:
         if is_whole:
             info, found = embed_file(path, {source: encoder})
             segments, why = found[source], why_nothing(info)
-            notes: list[str] = [*info.notes] if len(segments) else []
+            notes: list[Note] = [*info.notes] if len(segments) else []
         else:
             notes = []
             segments = embed_part(path, encoder, start, end, noted=notes.append)

@@ -27,7 +27,7 @@ from echoic.cli.options import (
 )
 from echoic.cli.output import as_clock, complain, note_teller, print_json, say, shorten
 from echoic.errors import AudioError, UsageError
-from echoic.types import Match
+from echoic.types import Match, Note
 
 if TYPE_CHECKING:
     from echoic.library import Library
@@ -99,7 +99,7 @@ def run(
     failed = False
     tell = note_teller()
 
-    def noted(query: str, note: str) -> None:
+    def noted(query: str, note: Note) -> None:
         tell(_PIPED if Path(query).name == _PIPED else query, note)
 
     with Library(library, noted=noted) as lib:

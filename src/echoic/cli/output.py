@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from echoic.types import Hit, IndexReport, Progress
+from echoic.types import Hit, IndexReport, Note, Progress
 from echoic.untrusted import is_text
 
 if TYPE_CHECKING:
@@ -115,13 +115,12 @@ def print_report(report: IndexReport) -> None:
     """Print what an indexing run did, warnings of what could not be read, and a note of each kind."""
     for _, message in (*report.partial, *report.failed):
         complain(f"warning: {message}")
-    noted = Counter(note.partition(": ")[0] for _, note in report.notes)
-    tell = note_teller()
+    noted = Counter(note.kind for _, note in report.notes)
     for path, note in report.notes:
-        n_others = noted.pop(note.partition(": ")[0], 0) - 1
+        n_others = noted.pop(note.kind, 0) - 1
         others = f" ({n_others} more such: echoic list names them)" if n_others > 0 else ""
         if n_others >= 0:
-            tell(path, note + others)
+            complain(f"note: {shorten(path)}: {note.sentence}{others}")
     if report.passed_over:
         complain(f"note: passed over {_suffixes(report.passed_over)}")
     counts = {
@@ -152,15 +151,14 @@ def _suffixes(counts: Mapping[str, int]) -> str:
     return ", ".join(told) + (f" and {counted(n_others, 'other')}" if n_others else "")
 
 
-def note_teller() -> Callable[[str, str], None]:
+def note_teller() -> Callable[[str, Note], None]:
     """Return what prints what a person should know of a file: once a kind, of silence each time."""
     told: set[str] = set()
 
-    def tell(path: str, note: str) -> None:
-        kind, _, sentence = note.partition(": ")
-        if kind == "silence" or kind not in told:
-            complain(f"note: {shorten(path)}: {sentence}")
-        told.add(kind)
+    def tell(path: str, note: Note) -> None:
+        if note.kind == "silence" or note.kind not in told:
+            complain(f"note: {shorten(path)}: {note.sentence}")
+        told.add(note.kind)
 
     return tell
 
