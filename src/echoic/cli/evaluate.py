@@ -58,7 +58,6 @@ def run(
             parser=expand,
             help="A name, or the path of an .onnx model; may be repeated: the others are compared with the "
             "first [default: those that a new library has].",
-            show_default=False,
         ),
     ] = None,
     queries: Annotated[
@@ -67,7 +66,6 @@ def run(
             metavar="SPLIT",
             help="Let the clips of this split ask, and search all others [default: each clip asks for all "
             "the others].",
-            show_default=False,
         ),
     ] = None,
     report: Annotated[

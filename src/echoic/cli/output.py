@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
 from echoic.types import Hit, IndexReport, Note, Progress
@@ -24,6 +26,7 @@ __all__ = [
     "as_size",
     "complain",
     "counted",
+    "csv_printer",
     "hit_line",
     "note_teller",
     "print_json",
@@ -50,7 +53,7 @@ def complain(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def print_json(fields: Mapping[str, Any]) -> None:
+def print_json(line: Mapping[str, Any]) -> None:
     """Print one line of JSON, in ASCII: file names may hold bytes that are no characters.
 
     Python reads such a name back as it is. Other programs put a mark in place of those bytes, or fail; for
@@ -58,10 +61,10 @@ def print_json(fields: Mapping[str, Any]) -> None:
     """
     odd = {
         f"{name}_base64": base64.b64encode(os.fsencode(value)).decode("ascii")
-        for name, value in fields.items()
+        for name, value in line.items()
         if isinstance(value, str) and not is_text(value)
     }
-    say(json.dumps({**fields, **odd}))
+    say(json.dumps({**line, **odd}))
 
 
 def print_names_as_bytes() -> None:
@@ -70,6 +73,14 @@ def print_names_as_bytes() -> None:
         sys.stdout.reconfigure(
             encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors(), newline="\n"
         )
+
+
+def csv_printer(kind: type) -> Callable[[Iterable[Any]], None]:
+    """Print the names of a dataclass's fields; return what prints a row for each of its values."""
+    print_names_as_bytes()
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(field.name for field in fields(kind))
+    return lambda values: writer.writerows(astuple(value) for value in values)
 
 
 def as_clock(seconds: float) -> str:
