@@ -110,7 +110,7 @@ def run(
         [clip.label for clip in dataset.clips],
         [clip.group for clip in dataset.clips],
         queries=asking,
-        collection=searched,
+        searched=searched,
     )
 
     paths = [clip.path for clip in dataset.clips]
@@ -133,7 +133,7 @@ def run(
             [clip.group for clip in clips],
             [str(clip.path) for clip in clips],
             queries=asking,
-            collection=searched,
+            searched=searched,
         )
         shown = stacked if asking is None else stacked[asking]
         measured.append(Measured(shorten(name), stacked.shape[1], figures, shown, speed))
@@ -287,7 +287,7 @@ def _print_table(measured: Sequence[Measured]) -> None:
     first = measured[0]
     say(
         f"\n{first.figures.n_measured} of {counted(first.figures.n_queries, 'clip')} have something to find "
-        f"among {first.figures.n_collection}; ranges are 95 % intervals"
+        f"among {first.figures.n_searched}; ranges are 95 % intervals"
     )
     for encoder in measured[1:]:
         difference = compare(encoder.figures, first.figures)
