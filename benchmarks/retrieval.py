@@ -52,7 +52,7 @@ class Task:
 
     name: str
     queries: list[Row]
-    collection: list[Row]
+    searched: list[Row]
     source: Callable[[Row], str]
     folds: frozenset[str] = frozenset()
 
@@ -111,7 +111,7 @@ def make_tasks(rows: Sequence[Row]) -> list[Task]:
         Task("Instruments: notes D and A, other notes than the query's", notes, notes, note),
         Task("Words of speakers never heard, spoken by the others of them", words, words, speaker),
     ]
-    return [task for task in tasks if task.queries and task.collection]
+    return [task for task in tasks if task.queries and task.searched]
 
 
 def make_tasks_of_unseen_classes(rows: Sequence[Row]) -> list[Task]:
@@ -132,7 +132,7 @@ def make_tasks_of_unseen_classes(rows: Sequence[Row]) -> list[Task]:
 
 def embed(data: Path, tasks: Sequence[Task], encoder: str) -> dict[str, Float32]:
     """Compute the mean vector of every file of the tasks, by its path in the manifest."""
-    names = sorted({row["path"] for task in tasks for row in (*task.queries, *task.collection)})
+    names = sorted({row["path"] for task in tasks for row in (*task.queries, *task.searched)})
     found, failed = embed_files([data / name for name in names], encoder=encoder)
     if failed:
         raise RuntimeError(f"{len(failed)} files could not be read: {next(iter(failed.values()))}")
@@ -155,11 +155,11 @@ def measure(task: Task, vectors: dict[str, Float32]) -> list[str]:
     def column(of: Callable[[Row], str], rows: list[Row]) -> np.ndarray:
         return np.array([of(row) for row in rows])
 
-    similarities = stack(task.queries) @ stack(task.collection).T
+    similarities = stack(task.queries) @ stack(task.searched).T
     labels, searched_labels = (
-        column(lambda row: row["label"], rows) for rows in (task.queries, task.collection)
+        column(lambda row: row["label"], rows) for rows in (task.queries, task.searched)
     )
-    sources, searched_sources = (column(task.source, rows) for rows in (task.queries, task.collection))
+    sources, searched_sources = (column(task.source, rows) for rows in (task.queries, task.searched))
     excluded = sources[:, None] == searched_sources[None, :]
     values = (
         retrieval.knn_correct(similarities, labels, searched_labels, K_VOTES, excluded=excluded),

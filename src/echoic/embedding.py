@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echoic.audio.choice import tracks_note
+from echoic.audio.choice import with_tracks
 from echoic.audio.decode import AudioStream, Resampler, open_audio, read_audio
 from echoic.audio.front_end import FrontEnd
 from echoic.audio.levels import SILENCE, Loudest
@@ -22,7 +22,7 @@ from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows, cut
 from echoic.encoders.base import Encoder, check_vectors, no_vectors, segments_of
 from echoic.errors import EchoicError, EncoderError, NotAudioError
-from echoic.types import AudioInfo, Float32, Segments, TrackChoice
+from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
 __all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder", "why_nothing"]
 
@@ -95,8 +95,7 @@ def _embed_each_track(
         vectors = np.concatenate([one[name].vectors for one in found])
         order = np.argsort(starts, kind="stable")
         segments[name] = Segments(starts[order], ends[order], vectors[order])
-    notes = [tracks_note(n_tracks, "all"), *(note for note in info.notes if not note.startswith("tracks: "))]
-    return replace(info, notes=tuple(notes)), segments
+    return replace(info, notes=with_tracks(info.notes, n_tracks, "all")), segments
 
 
 def _embed_stream(
@@ -133,7 +132,7 @@ def _embed_stream(
 
 def why_nothing(info: AudioInfo) -> str:
     """Say why nothing of a file was encoded, from its notes."""
-    kinds = dict(note.split(": ", 1) for note in info.notes)
+    kinds = {note.kind: note.sentence for note in info.notes}
     return kinds.get("ultrasound") or kinds.get("silence") or "no sound in it"
 
 
@@ -157,12 +156,13 @@ class _Reach:
         """
         return self._recorded.power < SILENCE
 
-    def notes(self, is_encoded: bool) -> list[str]:
+    def notes(self, is_encoded: bool) -> list[Note]:
         """Say what is out of reach, of a sound of which something, or nothing, was encoded."""
         if self._recorded.power >= _MOSTLY_ABOVE * max(SILENCE, self.heard.power):
             share = "most" if is_encoded else "all"
-            return [f"ultrasound: {share} of its sound lies above {self._limit}, which is not heard"]
-        return [] if is_encoded else ["silence: no sound in it"]
+            above = f"{share} of its sound lies above {self._limit}, which is not heard"
+            return [Note("ultrasound", above)]
+        return [] if is_encoded else [Note("silence", "no sound in it")]
 
 
 def embed_part(
@@ -173,7 +173,7 @@ def embed_part(
     *,
     hop: float | None = None,
     speed: float = 1.0,
-    noted: Callable[[str], None] = lambda _: None,
+    noted: Callable[[Note], None] = lambda _: None,
 ) -> Segments:
     """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
 
@@ -192,7 +192,8 @@ def embed_part(
     samples, info = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
     hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
     windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
-    for note in (*info.notes, *([] if len(windows.starts) else ["silence: no sound in this part of it"])):
+    silence = [] if len(windows.starts) else [Note("silence", "no sound in this part of it")]
+    for note in (*info.notes, *silence):
         noted(note)
     known = {} if hop is None else _overlapping(encoder, windows)
     vectors = _encoded(encoder, windows.samples, known)
@@ -206,7 +207,7 @@ def embed_densely(
     *,
     start: float | None = None,
     end: float | None = None,
-    noted: Callable[[str], None] = lambda _: None,
+    noted: Callable[[Note], None] = lambda _: None,
 ) -> Iterator[Segments]:
     """Encode a file, or the part of it between two times, with its windows ``hop`` seconds apart.
 

@@ -16,7 +16,7 @@ from echoic.catalog import Catalog, unusable
 from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query
 from echoic.spaces import Spaces
-from echoic.types import Duplicate, Hit, LiveSound, Match, Progress
+from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress
 
 if TYPE_CHECKING:
     from echoic.recognition import Recognition
@@ -48,7 +48,7 @@ class Finder:
     """
 
     def __init__(
-        self, folder: StrPath | None = None, *, noted: Callable[[str, str], None] | None = None
+        self, folder: StrPath | None = None, *, noted: Callable[[str, Note], None] | None = None
     ) -> None:
         self.folder = default_folder() if folder is None else Path(folder)
         self._noted = noted
@@ -265,7 +265,7 @@ class Finder:
 
         return Recognition(*self._open(), min_score, noted=self._note)
 
-    def _note(self, query: Path, note: str) -> None:
+    def _note(self, query: Path, note: Note) -> None:
         """Pass on what a person should know of a query."""
         if self._noted is not None:
             self._noted(os.fspath(query), note)

@@ -25,7 +25,7 @@ from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.spaces import Spaces
 from echoic.stores.base import VectorStore
-from echoic.types import FileState, IndexReport, Progress, TrackChoice, check_track
+from echoic.types import FileState, IndexReport, Note, Progress, TrackChoice, check_track
 from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
 __all__ = ["bring_up_to_date", "check_request", "forget", "index"]
@@ -167,7 +167,7 @@ def bring_up_to_date(
     added = changed = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
-    notes: list[tuple[str, str]] = []
+    notes: list[tuple[str, Note]] = []
     done_bytes = 0
     total_bytes = sum(found.size for found, _ in plan.work)
     pending = {Path(found.path): found for found, _ in plan.work}

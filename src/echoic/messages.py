@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from echoic import errors
 from echoic.errors import EchoicError, MissingDependencyError
-from echoic.types import AudioInfo, Segments, TrackChoice
+from echoic.types import AudioInfo, Note, Segments, TrackChoice
 from echoic.untrusted import check_number, check_whole_number, shown
 
 __all__ = ["Analysis", "Task", "as_analysis", "as_error", "as_task", "read", "told", "write"]
@@ -175,13 +175,13 @@ def as_analysis(header: Mapping[str, Any], arrays: Sequence[Array], keys: Collec
 
 def _as_info(fields: dict[str, Any]) -> AudioInfo:
     try:
-        info = AudioInfo(**fields | {"notes": tuple(fields["notes"])})
+        info = AudioInfo(**fields | {"notes": tuple(Note(**note) for note in fields["notes"])})
     except (LookupError, TypeError) as error:
         raise ValueError("no information of a file") from error
     check_number("duration", info.duration, 0, math.inf)
     check_whole_number("sample_rate", info.sample_rate, 1, 1 << 31)
     check_whole_number("channels", info.channels, 1, 1 << 16)
-    texts = [info.codec, info.lost, *info.notes]
+    texts = [info.codec, info.lost]
     texts += [*info.tags.keys(), *info.tags.values()] if isinstance(info.tags, dict) else [None]
     if not all(isinstance(text, str) and len(text) <= _LONGEST_TEXT for text in texts):
         raise ValueError("information of a file that is no text")

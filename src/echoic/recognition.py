@@ -17,7 +17,7 @@ from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_ord
 from echoic.machine import one_thread_for_algebra
 from echoic.search.query import Scope
 from echoic.spaces import Spaces
-from echoic.types import LiveSound, Match, Segments
+from echoic.types import LiveSound, Match, Note, Segments
 
 __all__ = ["Recognition"]
 
@@ -49,7 +49,7 @@ class Recognition:
         catalog: Catalog,
         spaces: Spaces,
         least: float | None,
-        noted: Callable[[Path, str], None] = lambda *_: None,
+        noted: Callable[[Path, Note], None] = lambda *_: None,
     ) -> None:
         check_probability(least)
         source, self._spec = spaces.chosen(None, "recordings")

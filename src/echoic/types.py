@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from echoic.errors import UsageError
+from echoic.untrusted import check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
@@ -25,6 +26,8 @@ __all__ = [
     "IndexReport",
     "LiveSound",
     "Match",
+    "Note",
+    "NoteKind",
     "Progress",
     "Segments",
     "SharedStretch",
@@ -38,6 +41,8 @@ Float32 = npt.NDArray[np.float32]
 #: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
+#: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none.
+NoteKind = Literal["tracks", "phase", "ultrasound", "silence"]
 
 
 def check_track(track: TrackChoice | None) -> None:
@@ -49,6 +54,36 @@ def check_track(track: TrackChoice | None) -> None:
     """
     if isinstance(track, int) and track < 1:
         raise UsageError(f"tracks are counted from 1, and track is {track}")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person should know of a file that was read without fault: what of it is not heard.
+
+    Parameters
+    ----------
+    kind : {"tracks", "phase", "ultrasound", "silence"}
+    sentence : str
+        What is told, without the file's name.
+    track : int, "all" or "mix", optional
+        Of the kind ``tracks``: which of them is heard, from 1; each by itself; or their mean.
+
+    Raises
+    ------
+    ValueError
+        If a field cannot be meant.
+    """
+
+    kind: NoteKind
+    sentence: str
+    track: TrackChoice | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(NoteKind):
+            raise ValueError(f"kind is {shown(self.kind)} and must be of {', '.join(get_args(NoteKind))}")
+        check_text("sentence", self.sentence, 1_000)
+        if self.track not in (None, "all", "mix"):
+            check_whole_number("track", self.track, 1, 1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +103,8 @@ class AudioInfo:
     tags : dict of str to str
         Metadata of the container (title, artist, genre …), keys in lower case; several values of a key in one
         text, as the file parts them, or by ``;``.
-    notes : tuple of str
-        What else a person should know of it, one sentence each after its kind: ``silence: no sound in it``.
-        The other kinds are ``tracks``, ``phase`` and ``ultrasound``.
+    notes : tuple of Note
+        What else a person should know of it.
     """
 
     duration: float
@@ -79,7 +113,7 @@ class AudioInfo:
     codec: str
     lost: str = ""
     tags: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,10 +338,10 @@ class FileRecord:
         What was lost or why it failed, one sentence; empty for ``indexed``.
     encoders : tuple of str
         The collections that it has vectors in, ``encoder@revision``.
-    tags : dict of str to str
-        The values of each name, in order and parted by commas; ``tag`` are those that were given without one.
-    notes : tuple of str
-        What else a person should know of it, one sentence each.
+    tags : dict of str to tuple of str
+        The values of each name, in order; ``tag`` are those that were given without one.
+    notes : tuple of Note
+        What else a person should know of it.
     """
 
     id: int
@@ -322,8 +356,8 @@ class FileRecord:
     state: FileState
     message: str
     encoders: tuple[str, ...] = ()
-    tags: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +399,7 @@ class IndexReport:
     skipped : int
         Files that failed in an earlier run and have not been touched since.
     notes : tuple of (path, note)
-        What a person should know of the files read in this run; a note is its kind, a colon, and a sentence.
+        What a person should know of the files read in this run.
     passed_over : dict of str to int
         How many files were not taken for audio, by suffix.
     audio, elapsed : float
@@ -382,7 +416,7 @@ class IndexReport:
     skipped: int = 0
     partial: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, Note], ...] = ()
     passed_over: dict[str, int] = field(default_factory=dict)
     audio: float = 0.0
     elapsed: float = 0.0

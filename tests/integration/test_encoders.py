@@ -73,7 +73,7 @@ def test_a_new_revision_tags_only_what_was_named(library, index, model, clips):
     index(encoders=[str(model)])
     change_card(model, revision="2")
     index(clips[0], encoders=[str(model)], tags=["mine"])
-    assert [record.tags.get("tag") for record in library.files()] == ["mine", None, None, None]
+    assert [record.tags.get("tag") for record in library.files()] == [("mine",), None, None, None]
 
 
 def test_files_removed_between_revisions_leave_nothing(library, index, model, clips):

@@ -64,7 +64,7 @@ def computed(folder, encoder, *, groups=None, queries=None):
         names if groups is None else [groups(path) for path in paths],
         names,
         queries=asking,
-        collection=None if asking is None else ~asking,
+        searched=None if asking is None else ~asking,
     )
 
 
@@ -116,7 +116,7 @@ def test_a_split_asks_the_rest_by_the_columns_of_a_manifest(within, sounds):
     )
     words = ("evaluate", sounds / "clips.csv", "--encoder", "spectral", "--json", *columns)
     [row] = lines(within(*words, "--queries", "held out"))
-    assert (row["n_queries"], row["n_collection"], row["n_groups"]) == (4, 9, 2)
+    assert (row["n_queries"], row["n_searched"], row["n_groups"]) == (4, 9, 2)
     expected = computed(sounds, "spectral", queries=lambda path: int(path.stem) < 2)
     assert row["mean_average_precision"]["value"] == pytest.approx(expected.mean_average_precision.value)
     [row] = lines(within(*words))

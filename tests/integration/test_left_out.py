@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echoic import Library, NotAudioError, embed
+from echoic import Library, NotAudioError, Note, embed
 from echoic.audio import decode
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
@@ -63,13 +63,14 @@ def test_the_first_track_with_sound_is_heard(film, suffix, container_format, cod
     samples, info = read_audio(path, RATE)
     assert alike(samples, mono(1)[:, 0]) > 0.99
     n = len(before) + 2
-    assert info.notes == (f"tracks: it has {n} tracks of sound, and track {n - 1} is heard",)
+    heard = Note("tracks", f"it has {n} tracks of sound, and track {n - 1} is heard", n - 1)
+    assert info.notes == (heard,)
 
 
 def test_of_silent_tracks_the_first_is_heard(film):
     samples, info = read_audio(film(SILENT, HISS), RATE)
     assert not samples.any()
-    assert info.notes == ("tracks: it has 2 tracks of sound, and track 1 is heard",)
+    assert info.notes == (Note("tracks", "it has 2 tracks of sound, and track 1 is heard", 1),)
 
 
 def test_a_part_is_of_the_track_that_the_whole_is_of(film):
@@ -89,7 +90,8 @@ def test_a_track_by_its_number(film):
     for number in (1, 2, 3):
         with open_audio(path, track=number) as stream:
             assert alike(np.concatenate(list(stream)), mono(number)[:, 0]) > 0.99
-            assert stream.info.notes == (f"tracks: it has 3 tracks of sound, and track {number} is heard",)
+            told = f"it has 3 tracks of sound, and track {number} is heard"
+            assert stream.info.notes == (Note("tracks", told, number),)
     with pytest.raises(NotAudioError, match="has 3 tracks of sound, and no track 4"):
         open_audio(path, track=4)
 
@@ -141,8 +143,8 @@ def test_another_track_is_read_anew_and_the_same_is_not(film, tmp_path, worker):
             (0, 0, 1),
         ]
         assert library.files()[0].notes == (
-            "tracks: it has 2 tracks of sound, and track 1 is heard",
-            "silence: no sound in it",
+            Note("tracks", "it has 2 tracks of sound, and track 1 is heard", 1),
+            Note("silence", "no sound in it"),
         )
         assert [index("mix"), index("mix"), index("all"), index("all")] == [
             (0, 1, 0),
@@ -150,6 +152,9 @@ def test_another_track_is_read_anew_and_the_same_is_not(film, tmp_path, worker):
             (0, 1, 0),
             (0, 0, 1),
         ]
+        assert library.files()[0].notes == (
+            Note("tracks", "it has 2 tracks of sound, and each is heard", "all"),
+        )
         kept = contents(library)[str(path)]
         assert all(len(vectors) for vectors in kept.vectors.values())
 
@@ -186,10 +191,10 @@ def test_channels_of_opposite_phase_leave_the_louder_one(tmp_path):
         write_audio(tmp_path / name, samples, RATE)
         heard, info = read_audio(tmp_path / name, RATE)
         (note,) = info.notes
-        assert note.startswith("phase: its channels cancel each other"), name
+        assert note.kind == "phase", name
         n = samples.shape[1]
         if channel is not None:
-            assert f"channel {channel + 1} of {n} is heard alone" in note, name
+            assert f"channel {channel + 1} of {n} is heard alone" in note.sentence, name
         begin = 2 * RATE if name == "late.wav" else 0
         heard = heard[begin : begin + len(tone)] - heard.mean()
         assert abs(alike(heard, tone[: len(heard), 0])) > 0.98, name
@@ -232,8 +237,9 @@ def test_channels_that_cancel_each_other_later_are_told(tmp_path, name):
     write_audio(tmp_path / name, samples, RATE)
     _, info = read_audio(tmp_path / name, RATE)
     (note,) = info.notes
-    assert note.startswith("phase: its channels cancel each other for about ")
-    assert float(note.split()[8]) == pytest.approx(SECONDS, abs=1.5)
+    assert note.kind == "phase"
+    assert note.sentence.startswith("its channels cancel each other for about ")
+    assert float(note.sentence.split()[7]) == pytest.approx(SECONDS, abs=1.5)
 
 
 def test_channels_that_mix_are_found_out_without_opening_a_file_again(tmp_path, monkeypatch):
@@ -296,8 +302,8 @@ def test_sound_above_what_is_heard_is_said(tmp_path, worker, rate, frequency):
         for record in library.files():
             name = record.path.rpartition("/")[2].removesuffix(".wav")
             share = files[name][1]
-            said = [note for note in record.notes if note.startswith("ultrasound: ")]
-            due = f"ultrasound: {share} of its sound lies above 8 kHz, which is not heard"
+            said = [note for note in record.notes if note.kind == "ultrasound"]
+            due = Note("ultrasound", f"{share} of its sound lies above 8 kHz, which is not heard")
             assert said == ([] if share is None else [due]), name
         with pytest.raises(NotAudioError, match="lies above 8 kHz"):
             library.search(tmp_path / "clips" / "calls.wav")

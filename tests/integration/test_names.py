@@ -88,6 +88,27 @@ def test_names_in_every_format_of_a_search(place, encoding):
     assert os.fsencode(json.loads(said("--json").decode(encoding))["path"]) == copy
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["duplicates", "--csv"], {NAME, COPY}),
+        (["identify", NAME, "--csv"], {NAME, COPY}),
+        (["identify", NAME, "--cue"], {NAME}),
+    ],
+    ids=["copies", "matches", "sheet"],
+)
+def test_names_in_tables_and_sheets_are_bytes(place, words, named, encoding):
+    commands, folder = place
+    words = [folder / os.fsdecode(word) if isinstance(word, bytes) else word for word in words]
+    environment = commands.environment | {"PYTHONIOENCODING": encoding}
+    said = subprocess.run(
+        [sys.executable, "-m", "echoic", *words], env=environment, capture_output=True, check=True
+    ).stdout
+    for name in named:
+        assert os.fsencode(folder) + b"/" + name in said
+
+
 def test_what_a_library_cannot_keep_is_refused_in_a_sentence(place, tmp_path):
     commands, folder = place
     odd = os.fsdecode(b"odd\xe9")

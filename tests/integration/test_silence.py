@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echoic import AudioError, Library, NotAudioError, align, embed
+from echoic import AudioError, Library, NotAudioError, Note, align, embed
 from echoic.audio.encode import write_audio
 from tests.integration.conftest import RATE, write_clip
 from tests.integration.contents import contents
@@ -22,6 +22,7 @@ def settling(seconds, rate):
 
 
 # Name: samples and sample rate.
+NOTE = Note("silence", "no sound in it")
 SILENT = {
     "zeros.wav": (np.zeros(3 * RATE, np.float32), RATE),
     "zeros.flac": (np.zeros((7 * 44_100, 2), np.float32), 44_100),
@@ -51,7 +52,7 @@ def library(folder, worker, tmp_path_factory):
         report = opened.index([folder], encoders=ENCODERS, jobs=1)
         assert (report.added, report.failed, report.partial) == (len(SILENT) + 1, (), ())
         assert {(path.rpartition("/")[2], note) for path, note in report.notes} == {
-            (name, "silence: no sound in it") for name in SILENT
+            (name, NOTE) for name in SILENT
         }
         yield opened
 
@@ -60,7 +61,7 @@ def test_they_are_listed_with_a_note_and_without_a_vector(library):
     for record in library.files():
         name = record.path.rpartition("/")[2]
         assert record.state == "indexed"
-        assert record.notes == (("silence: no sound in it",) if name in SILENT else ())
+        assert record.notes == ((NOTE,) if name in SILENT else ())
         assert len(record.encoders) == len(ENCODERS)
         vectors = contents(library)[record.path].vectors
         assert all(len(v) == 0 for v in vectors.values()) == (name in SILENT)
@@ -84,7 +85,7 @@ def test_they_find_nothing_and_it_is_said(library, folder, name):
     told = []
     library._noted = lambda path, note: told.append((path, note))
     assert library.identify(folder / name) == []
-    assert told == [(str(folder / name), "silence: no sound in it")]
+    assert told == [(str(folder / name), NOTE)]
     for search in (library.search, library.versions):
         with pytest.raises(NotAudioError, match=f"{name} is nothing to search by: no sound in it"):
             search(folder / name)

@@ -100,8 +100,8 @@ def test_retrieval_tasks_ask_with_what_was_held_out_and_leave_out_the_source():
         row("words/go/1.opus", "words_arabic", "train", "go", "ar01"),
     ]
     across, free, within, notes = retrieval.make_tasks(rows)
-    assert [len(across.queries), len(across.collection)] == [3, 1]
-    assert [len(free.queries), len(free.collection)] == [1, 3]
+    assert [len(across.queries), len(across.searched)] == [3, 1]
+    assert [len(free.queries), len(free.searched)] == [1, 3]
     assert [within.source(query) for query in within.queries] == ["11", "11", "12"]
     assert [notes.source(query) for query in notes.queries] == ["banjo A5"]
 

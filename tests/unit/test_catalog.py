@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from echoic.catalog import Catalog
 from echoic.errors import LibraryBusyError, LibraryError
 from echoic.spec import EncoderSpec
-from echoic.types import AudioInfo
+from echoic.types import AudioInfo, Note
 
 INFO = AudioInfo(duration=2.5, sample_rate=44_100, channels=2, codec="flac")
 SPEC = EncoderSpec(name="spectral", revision="1", sample_rate=16_000, window=5.0, hop=2.5, dim=4)
@@ -48,17 +48,29 @@ def test_a_file_comes_back_as_it_was_put(catalog):
     assert (record.size, record.mtime_ns, record.digest, record.state) == (10, 20, "digest", "indexed")
     assert (record.duration, record.sample_rate, record.channels, record.codec) == (2.5, 44_100, 2, "flac")
     assert record.encoders == (SPEC.key,)
-    assert record.tags == {"artist": "Bach", "genre": "organ", "tag": "mine, quiet", "mood": "dark"}
+    assert record.tags == {
+        "artist": ("Bach",),
+        "genre": ("organ",),
+        "tag": ("mine", "quiet"),
+        "mood": ("dark",),
+    }
     assert catalog.n_segments(SPEC.key) == {file_id: 2}
     assert catalog.encoders() == {"spectral": SPEC}
 
 
 def test_notes_come_back_and_go_with_what_they_were_about(catalog):
-    notes = ("2 of 3 tracks are left out", "straße → \n")
+    notes = (Note("tracks", "straße → mix", "mix"), Note("silence", "no sound in it"))
     put(catalog, "/a.wav", notes=notes)
     assert catalog.files()[0].notes == notes
     put(catalog, "/a.wav")
     assert catalog.files()[0].notes == ()
+
+
+def test_notes_of_an_earlier_library_have_their_kind(catalog):
+    put(catalog, "/a.wav")
+    with catalog.transaction():
+        catalog.connection.execute("UPDATE files SET notes = ?", ['["silence: no sound: in it"]'])
+    assert catalog.files()[0].notes == (Note("silence", "no sound: in it"),)
 
 
 def test_a_changed_file_keeps_its_id_and_a_persons_tags(catalog):
@@ -66,7 +78,7 @@ def test_a_changed_file_keeps_its_id_and_a_persons_tags(catalog):
     with catalog.transaction():
         catalog.tag_files(catalog.ids_at(Path("/a.wav")), ["mine"])
     assert put(catalog, "/a.wav", tags={"title": "new"}) == first
-    assert catalog.files()[0].tags == {"title": "new", "tag": "mine"}
+    assert catalog.files()[0].tags == {"title": ("new",), "tag": ("mine",)}
 
 
 def test_ids_are_never_used_again(catalog):

@@ -38,6 +38,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "Match",
         "MissingDependencyError",
         "NotAudioError",
+        "Note",
         "Progress",
         "Segments",
         "SharedStretch",

@@ -17,9 +17,17 @@ from hypothesis import strategies as st
 
 from echoic import errors, messages
 from echoic.messages import Analysis, Task
-from echoic.types import AudioInfo, Segments
+from echoic.types import AudioInfo, Note, Segments
 
-INFO = AudioInfo(2.5, 44_100, 2, "flac", "cut off", {"title": "Café", "odd": "\udce9"}, ("phase: so",))
+INFO = AudioInfo(
+    2.5,
+    44_100,
+    2,
+    "flac",
+    "cut off",
+    {"title": "Café", "odd": "\udce9"},
+    (Note("phase", "so"), Note("tracks", "each", "all")),
+)
 KEYS = ["a@1", "b@2"]
 
 
@@ -118,6 +126,18 @@ def spoilt(**changed):
                 {"tags": []},
                 {"tags": {"a": 7}},
                 {"notes": [7]},
+                *(
+                    {"notes": [{"kind": "phase", "sentence": "so"} | wrong]}
+                    for wrong in (
+                        {"kind": "other"},
+                        {"kind": []},
+                        {"sentence": "two\nlines"},
+                        {"sentence": "x" * 1_001},
+                        {"track": 0},
+                        {"track": []},
+                        {"more": 1},
+                    )
+                ),
                 {"more": 1},
             )
         ),

@@ -16,9 +16,9 @@ import numpy as np
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
-from echoic.types import Float32, TrackChoice
+from echoic.types import Float32, Note, TrackChoice
 
-__all__ = ["Balance", "Cancelled", "Choice", "choose", "is_heard", "mixes", "tracks_note"]
+__all__ = ["Balance", "Cancelled", "Choice", "choose", "is_heard", "mixes", "with_tracks"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
@@ -115,14 +115,14 @@ class Cancelled:
             self._stretch = Balance()
 
     @property
-    def note(self) -> str | None:
+    def note(self) -> Note | None:
         """What a person should know of it."""
         seconds = self.seconds + (self._stretch.seconds if self._stretch.louder is not None else 0.0)
         if seconds < _WORTH_TELLING:
             return None
-        return (
-            f"phase: its channels cancel each other for about {seconds:.0f} s, of which hardly anything "
-            "is heard"
+        return Note(
+            "phase",
+            f"its channels cancel each other for about {seconds:.0f} s, of which hardly anything is heard",
         )
 
 
@@ -198,15 +198,13 @@ def _listened(frames: Frames) -> tuple[bool, int | None]:
     return balance.seconds > 0, balance.louder
 
 
-def tracks_note(n_tracks: int, heard: TrackChoice) -> str:
-    """Say which of several tracks are heard; the note that a file has of it."""
-    return f"tracks: it has {n_tracks} tracks of sound, and {_spelt(heard)} heard"
+def with_tracks(notes: Sequence[Note], n_tracks: int, heard: TrackChoice) -> tuple[Note, ...]:
+    """Put before the notes on a file the one that says which of its several tracks are heard."""
+    spelt = {"all": "each is", "mix": "their mix is"}.get(str(heard), f"track {heard} is")
+    note = Note("tracks", f"it has {n_tracks} tracks of sound, and {spelt} heard", heard)
+    return (note, *(other for other in notes if other.kind != "tracks"))
 
 
-def is_heard(notes: Sequence[str], track: TrackChoice) -> bool:
+def is_heard(notes: Sequence[Note], track: TrackChoice) -> bool:
     """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
-    return all(note.endswith(f"and {_spelt(track)} heard") for note in notes if note.startswith("tracks: "))
-
-
-def _spelt(track: TrackChoice) -> str:
-    return {"all": "each is", "mix": "their mix is"}.get(str(track), f"track {track} is")
+    return all(note.track == track for note in notes if note.kind == "tracks")

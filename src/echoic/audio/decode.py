@@ -15,7 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
-from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes, tracks_note
+from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes, with_tracks
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import links_of, tag_size
@@ -23,7 +23,7 @@ from echoic.audio.metadata import text_tags
 from echoic.audio.source import Source, StrPath
 from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
 from echoic.errors import NotAudioError, UnreadableError, UsageError, quoted
-from echoic.types import AudioInfo, Float32
+from echoic.types import AudioInfo, Float32, Note
 
 __all__ = ["AudioStream", "Resampler", "open_audio", "read_audio"]
 
@@ -319,20 +319,17 @@ class AudioStream:
             codec=self._codec,
             lost="; ".join(losses),
             tags=self._tags,
-            notes=tuple(self._notes()),
+            notes=self._notes(),
         )
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self) -> tuple[Note, ...]:
         choice = self._choice or Choice()
-        if self.n_tracks > 1:
-            yield tracks_note(self.n_tracks, choice.track)
+        phase = self._cancelled.note
         if choice.channel is not None:
-            yield (
-                "phase: its channels cancel each other, so that channel "
-                f"{choice.channel + 1} of {self._file_channels} is heard alone"
-            )
-        elif (note := self._cancelled.note) is not None:
-            yield note
+            alone = f"channel {choice.channel + 1} of {self._file_channels} is heard alone"
+            phase = Note("phase", f"its channels cancel each other, so that {alone}")
+        notes = () if phase is None else (phase,)
+        return with_tracks(notes, self.n_tracks, choice.track) if self.n_tracks > 1 else notes
 
     def _seek(self, seconds: int) -> int:
         """Let the blocks start shortly before a time, or further before it where no exact way leads there.

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from echoic.audio.choice import tracks_note
+from echoic.audio.choice import with_tracks
 from echoic.audio.decode import AudioStream, Resampler, open_audio
 from echoic.audio.source import StrPath
 from echoic.errors import NotAudioError
@@ -58,11 +58,10 @@ class Mix:
         """What decoding to the end told, as :attr:`AudioStream.info` does."""
         infos = [stream.info for stream in self._streams]
         longest = max(infos, key=lambda info: info.duration)
-        notes = [note for note in longest.notes if not note.startswith("tracks: ")]
         return replace(
             longest,
             lost="; ".join(dict.fromkeys(info.lost for info in infos if info.lost)),
-            notes=(tracks_note(self._streams[0].n_tracks, "mix"), *notes),
+            notes=with_tracks(longest.notes, self._streams[0].n_tracks, "mix"),
         )
 
 

@@ -22,7 +22,7 @@ from echoic.catalog.database import Database
 from echoic.catalog.schema import EARLIER_SPANS
 from echoic.errors import LibraryError, UsageError
 from echoic.spec import EncoderSpec
-from echoic.types import AudioInfo, FileRecord, FileState
+from echoic.types import AudioInfo, FileRecord, FileState, Note
 from echoic.untrusted import shown
 
 __all__ = ["Catalog", "Known"]
@@ -41,7 +41,7 @@ class Known(NamedTuple):
     mtime_ns: int
     digest: str
     state: FileState
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     encoders: tuple[str, ...]
 
 
@@ -125,12 +125,12 @@ class Catalog(Database):
             values,
         ):
             encoders.setdefault(file_id, []).append(key)
-        tags: dict[int, dict[str, str]] = {}
+        tags: dict[int, dict[str, tuple[str, ...]]] = {}
         for file_id, name, value in self.connection.execute(
             f"SELECT file_id, name, value FROM tags WHERE {chosen} ORDER BY name, value", values
         ):
             known = tags.setdefault(file_id, {})
-            known[name] = f"{known[name]}, {value}" if name in known else value
+            known[name] = (*known.get(name, ()), value)
         rows = self.connection.execute(
             f"SELECT {_FILE_COLUMNS} FROM files WHERE {condition} ORDER BY path", values
         )
@@ -278,7 +278,7 @@ class Catalog(Database):
                 info.codec,
                 state,
                 info.lost,
-                json.dumps(info.notes) if info.notes else "",
+                json.dumps([asdict(note) for note in info.notes]) if info.notes else "",
             ),
         ).fetchone()[0]
         self.connection.execute("DELETE FROM tags WHERE file_id = ? AND NOT given", (file_id,))
@@ -401,10 +401,17 @@ def _known(row: tuple[Any, ...]) -> Known:
     return Known(row[0], os.fsdecode(row[1]), *fields)
 
 
-def _notes(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text)) if text else ()
+def _notes(text: str) -> tuple[Note, ...]:
+    return tuple(map(_note, json.loads(text))) if text else ()
 
 
-def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, str]) -> FileRecord:
+def _note(kept: Any) -> Note:
+    if isinstance(kept, str):  # earlier: kind and sentence in one, and no word on the track
+        kind, _, sentence = kept.partition(": ")
+        kept = {"kind": kind, "sentence": sentence}
+    return Note(**kept)
+
+
+def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, tuple[str, ...]]) -> FileRecord:
     fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, _notes(row[-1]))
     return FileRecord(*fields)

@@ -58,7 +58,7 @@ CREATE TABLE files (
     codec       TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('indexed', 'partial', 'failed')),
     message     TEXT NOT NULL,
-    notes       TEXT NOT NULL DEFAULT ''            -- a JSON list of sentences
+    notes       TEXT NOT NULL DEFAULT ''            -- a JSON list, of echoic.types.Note
 );
 CREATE INDEX files_by_size ON files (size);
 CREATE TABLE encoders (

@@ -29,7 +29,6 @@ def run(
             metavar="FILE",
             parser=expand_path,
             help="Write B's sound here as it lies in A's time; the suffix chooses the format.",
-            show_default=False,
         ),
     ] = None,
     json: Json = False,

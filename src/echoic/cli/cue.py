@@ -50,9 +50,9 @@ class CueSheet:
         known = self._library.files(match.path)
         tags = known[0].tags if known else {}
         say(f"  TRACK {self._n_tracks:02d} AUDIO")
-        say(f'    TITLE "{_quotable(tags.get("title") or Path(match.path).stem)}"')
-        if tags.get("artist"):
-            say(f'    PERFORMER "{_quotable(tags["artist"])}"')
+        say(f'    TITLE "{_quotable(", ".join(tags.get("title", ())) or Path(match.path).stem)}"')
+        if "artist" in tags:
+            say(f'    PERFORMER "{_quotable(", ".join(tags["artist"]))}"')
         frames = round(match.query_start * _FRAMES)
         seconds, frames = divmod(frames, _FRAMES)
         say(f"    INDEX 01 {seconds // 60:02d}:{seconds % 60:02d}:{frames:02d}")

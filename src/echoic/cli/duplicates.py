@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
-from echoic.cli.options import Json, LibraryFolder, MinScore
-from echoic.cli.output import as_clock, complain, print_json, progress_bar, say, shorten
+from echoic.cli.options import Csv, Json, LibraryFolder, MinScore
+from echoic.cli.output import as_clock, complain, csv_printer, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
 from echoic.types import Duplicate
 
@@ -21,7 +16,7 @@ _ALIKE = 1.5  # s by which the same part may differ from one copy to the next
 def run(
     min_score: MinScore = None,
     json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    as_csv: Csv = False,
     library: LibraryFolder = None,
 ) -> None:
     """Find recordings that the library holds twice.
@@ -36,9 +31,7 @@ def run(
     if json and as_csv:
         raise UsageError("choose one of --json and --csv")
     lines = _Lines()
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if as_csv:
-        writer.writerow(Duplicate.__dataclass_fields__)
+    print_rows = csv_printer(Duplicate) if as_csv else None
     anything = False
     with Library(library) as lib, progress_bar("comparing") as bar:
         for finding in lib.duplicates_as_found(min_score=min_score, progress=bar):
@@ -47,8 +40,8 @@ def run(
                 if json:
                     for duplicate in finding:
                         print_json(asdict(duplicate))
-                elif as_csv:
-                    writer.writerows(asdict(duplicate).values() for duplicate in finding)
+                elif print_rows:
+                    print_rows(finding)
                 else:
                     for line in lines.of(finding):
                         say(line)

@@ -57,7 +57,6 @@ def run(
             parser=expand,
             help="A name, or the path of an .onnx model; may be repeated: the others are compared with the "
             "first [default: those that a new library has].",
-            show_default=False,
         ),
     ] = None,
     queries: Annotated[
@@ -66,7 +65,6 @@ def run(
             metavar="SPLIT",
             help="Let the clips of this split ask, and search all others [default: each clip asks for all "
             "the others].",
-            show_default=False,
         ),
     ] = None,
     report: Annotated[
@@ -110,7 +108,7 @@ def run(
         [clip.label for clip in dataset.clips],
         [clip.group for clip in dataset.clips],
         queries=asking,
-        collection=searched,
+        searched=searched,
     )
 
     paths = [clip.path for clip in dataset.clips]
@@ -132,7 +130,7 @@ def run(
             [clip.group for clip in clips],
             [str(clip.path) for clip in clips],
             queries=asking,
-            collection=searched,
+            searched=searched,
         )
         shown = stacked if asking is None else stacked[asking]
         measured.append(Measured(shorten(name), stacked.shape[1], figures, shown, speed))
@@ -287,7 +285,7 @@ def _print_table(measured: Sequence[Measured]) -> None:
     first = measured[0]
     say(
         f"\n{first.figures.n_measured} of {counted(first.figures.n_queries, 'clip')} have something to find "
-        f"among {first.figures.n_collection}; ranges are 95 % intervals"
+        f"among {first.figures.n_searched}; ranges are 95 % intervals"
     )
     for encoder in measured[1:]:
         difference = compare(encoder.figures, first.figures)

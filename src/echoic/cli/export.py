@@ -41,12 +41,11 @@ def run(
             parser=expand_path,
             help="Measure on the held-out clips of this folder or manifest "
             "[default: for int8, what the model was trained on].",
-            show_default=False,
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of the encoder [default: the output's].", show_default=False),
+        typer.Option(metavar="NAME", help="Of the encoder [default: the output's]."),
     ] = None,
 ) -> None:
     """Write trained models as one encoder that needs no torch.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import typer
 
 from echoic.cli.cue import CueSheet
 from echoic.cli.options import (
+    Csv,
     Json,
     LibraryFolder,
     Microphone,
@@ -23,11 +23,21 @@ from echoic.cli.options import (
     PathGlobs,
     Tags,
     expand_path,
-    seconds,
+    need_source,
+    time_option,
 )
-from echoic.cli.output import as_clock, complain, note_teller, print_json, say, shorten
+from echoic.cli.output import (
+    as_clock,
+    complain,
+    csv_printer,
+    note_teller,
+    print_json,
+    print_names_as_bytes,
+    say,
+    shorten,
+)
 from echoic.errors import AudioError, UsageError
-from echoic.types import Match
+from echoic.types import Match, Note
 
 if TYPE_CHECKING:
     from echoic.library import Library
@@ -44,28 +54,14 @@ def run(
             metavar="FILE",
             parser=expand_path,
             help="What is heard; - for standard input.",
-            show_default=False,
         ),
     ] = None,
     mic: Microphone = False,
     device: MicrophoneDevice = None,
-    start: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S",
-            parser=seconds,
-            help="Listen from this second on; or as in 1:15:29.",
-            show_default=False,
-        ),
-    ] = None,
+    start: Annotated[float | None, time_option("Listen from this second on; or as in 1:15:29.")] = None,
     end: Annotated[
         float | None,
-        typer.Option(
-            metavar="S",
-            parser=seconds,
-            help=f"Listen up to this second [default: the end; {_LISTENS:g} of the microphone].",
-            show_default=False,
-        ),
+        time_option(f"Listen up to this second [default: the end; {_LISTENS:g} of the microphone]."),
     ] = None,
     min_score: MinScore = None,
     path: PathGlobs = None,
@@ -74,7 +70,7 @@ def run(
         bool, typer.Option("--include-query", help="Let a FILE of the library be found in itself.")
     ] = False,
     json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    as_csv: Csv = False,
     cue: Annotated[bool, typer.Option("--cue", help="Print a CUE sheet of what is heard.")] = False,
     library: LibraryFolder = None,
 ) -> None:
@@ -87,10 +83,7 @@ def run(
     """
     from echoic.library import Library
 
-    if bool(files) == mic:
-        raise UsageError("give a file, - for standard input, or --mic for the microphone")
-    if device is not None and not mic:
-        raise UsageError("--device chooses a microphone: give --mic as well")
+    need_source(files, mic, device, "a file")
     if json + as_csv + cue > 1:
         raise UsageError("choose one of --json, --csv and --cue")
     if cue and (mic or Path("-") in (files or ())):
@@ -99,7 +92,7 @@ def run(
     failed = False
     tell = note_teller()
 
-    def noted(query: str, note: str) -> None:
+    def noted(query: str, note: Note) -> None:
         tell(_PIPED if Path(query).name == _PIPED else query, note)
 
     with Library(library, noted=noted) as lib:
@@ -126,18 +119,14 @@ def run(
 def _printer(lib: Library, *, json: bool, as_csv: bool, cue: bool) -> Callable[[list[Match]], None]:
     """Choose how the matches of each file are printed."""
     if cue:
+        print_names_as_bytes()
         return CueSheet(lib).add
     if as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(Match.__dataclass_fields__)
-        return lambda matches: writer.writerows(asdict(match).values() for match in matches)
+        return csv_printer(Match)
 
     def lines(matches: list[Match]) -> None:
         for match in matches:
-            if json:
-                print_json(asdict(match))
-            else:
-                say(match_line(match))
+            print_match(match, json)
 
     return lines
 
@@ -165,6 +154,14 @@ def _piped(lib: Library, start: float | None, end: float | None, only: dict[str,
         except AudioError as error:
             raise type(error)(str(error).replace(str(copy), _PIPED)) from None
     return [replace(match, query="-") for match in matches]
+
+
+def print_match(match: Match, json: bool) -> None:
+    """Print a match, on a line of its own."""
+    if json:
+        print_json(asdict(match))
+    else:
+        say(match_line(match))
 
 
 def match_line(match: Match) -> str:

@@ -27,7 +27,6 @@ def run(
             parser=expand,
             help="Encode with this one, a name or an .onnx file; may be repeated "
             "[default: the library's own, all bundled ones at first].",
-            show_default=False,
         ),
     ] = None,
     store: Annotated[
@@ -37,12 +36,11 @@ def run(
             parser=expand,
             help="Keep a new library's vectors in Milvus: ./file.db, http://host:19530, or a Zilliz Cloud "
             "endpoint; the token in $ECHOIC_MILVUS_TOKEN goes to no other [default: beside the catalog].",
-            show_default=False,
         ),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="T", help="Give all these files a tag; may be repeated.", show_default=False),
+        typer.Option(metavar="T", help="Give all these files a tag; may be repeated."),
     ] = None,
     track: TrackOption = None,
     jobs: Jobs = None,

@@ -40,10 +40,12 @@ def run(
         if failed and record.state == "indexed":
             continue
         if json:
-            print_json(asdict(record))
+            # One value as it is, several as a list.
+            tags = {name: values[0] if len(values) == 1 else values for name, values in record.tags.items()}
+            print_json(asdict(record) | {"tags": tags})
         else:
             # The message begins with the file, which the line has named already.
             message = record.message.removeprefix(quoted(record.path)).lstrip(": ")
             trouble = f"  [{record.state}] {message}" if message else ""
-            notes = "".join("  [{}] {}".format(*note.split(": ", 1)) for note in record.notes)
+            notes = "".join(f"  [{note.kind}] {note.sentence}" for note in record.notes)
             say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}{notes}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from echoic.cli.identify import match_line
+from echoic.cli.identify import print_match
 from echoic.cli.options import (
     Json,
     LibraryFolder,
@@ -20,10 +19,11 @@ from echoic.cli.options import (
     PathGlobs,
     Tags,
     expand,
+    need_source,
     refuse_address,
 )
-from echoic.cli.output import complain, note_teller, print_json, say
-from echoic.errors import AudioError, UsageError
+from echoic.cli.output import complain, note_teller
+from echoic.errors import AudioError
 from echoic.scanning import scan
 from echoic.types import LiveSound
 
@@ -35,7 +35,6 @@ def run(
             metavar="SOURCE",
             parser=expand,
             help="A web radio's address, a long file or a folder of them; - for standard input.",
-            show_default=False,
         ),
     ] = None,
     mic: Microphone = False,
@@ -53,20 +52,14 @@ def run(
     """
     from echoic.library import Library
 
-    if bool(sources) == mic:
-        raise UsageError("give an address, a file, - for standard input, or --mic for the microphone")
-    if device is not None and not mic:
-        raise UsageError("--device chooses a microphone: give --mic as well")
+    need_source(sources, mic, device, "an address, a file")
     failed = False
     with Library(library, noted=note_teller()) as lib:
         for source in [None] if mic else _expanded(sources or []):
             try:
                 with _opened(source, device) as sound:
                     for match in lib.monitor(sound, min_score=min_score, path=path or None, tags=tag or ()):
-                        if json:
-                            print_json(asdict(match))
-                        else:
-                            say(match_line(match))
+                        print_match(match, json)
                         sys.stdout.flush()  # whoever reads a log wants it now
             except AudioError as error:
                 complain(f"error: {error}")

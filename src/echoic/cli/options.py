@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from echoic.types import TrackChoice
 
 __all__ = [
+    "Csv",
     "EncoderName",
     "GroupColumn",
     "Jobs",
@@ -38,8 +39,10 @@ __all__ = [
     "expand",
     "expand_path",
     "need_known",
+    "need_source",
     "refuse_address",
     "seconds",
+    "time_option",
     "training_modules",
 ]
 
@@ -89,7 +92,6 @@ TrackOption = Annotated[
         parser=_track,
         help="Of a file with several tracks of sound, hear this one, each by itself, or their mix "
         "[default: the first with sound].",
-        show_default=False,
     ),
 ]
 
@@ -102,6 +104,14 @@ def need_known(library: Library, paths: Sequence[Path]) -> None:
     for path in paths:
         if not library.files(path):
             raise UsageError(f"nothing in the library is at {quoted(path)}; see what is with: echoic list")
+
+
+def need_source(named: Sequence[object] | None, mic: bool, device: str | None, kinds: str) -> None:
+    """Raise UsageError unless there is either something named to listen to, or the microphone."""
+    if bool(named) == mic:
+        raise UsageError(f"give {kinds}, - for standard input, or --mic for the microphone")
+    if device is not None and not mic:
+        raise UsageError("--device chooses a microphone: give --mic as well")
 
 
 def seconds(text: str) -> float:
@@ -119,6 +129,11 @@ def seconds(text: str) -> float:
     raise typer.BadParameter(f"{text!r} is no time; give seconds, as in 75.5, or as in 1:15.5 or 2:03:09")
 
 
+def time_option(says: str) -> Any:
+    """Make an option that takes a time."""
+    return typer.Option(metavar="S", parser=seconds, help=says)
+
+
 LibraryFolder = Annotated[
     Path | None,
     typer.Option(
@@ -127,10 +142,10 @@ LibraryFolder = Annotated[
         metavar="DIR",
         parser=expand_path,
         help="The library's folder [default: the platform's folder for a user's data].",
-        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
 Microphone = Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")]
 MicrophoneDevice = Annotated[
     str | None,
@@ -139,7 +154,6 @@ MicrophoneDevice = Annotated[
         metavar="NAME",
         help="Listen to this microphone, by its name or a part of it; echoic doctor lists them "
         "[default: the system's].",
-        show_default=False,
     ),
 ]
 MinScore = Annotated[
@@ -149,7 +163,6 @@ MinScore = Annotated[
         metavar="P",
         help="Tell what is of this probability or more "
         "[default: what one in fifty unknown recordings reaches].",
-        show_default=False,
     ),
 ]
 PathGlobs = Annotated[
@@ -171,9 +184,7 @@ Tags = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
-        metavar="N", min=1, help="Worker processes [default: one for each core].", show_default=False
-    ),
+    typer.Option(metavar="N", min=1, help="Worker processes [default: one for each core]."),
 ]
 EncoderName = Annotated[
     str | None,
@@ -182,7 +193,6 @@ EncoderName = Annotated[
         metavar="NAME",
         parser=expand,
         help="Compare by this encoder [default: sound].",
-        show_default=False,
     ),
 ]
 
@@ -192,7 +202,6 @@ def _column(name: str, holds: str) -> Any:
         f"--{name}-column",
         metavar="NAME",
         help=f"Column of a manifest that holds {holds} [default: {name}].",
-        show_default=False,
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
-from echoic.types import Hit, IndexReport, Progress
+from echoic.types import Hit, IndexReport, Note, Progress
 from echoic.untrusted import is_text
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = [
     "as_size",
     "complain",
     "counted",
+    "csv_printer",
     "hit_line",
     "note_teller",
     "print_json",
@@ -50,7 +53,7 @@ def complain(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def print_json(fields: Mapping[str, Any]) -> None:
+def print_json(line: Mapping[str, Any]) -> None:
     """Print one line of JSON, in ASCII: file names may hold bytes that are no characters.
 
     Python reads such a name back as it is. Other programs put a mark in place of those bytes, or fail; for
@@ -58,10 +61,10 @@ def print_json(fields: Mapping[str, Any]) -> None:
     """
     odd = {
         f"{name}_base64": base64.b64encode(os.fsencode(value)).decode("ascii")
-        for name, value in fields.items()
+        for name, value in line.items()
         if isinstance(value, str) and not is_text(value)
     }
-    say(json.dumps({**fields, **odd}))
+    say(json.dumps({**line, **odd}))
 
 
 def print_names_as_bytes() -> None:
@@ -70,6 +73,14 @@ def print_names_as_bytes() -> None:
         sys.stdout.reconfigure(
             encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors(), newline="\n"
         )
+
+
+def csv_printer(kind: type) -> Callable[[Iterable[Any]], None]:
+    """Print the names of a dataclass's fields; return what prints a row for each of its values."""
+    print_names_as_bytes()
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(field.name for field in fields(kind))
+    return lambda values: writer.writerows(astuple(value) for value in values)
 
 
 def as_clock(seconds: float) -> str:
@@ -115,13 +126,12 @@ def print_report(report: IndexReport) -> None:
     """Print what an indexing run did, warnings of what could not be read, and a note of each kind."""
     for _, message in (*report.partial, *report.failed):
         complain(f"warning: {message}")
-    noted = Counter(note.partition(": ")[0] for _, note in report.notes)
-    tell = note_teller()
+    noted = Counter(note.kind for _, note in report.notes)
     for path, note in report.notes:
-        n_others = noted.pop(note.partition(": ")[0], 0) - 1
+        n_others = noted.pop(note.kind, 0) - 1
         others = f" ({n_others} more such: echoic list names them)" if n_others > 0 else ""
         if n_others >= 0:
-            tell(path, note + others)
+            complain(f"note: {shorten(path)}: {note.sentence}{others}")
     if report.passed_over:
         complain(f"note: passed over {_suffixes(report.passed_over)}")
     counts = {
@@ -152,15 +162,14 @@ def _suffixes(counts: Mapping[str, int]) -> str:
     return ", ".join(told) + (f" and {counted(n_others, 'other')}" if n_others else "")
 
 
-def note_teller() -> Callable[[str, str], None]:
+def note_teller() -> Callable[[str, Note], None]:
     """Return what prints what a person should know of a file: once a kind, of silence each time."""
     told: set[str] = set()
 
-    def tell(path: str, note: str) -> None:
-        kind, _, sentence = note.partition(": ")
-        if kind == "silence" or kind not in told:
-            complain(f"note: {shorten(path)}: {sentence}")
-        told.add(kind)
+    def tell(path: str, note: Note) -> None:
+        if note.kind == "silence" or note.kind not in told:
+            complain(f"note: {shorten(path)}: {note.sentence}")
+        told.add(note.kind)
 
     return tell
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import EncoderName, Json, LibraryFolder, PathGlobs, Tags, expand_path, seconds
+from echoic.cli.options import (
+    Csv,
+    EncoderName,
+    Json,
+    LibraryFolder,
+    PathGlobs,
+    Tags,
+    expand_path,
+    time_option,
+)
 from echoic.cli.output import (
     complain,
+    csv_printer,
     hit_line,
     note_teller,
     print_json,
@@ -41,12 +49,9 @@ def run(
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
     encoder: EncoderName = None,
     start: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", parser=seconds, help="Use FILE from this second, or a time as in 1:15:29, …"
-        ),
+        float | None, time_option("Use FILE from this second, or a time as in 1:15:29, …")
     ] = None,
-    end: Annotated[float | None, typer.Option(metavar="S", parser=seconds, help="… to this one.")] = None,
+    end: Annotated[float | None, time_option("… to this one.")] = None,
     like: Annotated[
         list[Path] | None,
         typer.Option(metavar="F", parser=expand_path, help="A further example; may be repeated."),
@@ -58,12 +63,8 @@ def run(
         ),
     ] = None,
     path: PathGlobs = None,
-    min_duration: Annotated[
-        float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or longer.")
-    ] = None,
-    max_duration: Annotated[
-        float | None, typer.Option(metavar="S", parser=seconds, help="Only files this long or shorter.")
-    ] = None,
+    min_duration: Annotated[float | None, time_option("Only files this long or longer.")] = None,
+    max_duration: Annotated[float | None, time_option("Only files this long or shorter.")] = None,
     tag: Tags = None,
     versions: Annotated[
         bool,
@@ -75,7 +76,7 @@ def run(
         bool, typer.Option("--include-query", help="Let the examples themselves be found.")
     ] = False,
     json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    as_csv: Csv = False,
     m3u: Annotated[bool, typer.Option("--m3u", help="Print an M3U playlist.")] = False,
     library: LibraryFolder = None,
 ) -> None:
@@ -110,10 +111,7 @@ def run(
         for hit in hits:
             print_json(asdict(hit))
     elif as_csv:
-        print_names_as_bytes()
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(Hit.__dataclass_fields__)
-        writer.writerows(asdict(hit).values() for hit in hits)
+        csv_printer(Hit)(hits)
     elif m3u:
         _print_m3u(hits)
     elif hits:

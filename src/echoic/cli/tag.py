@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from echoic.cli.options import LibraryFolder, expand_path, need_known
 from echoic.cli.output import complain, counted, say
+
+if TYPE_CHECKING:
+    from echoic.library import Library
 
 
 def run(
@@ -39,5 +43,13 @@ def run(
         for tag in remove or ():
             if not any(lib.files(path, tags=[tag]) for path in paths):
                 complain(f"note: none of these files has the tag {tag!r}")
-        count = lib.tag(paths, add=add or (), remove=remove or ())
-    say(f"{counted(count, 'file')} tagged anew")
+        before = _tags(lib, paths)
+        lib.tag(paths, add=add or (), remove=remove or ())
+        after = _tags(lib, paths)
+    n_changed = sum(tags != before.get(path) for path, tags in after.items())
+    counts = {"tagged anew": n_changed, "as before": len(after) - n_changed}
+    say(", ".join(f"{counted(count, 'file')} {what}" for what, count in counts.items() if count))
+
+
+def _tags(library: Library, paths: Sequence[Path]) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {record.path: record.tags for path in paths for record in library.files(path)}

@@ -37,7 +37,6 @@ def run(
         typer.Argument(
             metavar="DATA",
             parser=expand_path,
-            show_default=False,
             help="A folder with a sub-folder for each class, a .csv or .tsv manifest, or a folder of "
             "recordings that nothing labels.",
         ),
@@ -57,7 +56,6 @@ def run(
         typer.Option(
             metavar="M",
             min=0.01,
-            show_default=False,
             help="Budget of time, instead of --epochs [default: none].",
         ),
     ] = None,
@@ -88,7 +86,6 @@ def run(
         typer.Option(
             metavar="MODEL",
             parser=expand,
-            show_default=False,
             help="Fine-tune: begin with the weights of this .echoic file, or of the bundled 'sound' "
             "[default: sound, where network, window and vectors are as its].",
         ),
@@ -101,7 +98,6 @@ def run(
         typer.Option(
             metavar="OUT.npz",
             parser=expand_path,
-            show_default=False,
             help="Distil: learn also to tell the vectors of another encoder, as "
             "'echoic embed DATA --segments' writes them.",
         ),
@@ -118,7 +114,6 @@ def run(
             metavar="S",
             min=0.1,
             max=60.0,
-            show_default=False,
             help="Seconds that the model hears at a time [default: as the model begun with, else 5].",
         ),
     ] = None,
@@ -128,19 +123,16 @@ def run(
             metavar="N",
             min=2,
             max=4096,
-            show_default=False,
             help="Length of the vectors [default: as the model begun with, else 192].",
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="[default: one for each core]", show_default=False),
+        typer.Option(metavar="N", min=1, help="[default: one for each core]"),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(
-            metavar="cpu|cuda", help="Where to compute [default: cuda if there is one].", show_default=False
-        ),
+        typer.Option(metavar="cpu|cuda", help="Where to compute [default: cuda if there is one]."),
     ] = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,

@@ -1,7 +1,7 @@
 """How well vectors of labelled clips find their like, from overall figures down to single clips.
 
-Every query ranks the collection by cosine similarity. It never finds itself, nor a clip of its own group: two
-cuts of one recording resemble each other whatever the encoder knows. Without further word every clip asks
+Every query ranks the clips searched by cosine similarity. It never finds itself, nor a clip of its own group:
+two cuts of one recording resemble each other whatever the encoder knows. Without further word every clip asks
 for all the others (leave one out).
 
 Clips of one group are not independent either, so intervals come from resampling whole groups.
@@ -44,7 +44,7 @@ K_LISTED = 5
 K_CUTOFF = 10
 
 # Queries that are ranked at once: against 5,000 clips, 30 MB in all.
-_CHUNK = 512
+_BLOCK = 512
 
 # With fewer groups that differ, even if all of them favour one side, a sign test has p > .05.
 _LEAST_GROUPS = 6
@@ -142,7 +142,7 @@ class LabelledFigures:
 
     Parameters
     ----------
-    n_queries, n_collection : int
+    n_queries, n_searched : int
         Clips that asked, and clips that were searched.
     n_measured, n_groups : int
         Queries that had something to find (the figures are means over these), and the groups they are of.
@@ -159,7 +159,7 @@ class LabelledFigures:
     """
 
     n_queries: int
-    n_collection: int
+    n_searched: int
     n_measured: int
     n_groups: int
     precision_at_1: Estimate
@@ -187,13 +187,13 @@ def check_measurable(
     groups: Sequence[str],
     *,
     queries: Mask | None = None,
-    collection: Mask | None = None,
+    searched: Mask | None = None,
 ) -> None:
     """See to it that labels can be measured by, before time is spent on computing vectors.
 
     Parameters
     ----------
-    labels, groups, queries, collection
+    labels, groups, queries, searched
         As for :func:`measure`.
 
     Raises
@@ -215,9 +215,10 @@ def check_measurable(
             f"all {len(labels)} clips are labelled {names[0]!r}, so that every answer is right; "
             "figures need two classes or more"
         )
-    asking, searched = _masks(len(labels), queries, collection)
+    all_ask_all = queries is None and searched is None
+    asking, searched = _masks(len(labels), queries, searched)
     if not _measurable(labels, groups, asking, searched).any():
-        if queries is None and collection is None:
+        if all_ask_all:
             raise DatasetError(
                 "no label has clips of two groups, and a clip may not find its own group: there is nothing "
                 "to find; add recordings, or check the group column"
@@ -235,7 +236,7 @@ def measure(
     paths: Sequence[str],
     *,
     queries: Mask | None = None,
-    collection: Mask | None = None,
+    searched: Mask | None = None,
 ) -> LabelledFigures:
     """Measure how well clips find others of their label.
 
@@ -245,7 +246,7 @@ def measure(
         One a clip; finite, of any length.
     labels, groups, paths : sequence of str, length n
         What each clip is, what it was cut from (its own path if from nothing shared), and its name.
-    queries, collection : ndarray of bool, shape (n,), optional
+    queries, searched : ndarray of bool, shape (n,), optional
         Which clips ask, and which are searched; by default all. A clip may do both.
 
     Returns
@@ -274,8 +275,8 @@ def measure(
         )
     if not np.isfinite(vectors).all():
         raise ValueError("vectors must be finite")
-    check_measurable(labels, groups, queries=queries, collection=collection)
-    asking, searched = _masks(n, queries, collection)
+    check_measurable(labels, groups, queries=queries, searched=searched)
+    asking, searched = _masks(n, queries, searched)
     names, label_of = _coded(labels)
     _, group_of = _coded(groups)
     rows, items = np.flatnonzero(asking), np.flatnonzero(searched)
@@ -284,14 +285,14 @@ def measure(
     p1, p5, ap, ap10, knn = np.full((5, n), np.nan)
     votes = np.full(n, -1)
     nearest: dict[int, tuple[FoundClip, ...]] = {}
-    for chunk in _chunks_of_one_label(rows, label_of):
-        ranked = _Ranked(directions[chunk] @ directions[items].T, chunk, items, label_of, group_of)
-        p1[chunk] = ranked.precision_at_k(1)
-        p5[chunk] = ranked.precision_at_k(5)
-        ap[chunk] = ranked.average_precision()
-        ap10[chunk] = ranked.average_precision_at_k(K_CUTOFF)
-        knn[chunk] = ranked.knn_correct()
-        for row, (found, scores) in zip(chunk, ranked.nearest(), strict=True):
+    for block in _blocks_of_one_label(rows, label_of):
+        ranked = _Ranked(directions[block] @ directions[items].T, block, items, label_of, group_of)
+        p1[block] = ranked.precision_at_k(1)
+        p5[block] = ranked.precision_at_k(5)
+        ap[block] = ranked.average_precision()
+        ap10[block] = ranked.average_precision_at_k(K_CUTOFF)
+        knn[block] = ranked.knn_correct()
+        for row, (found, scores) in zip(block, ranked.nearest(), strict=True):
             if not np.isnan(knn[row]):
                 votes[row] = _vote(scores[:K_VOTES], label_of[found[:K_VOTES]])
             nearest[int(row)] = tuple(
@@ -308,7 +309,7 @@ def measure(
 
     return LabelledFigures(
         n_queries=len(rows),
-        n_collection=len(items),
+        n_searched=len(items),
         n_measured=len(measured),
         n_groups=len(np.unique(group_of[measured])),
         precision_at_1=estimate(p1),
@@ -364,7 +365,7 @@ def compare(figures: LabelledFigures, other: LabelledFigures) -> Difference:
 
 
 class _Ranked:
-    """Queries of one label before a collection, narrowed to the clips that decide most metrics.
+    """Queries of one label before the clips searched, narrowed to the clips that decide most metrics.
 
     Only average precision without a cut-off looks below the tenth rank. For all else it is enough to sort
     the clips that are among the first ten of any of these queries, and those that are relevant: of 5,000
@@ -374,13 +375,13 @@ class _Ranked:
     def __init__(
         self,
         similarities: npt.NDArray[np.float32],
-        chunk: npt.NDArray[np.intp],
+        block: npt.NDArray[np.intp],
         items: npt.NDArray[np.intp],
         label_of: Int64,
         group_of: Int64,
     ) -> None:
-        excluded = (group_of[chunk][:, None] == group_of[items]) | (chunk[:, None] == items)
-        self._query_labels = label_of[chunk]
+        excluded = (group_of[block][:, None] == group_of[items]) | (block[:, None] == items)
+        self._query_labels = label_of[block]
         self._all = (similarities, label_of[items], excluded)
         open_to = np.where(excluded, -np.inf, similarities)
         last = min(K_CUTOFF, len(items))
@@ -424,18 +425,18 @@ def _vote(scores: npt.NDArray[np.float32], labels: Int64) -> int:
     return int(candidates[np.argmax(retrieval.knn_correct(ballots, candidates, labels, len(scores)))])
 
 
-def _chunks_of_one_label(rows: npt.NDArray[np.intp], label_of: Int64) -> Iterator[npt.NDArray[np.intp]]:
+def _blocks_of_one_label(rows: npt.NDArray[np.intp], label_of: Int64) -> Iterator[npt.NDArray[np.intp]]:
     for code in np.unique(label_of[rows]):
         of_label = rows[label_of[rows] == code]
-        for start in range(0, len(of_label), _CHUNK):
-            yield of_label[start : start + _CHUNK]
+        for start in range(0, len(of_label), _BLOCK):
+            yield of_label[start : start + _BLOCK]
 
 
-def _masks(n: int, queries: Mask | None, collection: Mask | None) -> tuple[Mask, Mask]:
-    masks = [np.ones(n, np.bool_) if mask is None else np.asarray(mask) for mask in (queries, collection)]
+def _masks(n: int, queries: Mask | None, searched: Mask | None) -> tuple[Mask, Mask]:
+    masks = [np.ones(n, np.bool_) if mask is None else np.asarray(mask) for mask in (queries, searched)]
     for mask in masks:
         if mask.shape != (n,) or mask.dtype != np.bool_:
-            raise ValueError(f"queries and collection must be bool of shape ({n},), not {mask.shape}")
+            raise ValueError(f"queries and searched must be bool of shape ({n},), not {mask.shape}")
     return masks[0], masks[1]
 
 

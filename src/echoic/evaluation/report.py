@@ -206,7 +206,7 @@ def figures_of(encoder: Measured, first: Measured) -> dict[str, Any]:
         "speed": encoder.speed,
         "n_queries": figures.n_queries,
         "n_measured": figures.n_measured,
-        "n_collection": figures.n_collection,
+        "n_searched": figures.n_searched,
         "n_groups": figures.n_groups,
         **{name: asdict(getattr(figures, name)) for name in FIGURES},
         "difference_of_precision_at_1": difference,

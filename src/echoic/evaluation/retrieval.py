@@ -1,7 +1,7 @@
 """How well a search by similarity finds what is labelled alike.
 
-Each query ranks a collection by similarity, higher is closer; equal similarities keep the order of the
-collection. An item is *relevant* to a query if their labels are equal. Items *excluded* for a query are not
+Each query ranks items by similarity, higher is closer; equal similarities keep the order of the
+items. An item is *relevant* to a query if their labels are equal. Items *excluded* for a query are not
 there for it: itself, say, or what was cut from the same recording. A query to which nothing is relevant
 measures nothing: its value is NaN, and means pass over it.
 

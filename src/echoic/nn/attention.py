@@ -11,10 +11,12 @@ Xiong et al., "On layer normalization in the transformer architecture", ICML 202
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-__all__ = ["AttentionPool", "TransformerBlock"]
+__all__ = ["AttentionPool", "Transformer", "TransformerBlock"]
 
 
 class TransformerBlock(nn.Module):
@@ -59,6 +61,19 @@ class TransformerBlock(nn.Module):
         x = x + self.dropout(self.merge(attended.transpose(1, 2).reshape(n, t, width)))
         transformed: Tensor = self.dropout(self.contract(F.gelu(self.expand(self.norm2(x)))))
         return x + transformed
+
+
+class Transformer(nn.ModuleList):
+    """Blocks that follow each other, ``depth`` of them; the rest as :class:`TransformerBlock`."""
+
+    def __init__(self, width: int, depth: int, **block: Any) -> None:
+        super().__init__(TransformerBlock(width, **block) for _ in range(depth))
+
+    def forward(self, x: Tensor, log_activity: Tensor) -> Tensor:
+        """Mix positions, shapes as :meth:`TransformerBlock.forward` has them."""
+        for block in self:
+            x = block(x, log_activity)
+        return x
 
 
 class AttentionPool(nn.Module):

@@ -14,11 +14,12 @@ maximum plus mean).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from echoic.nn.embedder import Embedder, mean_plus_max, strided_activity
+from echoic.nn.embedder import Embedder, Shape, mean_plus_max, strided_activity
 
 __all__ = ["CnnEmbedder"]
 
@@ -48,14 +49,14 @@ class CnnEmbedder(Embedder):
 
     Parameters
     ----------
-    n_mels, n_frames, dim : int
-        Bands and frames of the spectrogram of a whole window, and length of the vectors.
     stem : int
         Channels of the first convolution.
     widths : sequence of int
         Channels of the residual blocks, each of which halves both axes again.
     dropout : float
         Share of the pooled features dropped while training.
+    **shape
+        ``n_mels``, ``n_frames`` and ``dim``, as of :class:`~echoic.nn.embedder.Embedder`.
 
     Notes
     -----
@@ -73,14 +74,12 @@ class CnnEmbedder(Embedder):
     def __init__(
         self,
         *,
-        n_mels: int = 64,
-        n_frames: int = 247,
-        dim: int = 192,
         stem: int = 32,
         widths: Sequence[int] = (64, 128, 256),
         dropout: float = 0.2,
+        **shape: Unpack[Shape],
     ) -> None:
-        super().__init__(n_mels=n_mels, n_frames=n_frames, dim=dim)
+        super().__init__(**shape)
         self.stem = nn.Sequential(
             nn.Conv2d(1, stem, (7, 5), stride=(4, 2), padding=(3, 2), bias=False),
             nn.BatchNorm2d(stem),
@@ -88,7 +87,7 @@ class CnnEmbedder(Embedder):
         )
         inputs = (stem, *widths[:-1])
         self.blocks = nn.Sequential(*(_Block(n, width) for n, width in zip(inputs, widths, strict=True)))
-        n_bands = -(-n_mels // 2 ** (1 + len(widths)))
+        n_bands = -(-self.n_mels // 2 ** (1 + len(widths)))
         self.add_head(widths[-1] * n_bands, dropout)
 
     def pooled_features(self, x: Tensor, activity: Tensor) -> Tensor:

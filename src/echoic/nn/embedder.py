@@ -9,12 +9,14 @@ exported graph. Nothing looks at other windows of the batch, but for batch norma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TypedDict
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 __all__ = [
     "Embedder",
+    "Shape",
     "activity_of",
     "mean_plus_max",
     "pad_with_silence",
@@ -99,6 +101,14 @@ def mean_plus_max(x: Tensor, weights: Tensor) -> Tensor:
     return x.sum(2) / weights.sum(2) + x.amax(dim=2)
 
 
+class Shape(TypedDict, total=False):
+    """What every network is made by; see :class:`Embedder`."""
+
+    n_mels: int
+    n_frames: int
+    dim: int
+
+
 class Embedder(nn.Module, ABC):
     """Base of the networks: log-mel windows in, unit vectors out.
 
@@ -119,7 +129,7 @@ class Embedder(nn.Module, ABC):
     dropout: nn.Dropout
     project: nn.Linear
 
-    def __init__(self, *, n_mels: int, n_frames: int, dim: int) -> None:
+    def __init__(self, *, n_mels: int = 64, n_frames: int = 247, dim: int = 192) -> None:
         super().__init__()
         self.n_mels = n_mels
         self.n_frames = n_frames

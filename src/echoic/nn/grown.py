@@ -15,14 +15,14 @@ Bachlechner et al., "ReZero is all you need", UAI 2021 (beginning as the identit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from echoic.nn.attention import AttentionPool, TransformerBlock
+from echoic.nn.attention import AttentionPool, Transformer
 from echoic.nn.cnn import CnnEmbedder
-from echoic.nn.embedder import mean_plus_max, strided_activity
+from echoic.nn.embedder import Shape, mean_plus_max, strided_activity
 
 __all__ = ["GrownEmbedder"]
 
@@ -32,7 +32,7 @@ class GrownEmbedder(CnnEmbedder):
 
     Parameters
     ----------
-    n_mels, n_frames, dim, stem, widths, dropout
+    stem, widths, dropout, **shape
         Of the CNN; see :class:`echoic.nn.cnn.CnnEmbedder`. Its weights have the same names here.
     width : int
         Features of a position in time, a multiple of ``n_heads``.
@@ -55,9 +55,6 @@ class GrownEmbedder(CnnEmbedder):
     def __init__(
         self,
         *,
-        n_mels: int = 64,
-        n_frames: int = 247,
-        dim: int = 192,
         stem: int = 32,
         widths: Sequence[int] = (64, 128, 256),
         dropout: float = 0.2,
@@ -65,21 +62,21 @@ class GrownEmbedder(CnnEmbedder):
         depth: int = 2,
         n_heads: int = 4,
         expansion: int = 2,
+        **shape: Unpack[Shape],
     ) -> None:
-        super().__init__(n_mels=n_mels, n_frames=n_frames, dim=dim, stem=stem, widths=widths, dropout=dropout)
+        super().__init__(stem=stem, widths=widths, dropout=dropout, **shape)
         n_halvings = len(widths) - 1  # of the blocks before the last, after the stem's own
-        n_features = widths[-2] * -(-n_mels // 2 ** (1 + n_halvings))
+        n_features = widths[-2] * -(-self.n_mels // 2 ** (1 + n_halvings))
         self.sequence_norm = nn.BatchNorm1d(n_features)
         self.enter = nn.Linear(n_features, width)
-        self.time_embedding = nn.Parameter(torch.empty(-(-n_frames // (4 * 2**n_halvings)), width))
+        self.time_embedding = nn.Parameter(torch.empty(-(-self.n_frames // (4 * 2**n_halvings)), width))
         nn.init.trunc_normal_(self.time_embedding, std=0.02)
-        self.transformer = nn.ModuleList(
-            TransformerBlock(width, n_heads=n_heads, expansion=expansion, dropout=dropout / 2)
-            for _ in range(depth)
+        self.transformer = Transformer(
+            width, depth, n_heads=n_heads, expansion=expansion, dropout=dropout / 2
         )
         self.norm = nn.LayerNorm(width)
         self.pool = AttentionPool(width, n_heads=n_heads)
-        self.add = nn.Linear(width, dim)
+        self.add = nn.Linear(width, self.dim)
         nn.init.zeros_(self.add.weight)
         nn.init.zeros_(self.add.bias)
         self._still = (self.band_norm, self.stem, self.blocks)
@@ -105,9 +102,7 @@ class GrownEmbedder(CnnEmbedder):
         # Silent positions get no weight; the loudest is always active.
         log_activity = activity[:, 0].log()
         sequence = self.enter(sequence) + self.time_embedding[: sequence.shape[1]]
-        for block in self.transformer:
-            sequence = block(sequence, log_activity)
-        in_order = self.pool(self.norm(sequence), log_activity)
+        in_order = self.pool(self.norm(self.transformer(sequence, log_activity)), log_activity)
         x = last(x)
         pooled = mean_plus_max(x.transpose(2, 3).flatten(1, 2), strided_activity(activity, 3, 2))
         return torch.cat([pooled, in_order], dim=1)

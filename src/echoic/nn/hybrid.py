@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from echoic.nn.attention import AttentionPool, TransformerBlock
-from echoic.nn.embedder import Embedder, pad_with_silence, pooled_activity
+from echoic.nn.attention import AttentionPool, Transformer
+from echoic.nn.embedder import Embedder, Shape, pad_with_silence, pooled_activity
 
 __all__ = ["HybridEmbedder"]
 
@@ -32,8 +33,6 @@ class HybridEmbedder(Embedder):
 
     Parameters
     ----------
-    n_mels, n_frames, dim : int
-        Bands and frames of the spectrogram of a whole window, and length of the vectors.
     channels : sequence of int
         Channels of the convolutions, each of which halves the bands; the first takes five frames to one.
     width : int
@@ -44,6 +43,8 @@ class HybridEmbedder(Embedder):
         Attention heads of a block, and hidden units of its perceptron for each feature.
     dropout : float
         Share of what is added in a block, and of the pooled features, dropped while training.
+    **shape
+        ``n_mels``, ``n_frames`` and ``dim``, as of :class:`~echoic.nn.embedder.Embedder`.
 
     Raises
     ------
@@ -68,17 +69,15 @@ class HybridEmbedder(Embedder):
     def __init__(
         self,
         *,
-        n_mels: int = 64,
-        n_frames: int = 247,
-        dim: int = 192,
         channels: Sequence[int] = (32, 64, 96),
         width: int = 160,
         depth: int = 3,
         n_heads: int = 5,
         expansion: int = 4,
         dropout: float = 0.1,
+        **shape: Unpack[Shape],
     ) -> None:
-        super().__init__(n_mels=n_mels, n_frames=n_frames, dim=dim)
+        super().__init__(**shape)
         # No padding in time: surround() has put silence where a convolution would put zeros.
         front: list[nn.Module] = [
             nn.Conv2d(1, channels[0], (_KERNEL, 5), stride=(_STRIDE, 2), padding=(0, 2), bias=False),
@@ -93,14 +92,11 @@ class HybridEmbedder(Embedder):
             ]
         self.front = nn.Sequential(*front)
         self.reach = len(channels) - 1  # vectors that those further convolutions see to either side
-        n_bands = -(-n_mels // 2 ** len(channels))
+        n_bands = -(-self.n_mels // 2 ** len(channels))
         self.enter = nn.Linear(channels[-1] * n_bands, width)
-        self.time_embedding = nn.Parameter(torch.empty(-(-n_frames // _STRIDE), width))
+        self.time_embedding = nn.Parameter(torch.empty(-(-self.n_frames // _STRIDE), width))
         nn.init.trunc_normal_(self.time_embedding, std=0.02)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(width, n_heads=n_heads, expansion=expansion, dropout=dropout)
-            for _ in range(depth)
-        )
+        self.blocks = Transformer(width, depth, n_heads=n_heads, expansion=expansion, dropout=dropout)
         self.norm = nn.LayerNorm(width)
         self.pool = AttentionPool(width, n_heads=n_heads)
         self.add_head(width, dropout)
@@ -124,7 +120,5 @@ class HybridEmbedder(Embedder):
         own = activity[:, :, self._before : self._before + n_vectors * _STRIDE]
         log_activity = pooled_activity(own, _STRIDE)[:, 0].log()
         x = self.enter(x) + self.time_embedding[:n_vectors]
-        for block in self.blocks:
-            x = block(x, log_activity)
-        pooled: Tensor = self.pool(self.norm(x), log_activity)
+        pooled: Tensor = self.pool(self.norm(self.blocks(x, log_activity)), log_activity)
         return pooled

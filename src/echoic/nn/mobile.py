@@ -15,11 +15,19 @@ distillation", ICASSP 2023.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from echoic.nn.embedder import Embedder, mean_plus_max, pad_with_silence, pooled_activity, weighted_mean
+from echoic.nn.embedder import (
+    Embedder,
+    Shape,
+    mean_plus_max,
+    pad_with_silence,
+    pooled_activity,
+    weighted_mean,
+)
 
 __all__ = ["MobileEmbedder"]
 
@@ -74,8 +82,6 @@ class MobileEmbedder(Embedder):
 
     Parameters
     ----------
-    n_mels, n_frames, dim : int
-        Bands and frames of the spectrogram of a whole window, and length of the vectors.
     stem : int
         Channels of the first convolution, which divides time by 4 and frequency by 2.
     widths, depths : sequence of int
@@ -86,6 +92,8 @@ class MobileEmbedder(Embedder):
         Channels of the last convolution.
     dropout : float
         Share of the pooled features dropped while training.
+    **shape
+        ``n_mels``, ``n_frames`` and ``dim``, as of :class:`~echoic.nn.embedder.Embedder`.
 
     Notes
     -----
@@ -105,17 +113,15 @@ class MobileEmbedder(Embedder):
     def __init__(
         self,
         *,
-        n_mels: int = 64,
-        n_frames: int = 247,
-        dim: int = 192,
         stem: int = 16,
         widths: Sequence[int] = (32, 64, 96),
         depths: Sequence[int] = (2, 3, 4),
         expansion: int = 4,
         features: int = 256,
         dropout: float = 0.2,
+        **shape: Unpack[Shape],
     ) -> None:
-        super().__init__(n_mels=n_mels, n_frames=n_frames, dim=dim)
+        super().__init__(**shape)
         self.stem = nn.Sequential(
             nn.Conv2d(1, stem, (_KERNEL, 5), stride=(_STRIDE, 2), padding=(0, 2), bias=False),
             nn.BatchNorm2d(stem),
@@ -137,7 +143,7 @@ class MobileEmbedder(Embedder):
             nn.BatchNorm2d(features),
             nn.ReLU(),  # not hard-swish: what is pooled by maximum must be at least 0
         )
-        n_bands = -(-n_mels // 2 ** (1 + len(widths)))
+        n_bands = -(-self.n_mels // 2 ** (1 + len(widths)))
         self.add_head(features * n_bands, dropout)
 
     def surround(self, level: Tensor) -> Tensor:

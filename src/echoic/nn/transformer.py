@@ -12,12 +12,13 @@ Gong, Chung and Glass, "AST: Audio spectrogram transformer", Interspeech 2021.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from echoic.nn.attention import TransformerBlock
-from echoic.nn.embedder import Embedder, pad_with_silence, pooled_activity, weighted_mean
+from echoic.nn.attention import Transformer
+from echoic.nn.embedder import Embedder, Shape, pad_with_silence, pooled_activity, weighted_mean
 
 __all__ = ["TransformerEmbedder"]
 
@@ -27,8 +28,6 @@ class TransformerEmbedder(Embedder):
 
     Parameters
     ----------
-    n_mels, n_frames, dim : int
-        Bands and frames of the spectrogram of a whole window, and length of the vectors.
     patch : pair of int
         Frames and bands of a patch; ``n_mels`` must be a multiple of the second.
     width : int
@@ -39,6 +38,8 @@ class TransformerEmbedder(Embedder):
         Attention heads of a block, and hidden units of its perceptron for each feature.
     dropout : float
         Share of what is added in a block, and of the pooled features, dropped while training.
+    **shape
+        ``n_mels``, ``n_frames`` and ``dim``, as of :class:`~echoic.nn.embedder.Embedder`.
 
     Raises
     ------
@@ -63,30 +64,25 @@ class TransformerEmbedder(Embedder):
     def __init__(
         self,
         *,
-        n_mels: int = 64,
-        n_frames: int = 247,
-        dim: int = 192,
         patch: Sequence[int] = (16, 16),
         width: int = 128,
         depth: int = 6,
         n_heads: int = 4,
         expansion: int = 4,
         dropout: float = 0.1,
+        **shape: Unpack[Shape],
     ) -> None:
-        super().__init__(n_mels=n_mels, n_frames=n_frames, dim=dim)
+        super().__init__(**shape)
         self.patch_frames, patch_bands = patch
-        n_bands, left_over = divmod(n_mels, patch_bands)
+        n_bands, left_over = divmod(self.n_mels, patch_bands)
         if left_over:
-            raise ValueError(f"{n_mels} bands do not divide into patches of {patch_bands}")
+            raise ValueError(f"{self.n_mels} bands do not divide into patches of {patch_bands}")
         self.patches = nn.Conv2d(1, width, (self.patch_frames, patch_bands), (self.patch_frames, patch_bands))
-        self.time_embedding = nn.Parameter(torch.empty(-(-n_frames // self.patch_frames), 1, width))
+        self.time_embedding = nn.Parameter(torch.empty(-(-self.n_frames // self.patch_frames), 1, width))
         self.band_embedding = nn.Parameter(torch.empty(n_bands, width))
         for embedding in (self.time_embedding, self.band_embedding):
             nn.init.trunc_normal_(embedding, std=0.02)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(width, n_heads=n_heads, expansion=expansion, dropout=dropout)
-            for _ in range(depth)
-        )
+        self.blocks = Transformer(width, depth, n_heads=n_heads, expansion=expansion, dropout=dropout)
         self.norm = nn.LayerNorm(width)
         self.add_head(width * n_bands, dropout)
 
@@ -101,7 +97,5 @@ class TransformerEmbedder(Embedder):
         activity = pooled_activity(activity, self.patch_frames)
         log_activity = activity[:, 0, :, None].expand(n, n_times, n_bands).flatten(1).log()
         x = (x + self.time_embedding[:n_times] + self.band_embedding).reshape(n, n_times * n_bands, width)
-        for block in self.blocks:
-            x = block(x, log_activity)
-        x = self.norm(x).reshape(n, n_times, n_bands * width)
+        x = self.norm(self.blocks(x, log_activity)).reshape(n, n_times, n_bands * width)
         return weighted_mean(x.transpose(1, 2), activity)

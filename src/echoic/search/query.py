@@ -13,7 +13,7 @@ from echoic.encoders.base import TextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spaces import Spaces
 from echoic.spec import EncoderSpec
-from echoic.types import Float32, Segments
+from echoic.types import Float32, Note, Segments
 
 __all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part"]
 
@@ -121,7 +121,7 @@ class Examples:
     """
 
     def __init__(
-        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path, str], None]
+        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path, Note], None]
     ) -> None:
         self._spaces = spaces
         self._source = source
@@ -143,7 +143,7 @@ class Examples:
         from echoic.embedding import embed_file, embed_part, why_nothing
 
         encoder = self._spaces.encoder(self._source, self._spec)
-        notes: list[str] = []
+        notes: list[Note] = []
         if is_whole:
             info, found = embed_file(path, {self._source: encoder})
             segments, why = found[self._source], why_nothing(info)

@@ -10,7 +10,7 @@ from echoic.encoders.base import mean_vector
 from echoic.search.query import Examples, Filters, Query, check_k
 from echoic.search.ranking import rank_files, refine_query, thin
 from echoic.spaces import Spaces
-from echoic.types import Hit
+from echoic.types import Hit, Note
 
 __all__ = ["find_sounds"]
 
@@ -24,7 +24,7 @@ def find_sounds(
     *,
     encoder: str | None = None,
     include_query: bool = False,
-    noted: Callable[[Path, str], None] = lambda *_: None,
+    noted: Callable[[Path, Note], None] = lambda *_: None,
 ) -> list[Hit]:
     """Find the ``k`` files that fit a query best; see :meth:`echoic.library.Library.search`.
 

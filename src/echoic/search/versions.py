@@ -27,7 +27,7 @@ from echoic.progress import reported
 from echoic.search.query import Examples, Filters, Query, check_k
 from echoic.spaces import Spaces
 from echoic.stores.base import VectorStore
-from echoic.types import FileRecord, Float32, Hit, Progress
+from echoic.types import FileRecord, Float32, Hit, Note, Progress
 
 __all__ = ["Passage", "Version", "compare", "find_versions", "ranked"]
 
@@ -82,7 +82,7 @@ def find_versions(
     filters: Filters,
     *,
     include_query: bool,
-    noted: Callable[[Path, str], None],
+    noted: Callable[[Path, Note], None],
     progress: Callable[[Progress], None] | None,
 ) -> list[Hit]:
     """Find the ``k`` files that have most of a piece; see :meth:`echoic.library.Library.versions`."""

@@ -51,7 +51,7 @@ def collections(draw):
     groups = [str(code) for code in rng.integers(0, draw(st.integers(2, 2 * n)), n)]
     roles = {}
     if draw(st.booleans()):
-        roles = {"queries": rng.random(n) < 0.6, "collection": rng.random(n) < 0.8}
+        roles = {"queries": rng.random(n) < 0.6, "searched": rng.random(n) < 0.8}
     return (vectors.astype(np.float32), labels, groups, names(n)), roles
 
 
@@ -118,7 +118,7 @@ def test_a_clip_without_its_like_measures_nothing():
 @given(collections())
 def test_figures_are_those_of_the_whole_matrix(clips):
     (vectors, labels, groups, paths), roles = clips
-    asking, searched = (roles.get(role, np.ones(len(labels), bool)) for role in ("queries", "collection"))
+    asking, searched = (roles.get(role, np.ones(len(labels), bool)) for role in ("queries", "searched"))
     labels_, groups_, place = np.array(labels), np.array(groups), np.arange(len(labels))
     excluded = groups_[asking][:, None] == groups_[searched]
     excluded |= place[asking][:, None] == place[searched]
@@ -170,10 +170,10 @@ def test_intervals_are_drawn_over_groups():
     assert (figures.precision_at_1.low, figures.precision_at_1.high) == pytest.approx(expected)
 
 
-def test_the_size_of_a_chunk_changes_nothing(monkeypatch):
+def test_the_size_of_a_block_changes_nothing(monkeypatch):
     clips = random_clips(2)
     whole = measure(*clips)
-    monkeypatch.setattr(labelled, "_CHUNK", 3)
+    monkeypatch.setattr(labelled, "_BLOCK", 3)
     parts = measure(*clips)
     assert [query.voted for query in parts.queries] == [query.voted for query in whole.queries]
     for name in OVERALL:
@@ -191,8 +191,8 @@ def test_length_of_vectors_does_not_count():
 def test_a_split_asks_the_rest():
     labels = ["cat", "dog", "cat", "dog"]
     asking = np.array([True, True, False, False])
-    figures = measure(angles(0, 90, 10, 80), labels, names(4), names(4), queries=asking, collection=~asking)
-    assert (figures.n_queries, figures.n_collection) == (2, 2)
+    figures = measure(angles(0, 90, 10, 80), labels, names(4), names(4), queries=asking, searched=~asking)
+    assert (figures.n_queries, figures.n_searched) == (2, 2)
     assert [clip.path for clip in figures.queries[0].nearest] == ["clip-002", "clip-003"]
     assert figures.precision_at_1.value == 1
 
@@ -208,7 +208,7 @@ def test_a_split_asks_the_rest():
         (
             ["cat", "cat", "dog", "dog"],
             names(4),
-            {"queries": np.arange(4) < 2, "collection": np.arange(4) >= 2},
+            {"queries": np.arange(4) < 2, "searched": np.arange(4) >= 2},
             "no label of the 2 queries has a clip of another group among the 2",
         ),
     ],
@@ -227,7 +227,7 @@ def test_labels_that_cannot_be_measured_by(labels, groups, roles, said):
         {"vectors": angles(0, 1, 2, 3) * np.nan},
         {"paths": names(3)},
         {"queries": np.ones(3, bool)},
-        {"collection": np.ones(4)},
+        {"searched": np.ones(4)},
     ],
 )
 def test_what_does_not_fit_is_refused(change):

@@ -11,16 +11,19 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 
 from echoic.errors import EchoicError, UsageError
 from echoic.evaluation import charts, projection
 from echoic.evaluation.labelled import compare, measure
+from echoic.evaluation.page import render
 from echoic.evaluation.projection import project
 from echoic.evaluation.report import Curves, Measured, Report, check_target, write_report
 
 HOSTILE = "<script>alert('x')</script>"
 QUOTED = '" onmouseover="alert(1)" x=\'&amp;'
-LABELS = (HOSTILE, QUOTED, "new\nline", "dog & cat", "owl")
+TEMPLATED = "{{ 7 * 7 }}{% raw %}{# no comment #}"
+LABELS = (HOSTILE, QUOTED, "new\nline", TEMPLATED, "dog & cat", "owl")
 VOID = {"meta", "link", "br", "img", "input", "circle", "line", "polyline", "rect"}
 
 
@@ -64,7 +67,8 @@ class Page(HTMLParser):
         ]
 
     def texts(self, tag, kind=None):
-        return [element["text"] for element in self.all(tag, kind)]
+        """Return what a browser would show, which makes one space of any white space."""
+        return [" ".join(element["text"].split()) for element in self.all(tag, kind)]
 
 
 def make_measured(name, noise, n=60, labels=LABELS, folder="/sounds", groups=None, seed=0):
@@ -232,7 +236,7 @@ def test_header_tells_the_counts_and_the_date(written, encoders):
     figures = encoders[0].figures
     assert listed["Clips"] == str(figures.n_queries)
     assert listed["Groups"] == str(figures.n_groups)
-    assert listed["Classes"] == "5"
+    assert listed["Classes"] == str(len(LABELS))
     assert listed["Measured on"] == facts["date"] == "2026-01-31"
     assert listed["Recipe"] == "cnn-supcon <&>"
 
@@ -246,8 +250,9 @@ def test_hostile_names_stay_text(written):
     assert page.texts("h1") == [HOSTILE]
     assert all("style" in element for element in page.all("b"))  # the page's own marks have one
     assert not any(name.startswith("on") for element in page.elements for name in element)
-    assert {HOSTILE, QUOTED, "new\\nline"} <= set(page.texts("td", "name"))
-    assert HOSTILE in page.texts("button")
+    shown = {HOSTILE, QUOTED, "new\\nline", TEMPLATED}
+    assert shown <= set(page.texts("td", "name"))
+    assert shown <= set(page.texts("button"))
     samples = [query for of in facts["encoders"] for kind in of["samples"].values() for query in kind]
     paths = [path for of in samples for path in (of["path"], *(found["path"] for found in of["nearest"]))]
     assert '"' in paths[0]
@@ -311,6 +316,12 @@ def test_names_that_are_no_characters(tmp_path):
     assert unquote_to_bytes(urlsplit(first).path).startswith(b"/sounds\xff/")
     facts = json.loads((tmp_path / "r.json").read_text("ascii"))
     assert facts["encoders"][0]["map"]["points"][0]["path"].startswith(folder)
+
+
+def test_a_fact_that_is_missing_is_never_shown_as_nothing(written):
+    _, facts, _ = written
+    with pytest.raises(UndefinedError, match="'protocol' is undefined"):
+        render({name: value for name, value in facts.items() if name != "protocol"}, "r.json")
 
 
 def test_the_same_report_is_the_same_to_the_byte(encoders, tmp_path):
@@ -427,16 +438,22 @@ def test_each_class_has_a_hue_of_its_own(n):
 
 @pytest.mark.parametrize("values", [(1.0,), (3.0, 3.0), (0.0, 0.0), (1e-7, 2e-7), (-4.0, 1500.0)])
 def test_a_curve_stays_within_its_frame(values):
-    page = Page(charts.line_chart(range(len(values)), values, name="c"))
-    [line] = page.all("polyline")
-    for point in line["points"].split():
-        x, y = map(float, point.split(","))
+    chart = charts.line_chart(range(len(values)), values)
+    for x, y in chart.points:
         assert 46 <= x <= 446
         assert 14 <= y <= 192
 
 
+def test_a_curve_leaves_out_what_was_not_measured_and_marks_its_best():
+    chart = charts.line_chart([1, 2, 3, 4], [None, 0.5, 0.75, 0.25], mark_best=True)
+    assert chart.epochs == (2, 4)
+    assert len(chart.points) == 3
+    assert chart.marked == (3, 0.75, *chart.points[1])
+    assert charts.line_chart([1, 2], [0.75, 0.5]).marked[:2] == (2, 0.5)
+
+
 def test_a_curve_of_nothing_is_not_drawn():
-    assert charts.line_chart([1, 2], [math.nan, math.inf], name="c") == ""
+    assert charts.line_chart([1, 2], [None, None]) is None
 
 
 # Files
