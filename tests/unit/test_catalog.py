@@ -278,3 +278,14 @@ def test_what_is_needed_to_see_changes(catalog):
     }
     assert [*catalog.stamps_between("/a/one.wav", "/a/two.wav", 1).values()] == [one]
     assert [known.path for known in catalog.files(file_ids={two, 99})] == ["/a/two.wav"]
+
+
+@pytest.mark.parametrize(
+    "notes", ["{", "7", '[{"kind": "weather", "sentence": "rain"}]', "[7]", '[{"kind": 1}]']
+)
+def test_notes_that_are_none_are_a_fault_of_the_library(catalog, notes):
+    with catalog.transaction():
+        catalog.put_file(Path("/a.wav"), 1, 1, "d", INFO, "indexed")
+        catalog.connection.execute("UPDATE files SET notes = ?", (notes,))
+    with pytest.raises(sqlite3.DatabaseError, match="its notes are none"):
+        catalog.files()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -402,7 +403,10 @@ def _known(row: tuple[Any, ...]) -> Known:
 
 
 def _notes(text: str) -> tuple[Note, ...]:
-    return tuple(map(_note, json.loads(text))) if text else ()
+    try:
+        return tuple(map(_note, json.loads(text))) if text else ()
+    except (RecursionError, TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError(f"its notes are none: {error}") from error
 
 
 def _note(kept: Any) -> Note:
