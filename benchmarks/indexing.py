@@ -3,6 +3,7 @@
 ::
 
     python -m benchmarks.indexing [--quick]
+    python -m benchmarks.indexing --beside CHECKOUT [--quick]
 
 The recordings are stereo mp3 of 44.1 kHz, synthesised and encoded first; a few distinct ones are copied
 until there is enough to index. "x realtime" is seconds of sound for each second: of CPU time, which other
@@ -52,6 +53,22 @@ GOAL_MEMORY = 300.0  # MB
 
 # A loop that no cache, memory bus or file system slows: what is left is what the machine gives two processes.
 PLAIN_LOOP = "sum(i * i % 7 for i in range(30_000_000))"
+
+# From a file to its vectors, by whichever build is found; what is loaded on first use does not count.
+EMBEDDING = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from echoic.embedding import embed_file
+from echoic.encoders.registry import load_encoder
+names, path, vectors = sys.argv[1].split(","), Path(sys.argv[2]), sys.argv[3]
+encoders = {name: load_encoder(name) for name in names}
+_, segments = embed_file(path, encoders)
+np.savez(vectors, **{name: segments[name].vectors for name in names})
+begun = time.process_time()
+embed_file(path, encoders)
+print(time.process_time() - begun)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,22 +240,33 @@ def measure_plain_loop(n_processes: int) -> float:
 # Memory
 
 
-def measure_memory(path: Path, names: Sequence[str]) -> tuple[float, float, float]:
-    """Index one file with ``echoic index``, and look at its processes 20 times a second.
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What indexing one file took.
 
-    Returns
-    -------
+    Parameters
+    ----------
     total, worker : float
         Highest resident memory of all processes together, and of the largest worker, in MB. Pages of shared
         libraries count once for each process.
-    wall : float
+    wall, cpu : float
         Seconds.
     """
+
+    total: float
+    worker: float
+    wall: float
+    cpu: float
+
+
+def measure_memory(path: Path, names: Sequence[str], tree: Path | None = None) -> Footprint:
+    """Index one file with ``echoic index``, of another checkout perhaps, and look at it 20 times a second."""
+    environment = os.environ if tree is None else _environment(tree)
     with tempfile.TemporaryDirectory() as library:
         command = [sys.executable, "-m", "echoic", "index", str(path), "--library", library, "--jobs", "1"]
         command += [option for name in names for option in ("--encoder", name)]
-        begun = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        begun, cpu = time.perf_counter(), _cpu_with_children()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         parent = psutil.Process(process.pid)
         highest = highest_worker = 0
         while process.poll() is None:
@@ -251,7 +279,84 @@ def measure_memory(path: Path, names: Sequence[str]) -> tuple[float, float, floa
             time.sleep(0.05)
         if process.returncode != 0:
             raise RuntimeError(f"echoic index ended with exit code {process.returncode}")
-        return highest / 1e6, highest_worker / 1e6, time.perf_counter() - begun
+        wall, cpu = time.perf_counter() - begun, _cpu_with_children() - cpu
+        return Footprint(highest / 1e6, highest_worker / 1e6, wall, cpu)
+
+
+# Beside another build
+
+
+def cpu_of_embedding(tree: Path, names: Sequence[str], path: Path, vectors: Path) -> float:
+    """Embed a file with the build in a checkout, in a fresh process; keep the vectors; CPU seconds."""
+    command = [sys.executable, "-P", "-c", EMBEDDING, ",".join(names), str(path), str(vectors)]
+    done = subprocess.run(command, env=_environment(tree), capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    return os.environ | ONE_THREAD | {"PYTHONPATH": str(tree / "src")}
+
+
+def largest_distance(one: Path, other: Path, name: str) -> float:
+    """Return the largest cosine distance between the vectors that two builds made of the same windows."""
+    ours, theirs = (np.load(path)[name].astype(np.float64) for path in (one, other))
+    if ours.shape != theirs.shape:
+        return float("nan")
+    return float(np.max(1 - (ours * theirs).sum(axis=1), initial=0.0))
+
+
+def beside(other: Path, size: Size) -> None:
+    """Compare this build with that of another checkout: CPU time of each encoder, then one long file."""
+    trees = {"this": Path(__file__).parents[1], "other": other}
+    names = encoder_names()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        recordings = write_recordings(folder, size.minutes, size.n_distinct)
+        hours = seconds_of_sound(recordings[0]) / 3600
+        rows = []
+        for group in (*([name] for name in names), names):
+            costs: dict[str, list[float]] = {"this": [], "other": []}
+            for _ in range(size.n_rounds):  # in turn, so that what else runs disturbs both alike
+                for which, tree in trees.items():
+                    vectors = folder / f"{which}.npz"
+                    costs[which].append(cpu_of_embedding(tree, group, recordings[0], vectors) / hours)
+            least = {which: min(cost) for which, cost in costs.items()}
+            farthest = max(largest_distance(folder / "this.npz", folder / "other.npz", n) for n in group)
+            rows.append(
+                [
+                    " ".join(group),
+                    f"{least['other']:.2f}",
+                    f"{least['this']:.2f}",
+                    f"{least['other'] / least['this']:.2f}",
+                    f"{farthest:.1e}",
+                ]
+            )
+        print_table(
+            "CPU seconds for an hour of stereo mp3, from the file to its vectors",
+            ["encoders", "other", "this", "times as fast", "largest cosine distance"],
+            rows,
+            f"The least of {size.n_rounds} runs in turn; {load()}.",
+        )
+        long = folder / "long.mp3"
+        join_recordings(recordings, long, round(size.long_hours * 60 / size.minutes))
+        hours = seconds_of_sound(long) / 3600
+        found = {which: measure_memory(long, names, tree) for which, tree in trees.items()}
+        ours, theirs = found["this"], found["other"]
+        print_table(
+            f"One file of {hours:.2g} hours, indexed by one worker",
+            ["", "other", "this", "this over other"],
+            [
+                [
+                    "MB at most",
+                    f"{theirs.total:.0f}",
+                    f"{ours.total:.0f}",
+                    f"{ours.total / theirs.total:.2f}",
+                ],
+                ["of the worker", f"{theirs.worker:.0f}", f"{ours.worker:.0f}", ""],
+                ["CPU s", f"{theirs.cpu:.1f}", f"{ours.cpu:.1f}", f"{ours.cpu / theirs.cpu:.2f}"],
+            ],
+            f"From end to end this build is {theirs.cpu / ours.cpu:.2f} times as fast.",
+        )
 
 
 # The report
@@ -271,16 +376,17 @@ def main(quick: bool, readme: bool) -> None:
         long = folder / "long.mp3"
         n_times = round(size.long_hours * 60 / size.minutes)
         join_recordings(recordings, long, n_times)
-        total, worker, wall = measure_memory(long, names)
+        footprint = measure_memory(long, names)
+        total = footprint.total
         hours = seconds_of_sound(long) / 3600
         print_table(
             f"One file of {hours:.2g} hours, indexed by one worker",
             ["", "MB resident at most", f"goal: < {GOAL_MEMORY:.0f} MB"],
             [
                 ["parent and worker", f"{total:.0f}", verdict(total, GOAL_MEMORY, at_most=True)],
-                ["worker alone", f"{worker:.0f}", ""],
+                ["worker alone", f"{footprint.worker:.0f}", ""],
             ],
-            f"{hours * 3600 / wall:.0f}x realtime by wall clock; {load()}.",
+            f"{hours * 3600 / footprint.wall:.0f}x realtime by wall clock; {load()}.",
         )
     if readme:
         write_table(
@@ -374,6 +480,9 @@ def _command_line() -> None:
         prog="python -m benchmarks.indexing", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--quick", action="store_true", help="ten minutes of sound instead of two hours")
+    parser.add_argument(
+        "--beside", type=Path, metavar="CHECKOUT", help="compare with the build in a checkout"
+    )
     parser.add_argument("--readme", action="store_true", help="write the main figures into README.md")
     parser.add_argument("--parts", metavar="ENCODERS", help=argparse.SUPPRESS)  # the child of measure_parts
     parser.add_argument("paths", nargs="*", type=Path, help=argparse.SUPPRESS)
@@ -381,6 +490,8 @@ def _command_line() -> None:
     if options.parts:
         costs = run_parts(options.paths, options.parts.split(","))
         print(json.dumps({name: [cost.cpu, cost.wall] for name, cost in costs.items()}))
+    elif options.beside:
+        beside(options.beside.absolute(), QUICK if options.quick else FULL)
     else:
         main(options.quick, options.readme)
 

@@ -104,23 +104,20 @@ def _embed_stream(
     lanes: dict[int, list[_Lane]] = {}
     for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
         lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
-    resamplers = {rate: Resampler(stream.sample_rate, rate) for rate in lanes}
+    rates = _Rates(stream.sample_rate, lanes)
     reach = _Reach(stream.sample_rate, max(lanes))
+
+    def push(sounds: Mapping[int, Float32]) -> None:
+        reach.heard.push(sounds[max(lanes)])
+        for rate, samples in sounds.items():
+            for lane in lanes[rate]:
+                lane.push(samples, is_silent=reach.is_silent)
+
     for block in stream.blocks():
         reach.push(block)
-        for rate, resampler in resamplers.items():
-            resampled = resampler.push(block)
-            if rate == max(lanes):
-                reach.heard.push(resampled)
-            for lane in lanes[rate]:
-                lane.push(resampled, is_silent=reach.is_silent)
+        push(rates.push(block))
         progress(len(block) / stream.sample_rate)
-    for rate, resampler in resamplers.items():
-        tail = resampler.finish()  # all that there is of a click
-        if rate == max(lanes):
-            reach.heard.push(tail)
-        for lane in lanes[rate]:
-            lane.push(tail, is_silent=reach.is_silent)
+    push(rates.finish())  # all that there is of a click
     info = stream.info
     segments: dict[str, Segments] = {}
     for group in lanes.values():
@@ -128,6 +125,35 @@ def _embed_stream(
             segments |= lane.finish(is_silent=reach.is_silent)
     notes = reach.notes(any(len(found) for found in segments.values()))
     return replace(info, notes=(*info.notes, *notes)), segments
+
+
+class _Rates:
+    """One sound at several sample rates.
+
+    A rate is made of a higher one of which it is a whole part, which takes a quarter of the time; but not of
+    one that the sound itself does not fill.
+    """
+
+    def __init__(self, rate_in: int, rates: Iterable[int]) -> None:
+        self._steps: dict[int, tuple[int | None, Resampler]] = {}
+        for rate in sorted(rates, reverse=True):
+            source = min((r for r in self._steps if r % rate == 0 and r <= rate_in), default=None)
+            self._steps[rate] = source, Resampler(source or rate_in, rate)
+
+    def push(self, block: Float32) -> dict[int, Float32]:
+        """Take the next samples; return those that are ready at each rate."""
+        ready: dict[int, Float32] = {}
+        for rate, (source, resampler) in self._steps.items():
+            ready[rate] = resampler.push(block if source is None else ready[source])
+        return ready
+
+    def finish(self) -> dict[int, Float32]:
+        """Return the rest."""
+        ready: dict[int, Float32] = {}
+        for rate, (source, resampler) in self._steps.items():
+            before = [] if source is None else [resampler.push(ready[source])]
+            ready[rate] = np.concatenate([*before, resampler.finish()])
+        return ready
 
 
 def why_nothing(info: AudioInfo) -> str:
@@ -195,8 +221,7 @@ def embed_part(
     silence = [] if len(windows.starts) else [Note("silence", "no sound in this part of it")]
     for note in (*info.notes, *silence):
         noted(note)
-    known = {} if hop is None else _overlapping(encoder, windows)
-    vectors = _encoded(encoder, windows.samples, known)
+    vectors = _encoded(encoder, windows, {})
     return segments_of(spec, windows.starts / speed + offset, windows.ends / speed + offset, vectors)
 
 
@@ -253,7 +278,7 @@ def _dense(
     def encoded(windows: Windows) -> Segments:
         if reach.is_silent:
             windows = Windows(windows.samples[:0], windows.starts[:0], windows.ends[:0])
-        vectors = _encoded(encoder, windows.samples, _overlapping(encoder, windows))
+        vectors = _encoded(encoder, windows, {})
         return Segments(windows.starts, windows.ends, vectors)
 
     resampler = Resampler(sample_rate, spec.sample_rate)
@@ -276,33 +301,31 @@ def try_encoder(encoder: Encoder) -> None:
     EncoderError
         If it fails, or breaks its contract.
     """
-    _encoded(encoder, np.zeros((1, encoder.spec.window_samples), np.float32), {})
+    samples = np.zeros((1, encoder.spec.window_samples), np.float32)
+    _encoded(encoder, Windows(samples, np.zeros(1), np.full(1, encoder.spec.window)), {})
 
 
-def _overlapping(encoder: Encoder, windows: Windows) -> dict[FrontEnd, Float32]:
-    """Compute the spectrogram of windows that overlap, if the encoder has one."""
-    if not isinstance(encoder.front_end, LogMel):
-        return {}
-    starts = np.rint(windows.starts * encoder.spec.sample_rate).astype(np.int64)
-    return {encoder.front_end: encoder.front_end.overlapping(windows.samples, starts)}
-
-
-def _encoded(encoder: Encoder, windows: Float32, features: dict[FrontEnd, Float32]) -> Float32:
+def _encoded(encoder: Encoder, windows: Windows, features: dict[FrontEnd, Float32]) -> Float32:
     """Encode windows, taking or leaving the features that encoders of one front end share.
 
     Whatever goes wrong in an encoder is the encoder's fault and ends a run: no file is to blame.
     """
     spec = encoder.spec
     try:
-        if encoder.front_end not in features:
-            features[encoder.front_end] = encoder.front_end(windows)
-        vectors = encoder.encode(features[encoder.front_end])
+        front_end = encoder.front_end
+        if front_end not in features:
+            if isinstance(front_end, LogMel):
+                starts = np.rint(windows.starts * spec.sample_rate).astype(np.int64)
+                features[front_end] = front_end.overlapping(windows.samples, starts)
+            else:
+                features[front_end] = front_end(windows.samples)
+        vectors = encoder.encode(features[front_end])
     except EchoicError:
         raise
     except Exception as error:
         said = " ".join(str(error).split())
         raise EncoderError(f"encoder {spec.name} failed ({type(error).__name__}: {said})") from error
-    return check_vectors(spec, len(windows), vectors)
+    return check_vectors(spec, len(windows.samples), vectors)
 
 
 @dataclass
@@ -320,20 +343,19 @@ class _Lane:
         spec = next(iter(encoders.values())).spec
         self._windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
         self._encoded = {name: _Encoded(encoder, []) for name, encoder in encoders.items()}
-        self._waiting: list[Float32] = []
-        self._n_waiting = 0
+        self._waiting: list[Windows] = []
         self._starts: list[npt.NDArray[np.float64]] = []
         self._ends: list[npt.NDArray[np.float64]] = []
 
     def push(self, samples: Float32, *, is_silent: bool) -> None:
         windows = self._windower.push(samples)
         if not is_silent:
-            self._take(*windows)
+            self._take(windows)
 
     def finish(self, *, is_silent: bool) -> dict[str, Segments]:
         windows = self._windower.finish()
         if not is_silent:
-            self._take(*windows)
+            self._take(windows)
         self._encode()
         starts, ends = (np.concatenate([np.empty(0), *times]) for times in (self._starts, self._ends))
         found = {}
@@ -343,20 +365,19 @@ class _Lane:
             found[name] = segments_of(spec, starts, ends, vectors)
         return found
 
-    def _take(self, windows: Float32, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]) -> None:
-        if len(windows):
+    def _take(self, windows: Windows) -> None:
+        if len(windows.starts):
             self._waiting.append(windows)
-            self._n_waiting += len(windows)
-            self._starts.append(starts)
-            self._ends.append(ends)
-            if self._n_waiting >= _BATCH:
+            self._starts.append(windows.starts)
+            self._ends.append(windows.ends)
+            if sum(len(waiting.starts) for waiting in self._waiting) >= _BATCH:
                 self._encode()
 
     def _encode(self) -> None:
         if not self._waiting:
             return
-        windows = np.concatenate(self._waiting)
-        self._waiting, self._n_waiting = [], 0
+        windows = Windows(*(np.concatenate(column) for column in zip(*self._waiting, strict=True)))
+        self._waiting = []
         features: dict[FrontEnd, Float32] = {}
         for done in self._encoded.values():
             done.vectors.append(_encoded(done.encoder, windows, features))

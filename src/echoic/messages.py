@@ -64,7 +64,7 @@ def write(pipe: IO[bytes], header: Mapping[str, Any], arrays: Sequence[Array] = 
     pipe.write(_LENGTH.pack(len(text)))
     pipe.write(text)
     for row in rows:
-        pipe.write(row.astype(row.dtype.newbyteorder("<"), copy=False).tobytes())
+        pipe.write(row.astype(row.dtype.newbyteorder("<"), copy=False).ravel().view(np.uint8).data)
     pipe.flush()
 
 
@@ -168,7 +168,7 @@ def as_analysis(header: Mapping[str, Any], arrays: Sequence[Array], keys: Collec
         ):
             raise ValueError(f"segments of {shown(key)} that cannot be")
         segments[key] = Segments(
-            starts.astype(np.float64), ends.astype(np.float64), vectors.astype(np.float32)
+            starts.astype(np.float64), ends.astype(np.float64), vectors.astype(np.float32, copy=False)
         )
     return Analysis(_as_info(info), digest, segments)
 

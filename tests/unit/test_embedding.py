@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import soxr
 
+from echoic.audio.decode import Resampler, read_audio
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece
-from echoic.embedding import embed_part
+from echoic.audio.windows import cut
+from echoic.embedding import _Rates, embed_file, embed_part
+from echoic.encoders.base import encode_windows
 from echoic.encoders.registry import load_encoder
 
 RATE = 16_000
@@ -29,3 +32,34 @@ def test_a_part_brought_back_to_its_speed(tmp_path, speed):
     np.testing.assert_allclose(speed * (back.ends - back.starts), encoder.spec.window, atol=1e-9)
     cosines = (plain.vectors[:n] * back.vectors[:n]).sum(axis=1)
     assert cosines.mean() > 0.97
+
+
+@pytest.mark.parametrize("rate_in", [8_000, 11_025, 16_000, 44_100, 48_000])
+def test_a_rate_that_is_made_of_another_moves_no_time(rate_in):
+    for n in (1, 1_000, 3 * rate_in, 3 * rate_in + 4_321):
+        times = np.arange(n) / rate_in
+        tone = (0.3 * np.sin(2 * np.pi * 440 * times) + 0.2 * np.sin(2 * np.pi * 1_234 * times)).astype(
+            np.float32
+        )
+        rates, direct = _Rates(rate_in, [8_000, 16_000]), Resampler(rate_in, 8_000)
+        parts = [rates.push(block)[8_000] for block in np.array_split(tone, 5)]
+        chained = np.concatenate([*parts, rates.finish()[8_000]])
+        alone = np.concatenate([direct.push(tone), direct.finish()])
+        assert abs(len(chained) - len(alone)) <= 1
+        middle = slice(200, min(len(chained), len(alone)) - 200)
+        np.testing.assert_allclose(chained[middle], alone[middle], atol=1e-4)
+
+
+def test_a_file_gives_the_vectors_of_its_windows_alone(tmp_path):
+    stereo = make_piece(PIECES[0], sample_rate=44_100)[: 21 * 44_100]
+    write_audio(tmp_path / "piece.wav", stereo, 44_100)
+    encoders = {name: load_encoder(name) for name in ("sound", "fingerprint", "harmony", "spectral")}
+    _, found = embed_file(tmp_path / "piece.wav", encoders)
+    for name, encoder in encoders.items():
+        spec = encoder.spec
+        samples, _ = read_audio(tmp_path / "piece.wav", spec.sample_rate)
+        windows = cut(samples, spec.window_samples, spec.hop_samples, spec.sample_rate)
+        np.testing.assert_allclose(found[name].starts, windows.starts, atol=1.01 / spec.sample_rate)
+        alone = np.concatenate([encode_windows(encoder, window[None]) for window in windows.samples])
+        cosines = (found[name].vectors * alone).sum(axis=1)
+        assert cosines.min() > (1 - 1e-5 if spec.sample_rate == 16_000 else 1 - 1e-3), name

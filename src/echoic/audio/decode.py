@@ -34,6 +34,7 @@ _SEEKS_EXACTLY = frozenset(
     {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
 )
 _CHANGES_RATE = frozenset({"aac", "ac3", "eac3", "loas", "mp3"})  # frames without a header over them all
+_GATHERED = 0.5  # seconds of frames that are dealt with together
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
 _WITHOUT_HEADER = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3"})
 _LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up to .17 were taken for sound
@@ -130,7 +131,7 @@ class AudioStream:
 
             def opened(track: int) -> Frames:
                 source.show(link.begin, link.end)
-                return Frames(source, self._name, ogg=link.ogg, mono=False, track=track)
+                return Frames(source, self._name, ogg=link.ogg, mono=False, track=track, gather=_GATHERED)
 
             return choose(opened, mono=self._mono, track=track)
 
@@ -160,6 +161,7 @@ class AudioStream:
             channel=choice.channel,
             observe=self._cancelled.push,
             look=look,
+            gather=_GATHERED,
         )
         if frames.ogg is not None and frames.ogg.regular:
             link.length = _claimed_length(frames, self._source)

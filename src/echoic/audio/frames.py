@@ -32,12 +32,14 @@ __all__ = ["SAMPLE_RATES", "Frames", "Piece", "TrackError", "mix_down", "split"]
 
 SAMPLE_RATES = range(100, 3_072_001)  # Hz: beyond lies a damaged header
 _MAX_ERRORS = 20  # of the demuxer, one after another, before it is left alone
-_OBSERVED = 8192  # samples, of which one frame is observed: what lasts for seconds shows, at hardly any cost
+_OBSERVED = 17  # of so many samples one is observed; a number that no tone is likely to be in step with
+_JITTER = 0.001  # s by which the time stamps of frames that follow each other may be rounded
+_MOST_PLANES = 8  # of frames that ffmpeg's FIFO takes in PyAV
 _DAMAGE = (av.error.FFmpegError, OSError, ValueError)
 
 
 class Piece(NamedTuple):
-    """The samples of one frame; ``time`` is its time stamp in seconds, if it has one."""
+    """Samples that were decoded; ``time`` is the time stamp of the first in seconds, if it has one."""
 
     time: float | None
     samples: Float32
@@ -71,12 +73,15 @@ class Frames:
     channel : int, optional
         Take this channel, from 0, and not the mean.
     observe : callable, optional
-        Is given the channels of a frame now and then, shape (n, channels), where they are mixed, and how many
-        such samples a second has.
+        Is given some samples of the channels, shape (n, channels), where they are mixed, and how many such
+        samples a second has.
     look : callable, optional
-        Is given the channels of every frame and their sample rate, until :meth:`look_ahead` returns.
+        Is given all samples of the channels and their sample rate, until :meth:`look_ahead` returns.
     patient : bool
         Go on behind what the demuxer stumbles over. A connection that broke would do so for ever.
+    gather : float
+        Seconds that a piece is to have, where frames follow each other without gap or error: what is done for
+        each piece costs more than to decode a frame. By default each frame is a piece, and none waits.
 
     Attributes
     ----------
@@ -92,6 +97,8 @@ class Frames:
         How often the demuxer or the decoder has stumbled so far.
     n_bytes : int
         Bytes of the packets that gave sound so far.
+    last : float
+        Seconds that the frame has that was decoded last.
     broke : Exception or None
         What the demuxer was left alone for.
 
@@ -113,15 +120,17 @@ class Frames:
         observe: Callable[[Float32, float], None] | None = None,
         look: Callable[[Float32, float], None] | None = None,
         patient: bool = True,
+        gather: float = 0.0,
     ) -> None:
         self._mono = mono
         self._observe = observe
         self._look = look
-        self._n_mixed = 0  # samples since a frame was observed
+        self._gather = gather
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
         self.n_bytes = 0
+        self.last = 0.0
         self.broke: Exception | None = None
         if isinstance(source, av.container.InputContainer):
             self.container = source
@@ -279,46 +288,116 @@ class Frames:
     def _decode(self) -> Iterator[Piece]:
         n_failures = 0
         failure: Exception | None = None
+        gathered = _Gathered()
         while n_failures < self._patience:
             try:
                 for packet in self.container.demux(self.track):
                     n_failures = 0
-                    yield from self._decode_packet(packet)
+                    yield from self._decode_packet(packet, gathered)
+                yield from self._taken(gathered)
                 return
             except _DAMAGE as error:
                 # The demuxer may find its feet again behind the damage.
+                yield from self._taken(gathered)
                 n_failures += 1
                 self.n_errors += 1
                 failure = error
         self.broke = failure
 
-    def _decode_packet(self, packet: Packet[Track]) -> Iterator[Piece]:
+    def _decode_packet(self, packet: Packet[Track], gathered: _Gathered) -> Iterator[Piece]:
         try:
             frames = self.track.codec_context.decode(packet)
         except (av.error.FFmpegError, ValueError):
+            yield from self._taken(gathered)  # it lies before the error
             self.n_errors += 1
             return
         self.n_bytes += packet.size if frames else 0
         for frame in frames:
-            n_channels = frame.layout.nb_channels
             if not frame.samples:
                 continue
-            if not n_channels or frame.sample_rate not in SAMPLE_RATES:
+            n_channels, rate = frame.layout.nb_channels, frame.sample_rate
+            if not n_channels or rate not in SAMPLE_RATES:
+                yield from self._taken(gathered)
                 self.n_errors += 1
                 continue
             time = None if frame.pts is None else frame.pts * self._time_base
-            if self._look is not None:
-                self._look(split(frame), frame.sample_rate)
-            if self._channel is not None and self._channel < n_channels:
-                samples = np.ascontiguousarray(split(frame)[:, self._channel])
-            else:
-                samples = mix_down(frame) if self._mono or n_channels == 1 else split(frame)
-                if self._observe is not None and self._mono and n_channels > 1:
-                    self._n_mixed += frame.samples
-                    if self._n_mixed >= _OBSERVED:
-                        self._observe(split(frame), frame.sample_rate * frame.samples / self._n_mixed)
-                        self._n_mixed = 0
-            yield Piece(time, samples, frame.sample_rate, n_channels)
+            self.last = frame.samples / rate
+            kind = (frame.format.name, n_channels, rate)
+            if not gathered.goes_on(time, kind):
+                yield from self._taken(gathered)
+            if not self._gather or n_channels > _MOST_PLANES:
+                yield self._piece(time, frame)
+                continue
+            gathered.push(frame, time, kind)
+            if gathered.is_first or gathered.n >= self._gather * rate:
+                yield from self._taken(gathered)
+
+    def _taken(self, gathered: _Gathered) -> Iterator[Piece]:
+        """Yield what has been gathered, if anything has."""
+        if gathered.n:
+            time = gathered.time
+            yield self._piece(time, gathered.take())
+
+    def _piece(self, time: float | None, frame: AudioFrame) -> Piece:
+        n_channels, rate = frame.layout.nb_channels, frame.sample_rate
+        if self._look is not None:
+            self._look(split(frame), rate)
+        if self._channel is not None and self._channel < n_channels:
+            samples = np.ascontiguousarray(split(frame)[:, self._channel])
+        elif self._mono or n_channels == 1:
+            samples = mix_down(frame)
+            if self._observe is not None and n_channels > 1:
+                self._observe(split(frame, every=_OBSERVED), rate / _OBSERVED)
+        else:
+            samples = split(frame)
+        return Piece(time, samples, rate, n_channels)
+
+
+class _Gathered:
+    """Frames of one kind that follow each other, in ffmpeg's FIFO.
+
+    Attributes
+    ----------
+    n : int
+        Samples.
+    time : float or None
+        The time stamp of the first.
+    is_first : bool
+        Whether nothing was taken yet: to open a recording no more than one frame is decoded.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.is_first = True
+        self.time: float | None = None
+        self._kind: tuple[str, int, int] | None = None
+        self._fifo = av.AudioFifo()
+
+    def goes_on(self, time: float | None, kind: tuple[str, int, int]) -> bool:
+        """Tell whether a frame of that time stamp, format, channels and sample rate follows what there is."""
+        if not self.n or kind != self._kind:
+            return False
+        if time is None:
+            return True  # as the next sample
+        return self.time is not None and abs(time - self.time - self.n / kind[2]) <= _JITTER
+
+    def push(self, frame: AudioFrame, time: float | None, kind: tuple[str, int, int]) -> None:
+        """Take a frame that goes on, or the first."""
+        if not self.n:
+            self.time = time
+            if kind != self._kind:
+                self._kind, self._fifo = kind, av.AudioFifo()
+        self.n += frame.samples
+        frame.pts = None  # else the FIFO would check it, to the sample
+        self._fifo.write(frame)
+
+    def take(self) -> AudioFrame:
+        """Return what there is as one frame."""
+        self.n = 0
+        self.is_first = False
+        frame = self._fifo.read()
+        assert frame is not None
+        return frame
 
 
 def _use_plain_layout(track: Track) -> None:
@@ -368,17 +447,17 @@ def mix_down(frame: AudioFrame) -> Float32:
     return mono
 
 
-def split(frame: AudioFrame) -> Float32:
-    """Return the channels of a frame, shape (samples, channels), full scale at ±1."""
+def split(frame: AudioFrame, *, every: int = 1) -> Float32:
+    """Return the channels of a frame, shape (samples, channels), full scale at ±1; or one in ``every``."""
     name = frame.format.name
     dtype, full_scale = _FORMATS[name.removesuffix("p")]
     n, n_channels = frame.samples, frame.layout.nb_channels
     with np.errstate(over="ignore", invalid="ignore"):
         if frame.format.is_planar:
-            planes = [np.frombuffer(memoryview(plane), dtype, n) for plane in frame.planes[:n_channels]]
+            planes = [np.frombuffer(memoryview(p), dtype, n)[::every] for p in frame.planes[:n_channels]]
             samples = np.stack(planes, axis=1).astype(np.float32)
         else:
             packed = np.frombuffer(memoryview(frame.planes[0]), dtype, n * n_channels)
-            samples = packed.reshape(n, n_channels).astype(np.float32)
+            samples = packed.reshape(n, n_channels)[::every].astype(np.float32)
         samples *= np.float32(1 / full_scale)
         return samples - 1 if dtype is np.uint8 else samples

@@ -17,6 +17,7 @@ __all__ = ["SILENCE", "Loudest", "frame_powers", "frame_samples"]
 SILENCE = 10 ** (-80 / 10)
 
 _FRAME = 0.025  # s
+_ROUNDING = 1.01  # a sum of squares in float32 is off by far less
 
 
 def frame_samples(sample_rate: int) -> int:
@@ -81,4 +82,13 @@ class Loudest:
 
     def push(self, block: Float32) -> None:
         """Take the next samples, shape (n,)."""
-        self.power = max(self.power, float(frame_powers(block, self._frame).max(initial=0.0)))
+        whole = len(block) - len(block) % self._frame
+        frames, rest = block[:whole].reshape(-1, self._frame), block[whole:]
+        # Without their lines frames are no louder than with them: few need a closer look.
+        most = np.einsum("ij,ij->i", frames, frames)
+        louder = frames[_ROUNDING * most >= self.power * self._frame]
+        if _ROUNDING * float(rest @ rest) < self.power * len(rest):
+            rest = rest[:0]
+        for samples in (louder.ravel(), rest):
+            if len(samples):
+                self.power = max(self.power, float(frame_powers(samples, self._frame).max()))

@@ -144,27 +144,21 @@ class LogMel:
             As by :meth:`__call__`, but for the last digits.
         """
         n, frames_per_window = len(windows), self._frames_per_window(windows)
-        further, apart = np.divmod(np.diff(starts, prepend=-1), self.hop_length)
-        # Of each window so many frames at its end are new: all, unless it lies whole hops after the last.
-        n_new = np.where(apart == 0, np.minimum(further, frames_per_window), frames_per_window)
-        if n:
-            n_new[0] = frames_per_window
-        frames = [
-            sliding_window_view(window, self.n_fft)[:: self.hop_length][frames_per_window - new :]
-            for window, new in zip(windows, n_new.tolist(), strict=True)
-        ]
-        fresh = np.empty((int(n_new.sum()), self.n_mels), np.float32)
-        if n:
-            self._mel(np.concatenate(frames), fresh)
-        self._decibels(fresh)
         out = np.empty((n, frames_per_window, self.n_mels), np.float32)
-        at = 0
-        for i, new in enumerate(n_new.tolist()):
-            kept = frames_per_window - new
-            if kept:
-                out[i, :kept] = out[i - 1, new:]
-            out[i, kept:] = fresh[at : at + new]
-            at += new
+        apart = np.diff(starts)
+        # Where a window begins whole hops after the last, and not behind its end, both are one stretch.
+        breaks = np.flatnonzero((apart % self.hop_length != 0) | (apart > windows.shape[1])) + 1
+        for part in np.split(np.arange(n), breaks) if n else ():
+            first, last = int(part[0]), int(part[-1])
+            steps = apart[first:last].tolist()
+            before = [window[:step] for window, step in zip(windows[first:last], steps, strict=True)]
+            stretch = np.concatenate([*before, windows[last]])
+            mels = np.empty((self.n_frames(len(stretch)), self.n_mels), np.float32)
+            self._mel(sliding_window_view(stretch, self.n_fft)[:: self.hop_length], mels)
+            self._decibels(mels)
+            places = np.cumsum([0, *steps]) // self.hop_length
+            for target, at in zip(out[first : last + 1], places.tolist(), strict=True):
+                target[:] = mels[at : at + frames_per_window]
         return out
 
     def _frames_per_window(self, windows: Float32) -> int:

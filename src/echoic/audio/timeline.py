@@ -136,11 +136,13 @@ class Timeline:
             Where it ends by its container, in samples. Padding behind that is cut off.
         """
         for part in self._parts(frames, expected):
-            if self._n_pending >= self._block:
+            # Not before more comes: of the last, padding may have to be cut off.
+            if len(part) and self._n_pending >= self._block:
                 yield self._gathered()
             self._push(part)
         excess = 0 if end is None else self.end - end
-        if self._pending and 0 < excess < len(self._pending[-1]):
+        padded = round(frames.last * self.sample_rate)  # no more than the last frame can be padding
+        if self._pending and 0 < excess < min(padded, len(self._pending[-1])):
             self._pending[-1] = self._pending[-1][:-excess]
             self._n_pending -= excess
 

@@ -31,6 +31,7 @@ _CENTRE, _WIDTH = 64.0, 16.0  # MIDI numbers: pitches around E4 count most
 _SHARPNESS = 0.5  # semitones: a tone a quarter off pitch still falls into its class
 _EVEN = 51  # bins over which a spectrum's even part is measured
 _COMPRESSION = 100.0
+_BATCH = 16  # windows at a time: more is not faster, and takes more memory
 
 
 class HarmonyEncoder:
@@ -55,11 +56,14 @@ class HarmonyEncoder:
 
         band, classes, taper = _tables()
         chroma = np.empty((len(features), 12), np.float32)
-        for window, target in zip(features, chroma, strict=True):
-            frames = sliding_window_view(window, _N_FFT)[::_HOP_LENGTH]
-            magnitude = np.abs(scipy.fft.rfft(frames * taper, axis=1)[:, band])
-            level = np.log1p(_COMPRESSION * magnitude / (magnitude.mean() + 1e-6))
-            target[:] = (np.maximum(0, level - _even(level)) @ classes).mean(axis=0)
+        for at in range(0, len(features), _BATCH):
+            frames = sliding_window_view(features[at : at + _BATCH], _N_FFT, axis=1)[:, ::_HOP_LENGTH]
+            spectrum = scipy.fft.rfft(frames * taper, axis=2)[:, :, band]
+            magnitude = np.sqrt(np.square(spectrum.real) + np.square(spectrum.imag))
+            mean = magnitude.mean(axis=2, keepdims=True).mean(axis=1, keepdims=True)
+            level = np.log1p(_COMPRESSION / (mean + 1e-6) * magnitude).reshape(-1, magnitude.shape[2])
+            classed = np.maximum(0, level - _even(level)) @ classes
+            chroma[at : at + _BATCH] = classed.reshape(*magnitude.shape[:2], 12).mean(axis=1)
         return normalize(chroma - chroma.mean(axis=1, keepdims=True))
 
 

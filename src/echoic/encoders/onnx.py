@@ -29,7 +29,7 @@ __all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime"]
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 # Windows given to the model at a time: more does not make it faster, and memory grows with it.
-_BATCH = 32
+_BATCH = 8
 _LARGEST = 2 << 30  # bytes of a model: protobuf itself ends there
 _LARGEST_DECISION = 64 << 20  # bytes
 

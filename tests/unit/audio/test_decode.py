@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -660,3 +661,24 @@ def test_what_is_hardly_sound_at_all_is_refused_and_what_is_damaged_is_not(tmp_p
     size = 40 * len(data)
     tag = b"ID3\4\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0)) + bytes(size)
     assert len(within(len(data), before=tag)[0]) > 15_000  # a picture is no damage
+
+
+# Frames that are dealt with together
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg", ".m4a", ".webm"])
+def test_gathered_frames_are_the_same_sound_at_the_same_times(clips: dict[str, Path], suffix: str) -> None:
+    sounds = []
+    for gather in (0.0, 0.5):
+        with (
+            closing(source.Source(clips[suffix])) as opened,
+            closing(frames.Frames(opened, "it", gather=gather)) as decoded,
+        ):
+            pieces = list(decoded.pieces())
+        begin = pieces[0].time or 0.0
+        at = np.cumsum([0, *(len(piece.samples) for piece in pieces)]) / pieces[0].sample_rate
+        for piece, due in zip(pieces, at, strict=False):
+            assert piece.time is None or piece.time - begin == pytest.approx(due, abs=2e-3)
+        sounds.append(np.concatenate([piece.samples for piece in pieces]))
+    assert len(pieces) <= 8
+    np.testing.assert_array_equal(*sounds)

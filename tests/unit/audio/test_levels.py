@@ -53,3 +53,14 @@ def test_the_loudest_of_blocks():
         loudest.push(tone(400, amplitude))
     loudest.push(tone(400, 1)[:0])
     assert loudest.power == pytest.approx(0.08, rel=0.02)
+
+
+@pytest.mark.parametrize("offset", [0, 0.3])
+def test_the_loudest_frame_is_found_though_few_are_looked_at_closely(offset):
+    rng = np.random.default_rng(1)
+    loudest, power = Loudest(RATE), 0.0
+    for n in (0, 1, 399, 5_000, 400, 7_777):
+        block = (offset + rng.uniform(0, 0.2, (n, 1))[:, 0] * rng.normal(0, 0.1, n)).astype(np.float32)
+        loudest.push(block)
+        power = max([power, *frame_powers(block, FRAME)])
+        assert loudest.power == pytest.approx(power, rel=1e-9)
