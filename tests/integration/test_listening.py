@@ -284,6 +284,91 @@ def test_a_file_whose_rest_is_not_to_be_had_is_told(song: tuple[str, bytes, np.n
     assert waits == [1, 2, 4]
 
 
+# Files whose length the server does not say
+
+
+def send_without_length(
+    handler: BaseHTTPRequestHandler, data: bytes, kind: str, end: int | None = None
+) -> None:
+    """Send a file whose length is not said, or not so that it could be right, and perhaps break off."""
+    handler.protocol_version = "HTTP/1.1"
+    handler.close_connection = True
+    handler.send_response(200)
+    headers = {
+        "chunked": {"Transfer-Encoding": "chunked"},
+        "closed": {},
+        "negative": {"Content-Length": "-5"},
+        "icy": {"icy-name": "x", "icy-metaint": "1000"},
+    }
+    for name, value in headers[kind].items():
+        handler.send_header(name, value)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    body = data[:end]
+    if kind == "chunked":
+        parts = [body[i : i + 7_001] for i in range(0, len(body), 7_001)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+        body += b"0\r\n\r\n" if end is None else b""
+    elif kind == "icy":
+        said = b"\2" + b"StreamTitle='a';".ljust(32, b"\0")
+        body = said.join(body[i : i + 1_000] for i in range(0, len(body), 1_000))
+    with suppress(BrokenPipeError, ConnectionResetError):
+        handler.wfile.write(body)
+
+
+@pytest.mark.parametrize("kind", ["chunked", "closed", "negative", "icy"])
+def test_a_file_without_a_length_is_heard_once(song: tuple[str, bytes, np.ndarray], kind: str) -> None:
+    name, data, whole = song
+
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, data, kind)
+        return True
+
+    with Server({name: data}, answer) as server:
+        heard, _ = listened(server.url + name)
+        assert len(server.asked) == 2  # the second time tells that there is no more
+    assert len(heard) == pytest.approx(len(whole), abs=2_000)
+
+
+def test_a_file_without_a_length_that_breaks_off_is_gone_on_with(song: tuple[str, bytes, np.ndarray]) -> None:
+    name, data, whole = song
+    ends = iter([len(data) // 2, len(data) // 4, None, None])
+
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, data, "chunked", next(ends))
+        return True
+
+    parts = []
+    with Server({name: data}, answer) as server:
+        for connection in live.connections(server.url + name, pause=lambda _: None):
+            samples = np.concatenate(list(connection.blocks))
+            parts.append((connection.begun, len(samples) / connection.sample_rate))
+    (begun, length), (begun_again, length_again) = parts
+    assert begun == 0
+    assert begun_again == pytest.approx(length)
+    assert length + length_again == pytest.approx(len(whole) / 44_100, abs=0.05)
+
+
+def test_radio_with_the_same_announcement_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    write_audio(tmp_path / "both.mp3", sound(24.0, RATE), RATE)
+    write_audio(tmp_path / "other.mp3", sound(12.0, RATE)[::-1], RATE)
+    data, other = (tmp_path / "both.mp3").read_bytes(), (tmp_path / "other.mp3").read_bytes()
+    announced = data[: len(data) // 4]
+    answers = iter([data, announced + other, announced + other])
+    parts = []
+
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, next(answers), "closed")
+        return True
+
+    with Server({"radio": data}, answer) as server:
+        for connection in live.connections(server.url + "radio", pause=lambda _: None):
+            parts.append((connection.begun, sum(map(len, connection.blocks)) / connection.sample_rate))
+    assert len(parts) == 2
+    assert parts[0] == (0, pytest.approx(24, abs=0.2))
+    assert parts[1] == (pytest.approx(24, abs=0.2), pytest.approx(18, abs=0.3))
+
+
 # Who listens
 
 

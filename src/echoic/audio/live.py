@@ -1,8 +1,11 @@
 """Sound as it comes: web radio (Icecast, HLS), files on web servers, pipes, and the microphone.
 
 Connections to the network break. A stream without an end is connected to again, after pauses that grow; what
-was missed in between is missed, and the times of what follows are those of the clock. A file is asked for
-again from where it broke off.
+was missed in between is missed, and the times of what follows are those of the clock, but never before the
+end of what was heard. A file is asked for again from where it broke off.
+
+A server need not say how long a file is. What begins with the same bytes when it is connected to again is no
+new broadcast but such a file: what was heard of it is passed over, and where nothing else comes it has ended.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av.error
@@ -37,6 +41,8 @@ _LONGEST_GAP = (
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # s before the next try
 _PATIENCE = 600.0  # s of trying in vain after which a stream is given up
 _LIVED = 10.0  # s of sound after which a connection was a good one
+_COMPARED = 1 << 20  # bytes by which a file that comes again is told: radios begin with an announcement, too
+_LOOKED_AT = 1 << 12  # of them, at first
 _PAUSES = (1.0, 2.0, 4.0)  # s before the rest of a file is asked for, again without a byte
 _HEAD = 16  # bytes that tell playlists, and MP4, from what is read from front to back
 _FAILURES = (av.error.FFmpegError, OSError, ValueError)
@@ -65,11 +71,13 @@ def connections(
     """
     name = quoted(url)
     first: float | None = None
+    before: _Sound | None = None  # that something was heard of
+    begun = end = 0.0  # of that, since the first connection
     lived = clock()
     wait = _FIRST_PAUSE
     while True:
         try:
-            connection = _connect(url, pause)
+            connection = _connect(url, pause, before)
         except AudioError as error:
             if first is None:
                 raise
@@ -77,17 +85,27 @@ def connections(
                 raise UnreadableError(f"{name} has not come back for ten minutes ({error})") from None
         else:
             with closing(connection):
-                first = clock() if first is None else first
-                yield LiveSound(url, clock() - first, connection.sample_rate, connection.blocks())
-            if connection.is_file and connection.broke is None:
+                now = clock()
+                first = now if first is None else first
+                known = connection.known
+                begins = begun if known else max(now - first, end)
+                blocks = connection.blocks()
+                block = next(blocks, None) if known else None
+                if not known:
+                    yield LiveSound(url, begins, connection.sample_rate, blocks)
+                elif block is not None:
+                    yield LiveSound(url, begins + known, connection.sample_rate, chain([block], blocks))
+            if connection.is_over(before):
                 return
             if connection.is_file:
                 raise UnreadableError(
                     f"{name} broke off after {connection.heard:.1f} s ({connection.broke}) and its rest "
                     "is not to be had; try again later"
                 )
-            if connection.heard > _LIVED:
+            if connection.heard - known > _LIVED:
                 lived, wait = clock(), _FIRST_PAUSE
+            if connection.heard > known:
+                before, begun, end = connection, begins, begins + connection.heard
         pause(wait)
         wait = min(2 * wait, _LONGEST_PAUSE)
 
@@ -219,6 +237,8 @@ class _Sound:
         Whether it ends, as radio does not.
     download : _Download, optional
         Where the bytes come from; closed with this.
+    known : float
+        Seconds that were heard of it before, and are passed over.
 
     Attributes
     ----------
@@ -238,10 +258,12 @@ class _Sound:
         *,
         is_file: bool = True,
         download: _Download | None = None,
+        known: float = 0.0,
     ) -> None:
         self._name = name
         self.is_file = is_file
-        self._download = download
+        self.download = download
+        self.known = known
         self._bytes = source if isinstance(source, ByteStream) else None
         self._links: StreamLinks | None = None
         if isinstance(source, ByteStream):
@@ -256,7 +278,7 @@ class _Sound:
 
     @property
     def heard(self) -> float:
-        """Seconds that have come so far."""
+        """Seconds that have come so far, what is passed over among them."""
         return self._timeline.end / self.sample_rate
 
     @property
@@ -265,8 +287,23 @@ class _Sound:
         error = self._frames.broke if self._bytes is None else self._bytes.error
         return None if error is None else _reason(error)
 
+    def is_over(self, before: _Sound | None) -> bool:
+        """Tell whether it has come to its end; that of a file without a length is the same once more."""
+        if self.is_file:
+            return self.broke is None
+        if not self.known or before is None or self.download is None or before.download is None:
+            return False
+        return self.download.n_bytes == before.download.n_bytes
+
     def blocks(self) -> Iterator[Float32]:
-        """Yield blocks, shape (n,), of about half a second."""
+        """Yield blocks, shape (n,), of about half a second; none of what is known."""
+        known = round(self.known * self.sample_rate)
+        for block in self._blocks():
+            if known < len(block):
+                yield block[known:]
+            known = max(0, known - len(block))
+
+    def _blocks(self) -> Iterator[Float32]:
         frames: Frames | None = self._frames
         while frames is not None:
             yield from self._timeline.take(frames, frames.origin)
@@ -287,8 +324,8 @@ class _Sound:
     def close(self) -> None:
         """Close the container, and the connection."""
         self._frames.close()
-        if self._download is not None:
-            self._download.close()
+        if self.download is not None:
+            self.download.close()
 
 
 class _Download:
@@ -297,7 +334,11 @@ class _Download:
     Attributes
     ----------
     size : int
-        Bytes that the file has; not positive for a stream without an end.
+        Bytes that the file has; not positive for a stream without an end, and where the server does not say.
+    n_bytes : int
+        Bytes that came so far.
+    head : bytearray
+        The first of them.
     """
 
     def __init__(self, url: str, pause: Callable[[float], None]) -> None:
@@ -306,7 +347,8 @@ class _Download:
         self._container = receive(url)
         self._packets = self._container.demux()
         self.size = self._container.size
-        self._n = 0  # bytes handed on so far
+        self.n_bytes = 0
+        self.head = bytearray()
 
     def __call__(self) -> bytes:
         """Return what comes next; none at the end.
@@ -326,8 +368,9 @@ class _Download:
                     data = self._next()
             except _FAILURES as error:
                 failure, data = error, b""
-            self._n += len(data)
-            if data or self._n >= self.size:  # a stream without an end is for others to connect to again
+            self.n_bytes += len(data)
+            self.head += data[: max(0, _COMPARED - len(self.head))]
+            if data or self.n_bytes >= self.size:  # a stream without an end is for others to connect to again
                 return data
         raise OSError(errno.EIO, _reason(failure))
 
@@ -337,9 +380,9 @@ class _Download:
     def _again(self) -> bytes:
         """Connect again and return what follows the bytes that were handed on."""
         self.close()
-        passed = self._n
+        passed = self.n_bytes
         try:
-            self._container = receive(self._url, self._n)
+            self._container = receive(self._url, self.n_bytes)
         except _FAILURES:  # of a server that knows no other place than the begin
             self._container = receive(self._url)
             passed = 0
@@ -348,8 +391,8 @@ class _Download:
         self._packets = self._container.demux()
         while data := self._next():
             passed += len(data)
-            if passed > self._n:
-                return data[self._n - passed :] if passed - self._n < len(data) else data
+            if passed > self.n_bytes:
+                return data[self.n_bytes - passed :] if passed - self.n_bytes < len(data) else data
         return b""
 
     def close(self) -> None:
@@ -357,8 +400,8 @@ class _Download:
         self._container.close()
 
 
-def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
-    """Open an address.
+def _connect(url: str, pause: Callable[[float], None], before: _Sound | None = None) -> _Sound:
+    """Open an address; what begins with the same bytes as before is known as far as it was heard.
 
     Raises
     ------
@@ -374,12 +417,15 @@ def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
         raise _unheard(name, error) from None
     stream = ByteStream(download)
     is_file = download.size > 0
+    known = 0.0
     with ExitStack() as unused:
         unused.callback(download.close)
+        if not is_file and before is not None and before.download is not None:
+            known = before.heard if _begins(stream, before.download.head) else 0.0
         head = stream.peek(_HEAD)
         if not (b"#EXTM3U" in head or head[4:8] == b"ftyp"):
             try:
-                sound = _Sound(name, stream, is_file=is_file, download=download)
+                sound = _Sound(name, stream, is_file=is_file, download=download, known=known)
             except NotAudioError:
                 if stream.error is not None:
                     raise _unheard(name, stream.error) from None
@@ -391,6 +437,19 @@ def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
     # A playlist, or a file that has to be searched.
     container = open_address(url, name)
     return _Sound(name, container, is_file=container.duration is not None)
+
+
+def _begins(stream: ByteStream, head: bytearray) -> bool:
+    """Tell whether bytes begin as others did; of radio no more is waited for than tells that it does not."""
+    size = 0
+    while size < len(head):
+        size = min(len(head), max(_LOOKED_AT, 2 * size))
+        ahead = stream.peek(size)
+        if not head.startswith(ahead):
+            return False
+        if len(ahead) < size:
+            break
+    return True
 
 
 def _unheard(name: str, error: Exception) -> UnreadableError:
