@@ -250,6 +250,26 @@ def test_a_file_that_breaks_off_is_gone_on_with(song: tuple[str, bytes, np.ndarr
     np.testing.assert_allclose(heard[:300_000], whole[:300_000], atol=1e-4)
 
 
+@pytest.mark.parametrize("at_front", [True, False])
+def test_a_file_to_be_searched_that_breaks_off_is_gone_on_with(tmp_path: Path, at_front: bool) -> None:
+    path = tmp_path / "song.m4a"
+    options = {"movflags": "faststart"} if at_front else {}
+    mux(path, "mp4", "aac", sound(12.0, 44_100), sample_rate=44_100, container_options=options)
+    data = path.read_bytes()
+    assert (data.find(b"moov") < len(data) / 2) == at_front
+    whole = read_audio(path, 44_100)[0]
+
+    def cut(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send(handler, data, begin, (begin or 0) + len(data) // 3)
+        return True
+
+    with Server({path.name: data}, cut) as server:
+        heard, _ = listened(server.url + path.name)
+        assert len(server.asked) >= 3
+    assert len(heard) == pytest.approx(len(whole), abs=2_000)
+    np.testing.assert_allclose(heard[:500_000], whole[:500_000], atol=1e-4)
+
+
 def test_a_server_that_only_knows_the_begin(song: tuple[str, bytes, np.ndarray]) -> None:
     name, data, whole = song
     answers = iter([0.4, 0.7, 1.0])
