@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from echoic.audio.live import connections, is_url
+from echoic.addresses import is_url
+from echoic.audio.live import connections
 from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
 from echoic.fingerprint.decision import Decision, check_probability

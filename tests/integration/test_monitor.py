@@ -149,6 +149,8 @@ def test_what_a_radio_plays(library, pieces, broadcast):
         words = ["monitor", radio.url, "--library", str(library.folder)]
         result = CliRunner().invoke(app, [*words, "--json"])
         assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [first.path, second.path]
+        lines = CliRunner().invoke(app, words).stdout.splitlines()
+        assert [line.partition("  ")[0] for line in lines] == [radio.url, radio.url]
 
 
 def test_a_folder_of_recordings_with_a_bad_one(library, pieces, tmp_path):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
-__all__ = ["connections", "is_url", "microphone", "microphones", "piped"]
+__all__ = ["connections", "microphone", "microphones", "piped"]
 
 _BLOCK = 0.5  # s
 _LONGEST_GAP = (
@@ -47,11 +47,6 @@ _PAUSES = (1.0, 2.0, 4.0)  # s before the rest of a file is asked for, again wit
 _HEAD = 16  # bytes that tell playlists, and MP4, from what is read from front to back
 _FAILURES = (av.error.FFmpegError, OSError, ValueError)
 _PIPED = 1 << 16  # bytes taken from a pipe at a time, at most
-
-
-def is_url(source: str) -> bool:
-    """Tell an address on the web from a path."""
-    return source.lower().startswith(("http://", "https://"))
 
 
 def connections(
