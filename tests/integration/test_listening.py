@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from echoic import Library
-from echoic.audio import live
+from echoic.audio import container, live
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
+from echoic.cli import app
 from echoic.errors import AudioError, NotAudioError, UnreadableError
 from tests.hostile import EXPECTED, make_hostile, wav_header
 from tests.media import mux, sound
@@ -224,6 +227,100 @@ def test_a_table_of_contents_at_the_end_is_searched_for(tmp_path: Path) -> None:
     with Server({"a.m4a": path.read_bytes()}) as server:
         heard, rate = listened(server.url + "a.m4a")
     assert len(heard) / rate == pytest.approx(4.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXTINF:-1,A radio\nfile://{secret}\n{url}song.wav\n{url}gone.wav\n",
+        "\ufeff{url}song.wav\r\n",
+        "[playlist]\nNumberOfEntries=2\nFile1={secret}\nFile2={url}song.wav\nTitle2=A radio\n",
+    ],
+)
+def test_a_playlist_that_names_an_address_is_followed(secret: Path, text: str) -> None:
+    files = {"song.wav": secret.read_bytes()}
+    with Server(files) as server:
+        files["list"] = text.format(secret=secret, url=server.url).encode()
+        heard, rate = listened(server.url + "list")
+        assert [name for name, _ in server.asked] == ["list", "song.wav"]
+    assert len(heard) == 6 * rate
+
+
+def test_radio_that_a_playlist_names_is_heard_once_where_it_is_a_file(secret: Path) -> None:
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, data, "closed")
+        return True
+
+    files = {"radio": secret.read_bytes()}
+    with Server(files, answer) as server:
+        files["list"] = f"{server.url}radio\n".encode()
+        heard, rate = listened(server.url + "list")
+    assert len(heard) == 6 * rate
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("#EXTM3U\nfile://{secret}\n", "a playlist that names none on the web"),
+        ("#EXTM3U\n{secret}\nconcat:{url}song.wav\nftp://x/a.mp3\n", "a playlist that names none on the web"),
+        ("[playlist]\nFile1=data:audio/wav;base64,AAAA\n", "a playlist that names none on the web"),
+        ("#EXTM3U\n{url}list\n", "which names http.*list, holds no sound: it is a playlist again"),
+        ("{url}gone.wav", "which names http.*gone.wav, cannot be listened to .Server returned 404"),
+        ("\n<!DOCTYPE html>\n<html><a href='{url}song.wav'>", "a web page"),
+        ("<?xml version='1.0'?><playlist><location>{url}song.wav", "a web page, or XML"),
+    ],
+)
+def test_text_that_comes_instead_of_sound_is_told(secret: Path, text: str, what: str) -> None:
+    files = {"song.wav": secret.read_bytes()}
+    with Server(files) as server:
+        files["list"] = text.format(secret=secret, url=server.url).encode()
+        with pytest.raises(AudioError, match=what) as caught:
+            listened(server.url + "list")
+        assert "song.wav" not in {name for name, _ in server.asked}
+    assert str(caught.value).startswith(server.url + "list")
+
+
+# Addresses
+
+
+def test_schemes_of_the_web_in_any_spelling(secret: Path) -> None:
+    with Server({"Song.wav": secret.read_bytes()}) as server:
+        for scheme in ("HTTP", "icy", "ICY"):
+            heard, rate = listened(f"{scheme}{server.url.removeprefix('http')}Song.wav")
+            assert len(heard) == 6 * rate
+
+
+def test_a_password_is_used_and_not_shown(secret: Path) -> None:
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        if handler.headers.get("Authorization") == "Basic bWU6c2VjcmV0IQ==":
+            return False
+        handler.send_response(401)
+        handler.send_header("WWW-Authenticate", 'Basic realm="radio"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return True
+
+    with Server({"song.wav": secret.read_bytes()}, answer) as server:
+        url = server.url.replace("//", "//me:secret%21@")
+        [(name, n)] = [(c.name, sum(map(len, c.blocks))) for c in live.connections(url + "song.wav")]
+        assert (name, n) == (server.url + "song.wav", 6 * RATE)
+        with pytest.raises(AudioError) as caught:
+            listened(url + "gone.wav")
+    assert str(caught.value).startswith(f"{server.url}gone.wav cannot be listened to")
+    for words in (["monitor", "ftp://me:secret@example.org/a"], ["list", "http://me:secret@example.org/a"]):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 2
+        assert "secret" not in result.output + str(result.exception)
+
+
+def test_why_an_address_cannot_be_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnreadableError, match=r"\(there is no such host, or no network\); check the address"):
+        listened("http://nobody.invalid/radio.mp3")
+    monkeypatch.setattr(container, "_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/radio.mp3"
+        with pytest.raises(UnreadableError, match=r"\(the server does not answer\); check the address"):
+            listened(url)
 
 
 # Files that break off

@@ -18,11 +18,12 @@ from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import av.error
-
-from echoic.audio.container import open_address, receive
+from echoic.addresses import as_opened, without_login
+from echoic.audio.container import open_address
+from echoic.audio.download import FAILURES, Download, begins_as, has_host, reason_of
 from echoic.audio.frames import SAMPLE_RATES, Frames
 from echoic.audio.links import StreamLinks
+from echoic.audio.playlists import address_in, is_hls, is_markup, peek_text
 from echoic.audio.source import ByteStream
 from echoic.audio.timeline import LEAST_RATE, Timeline, finite
 from echoic.errors import AudioError, MissingDependencyError, NotAudioError, UnreadableError, quoted
@@ -41,11 +42,7 @@ _LONGEST_GAP = (
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # s before the next try
 _PATIENCE = 600.0  # s of trying in vain after which a stream is given up
 _LIVED = 10.0  # s of sound after which a connection was a good one
-_COMPARED = 1 << 20  # bytes by which a file that comes again is told: radios begin with an announcement, too
-_LOOKED_AT = 1 << 12  # of them, at first
-_PAUSES = (1.0, 2.0, 4.0)  # s before the rest of a file is asked for, again without a byte
-_HEAD = 16  # bytes that tell playlists, and MP4, from what is read from front to back
-_FAILURES = (av.error.FFmpegError, OSError, ValueError)
+_HEAD = 16  # bytes that tell MP4 from what is read from front to back
 _PIPED = 1 << 16  # bytes taken from a pipe at a time, at most
 
 
@@ -64,7 +61,8 @@ def connections(
     NotAudioError
         If what comes is no sound.
     """
-    name = quoted(url)
+    shown = without_login(url)
+    name = quoted(shown)
     first: float | None = None
     before: _Sound | None = None  # that something was heard of
     begun = end = 0.0  # of that, since the first connection
@@ -87,9 +85,11 @@ def connections(
                 blocks = connection.blocks()
                 block = next(blocks, None) if known else None
                 if not known:
-                    yield LiveSound(url, begins, connection.sample_rate, blocks)
+                    yield LiveSound(without_login(url), begins, connection.sample_rate, blocks)
                 elif block is not None:
-                    yield LiveSound(url, begins + known, connection.sample_rate, chain([block], blocks))
+                    yield LiveSound(
+                        without_login(url), begins + known, connection.sample_rate, chain([block], blocks)
+                    )
             if connection.is_over(before):
                 return
             if connection.is_file:
@@ -230,7 +230,7 @@ class _Sound:
     source : ByteStream or InputContainer
     is_file : bool
         Whether it ends, as radio does not.
-    download : _Download, optional
+    download : Download, optional
         Where the bytes come from; closed with this.
     known : float
         Seconds that were heard of it before, and are passed over.
@@ -252,7 +252,7 @@ class _Sound:
         source: ByteStream | InputContainer,
         *,
         is_file: bool = True,
-        download: _Download | None = None,
+        download: Download | None = None,
         known: float = 0.0,
     ) -> None:
         self._name = name
@@ -280,7 +280,7 @@ class _Sound:
     def broke(self) -> str | None:
         """Why it ended before its end, if it did."""
         error = self._frames.broke if self._bytes is None else self._bytes.error
-        return None if error is None else _reason(error)
+        return None if error is None else reason_of(error)
 
     def is_over(self, before: _Sound | None) -> bool:
         """Tell whether it has come to its end; that of a file without a length is the same once more."""
@@ -323,80 +323,12 @@ class _Sound:
             self.download.close()
 
 
-class _Download:
-    """The bytes of an address; where those of a file break off, the rest is asked for.
-
-    Attributes
-    ----------
-    size : int
-        Bytes that the file has; not positive for a stream without an end, and where the server does not say.
-    n_bytes : int
-        Bytes that came so far.
-    head : bytearray
-        The first of them.
-    """
-
-    def __init__(self, url: str, pause: Callable[[float], None]) -> None:
-        self._url = url
-        self._pause = pause
-        self._container = receive(url)
-        self._packets = self._container.demux()
-        self.size = self._container.size
-        self.n_bytes = 0
-        self.head = bytearray()
-
-    def __call__(self) -> bytes:
-        """Return what comes next; none at the end.
-
-        Raises
-        ------
-        OSError
-            If a file broke off, and its rest is not to be had.
-        """
-        failure: Exception = OSError(errno.EIO, "it ended early")
-        for wait in (0.0, *_PAUSES):
-            try:
-                if wait:
-                    self._pause(wait)
-                    data = self._again()
-                else:
-                    data = self._next()
-            except _FAILURES as error:
-                failure, data = error, b""
-            self.n_bytes += len(data)
-            self.head += data[: max(0, _COMPARED - len(self.head))]
-            if data or self.n_bytes >= self.size:  # a stream without an end is for others to connect to again
-                return data
-        raise OSError(errno.EIO, _reason(failure))
-
-    def _next(self) -> bytes:
-        return next((data for packet in self._packets if (data := bytes(packet))), b"")
-
-    def _again(self) -> bytes:
-        """Connect again and return what follows the bytes that were handed on."""
-        self.close()
-        passed = self.n_bytes
-        try:
-            self._container = receive(self._url, self.n_bytes)
-        except _FAILURES:  # of a server that knows no other place than the begin
-            self._container = receive(self._url)
-            passed = 0
-        if self._container.size != self.size:
-            raise OSError(errno.ESTALE, "it has changed")
-        self._packets = self._container.demux()
-        while data := self._next():
-            passed += len(data)
-            if passed > self.n_bytes:
-                return data[self.n_bytes - passed :] if passed - self.n_bytes < len(data) else data
-        return b""
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._container.close()
-
-
-def _connect(url: str, pause: Callable[[float], None], before: _Sound | None = None) -> _Sound:
+def _connect(
+    url: str, pause: Callable[[float], None], before: _Sound | None = None, playlist: str | None = None
+) -> _Sound:
     """Open an address; what begins with the same bytes as before is known as far as it was heard.
+
+    A ``playlist`` is what names the address, and the address may be no other.
 
     Raises
     ------
@@ -405,20 +337,29 @@ def _connect(url: str, pause: Callable[[float], None], before: _Sound | None = N
     NotAudioError
         If what comes is no sound.
     """
-    name = quoted(url)
+    name = (
+        quoted(without_login(url))
+        if playlist is None
+        else f"{playlist}, which names {quoted(without_login(url))},"
+    )
+    url = as_opened(url)
     try:
-        download = _Download(url, pause)
-    except _FAILURES as error:
-        raise _unheard(name, error) from None
+        download = Download(url, pause)
+    except FAILURES as error:
+        raise _unheard(name, error, url) from None
     stream = ByteStream(download)
     is_file = download.size > 0
     known = 0.0
     with ExitStack() as unused:
         unused.callback(download.close)
+        text = peek_text(stream)
+        if text and not is_hls(text):
+            entry = _entry(text, name, playlist)
+            unused.close()
+            return _connect(entry, pause, before, name)
         if not is_file and before is not None and before.download is not None:
-            known = before.heard if _begins(stream, before.download.head) else 0.0
-        head = stream.peek(_HEAD)
-        if not (b"#EXTM3U" in head or head[4:8] == b"ftyp"):
+            known = before.heard if begins_as(stream, before.download.head) else 0.0
+        if not (text or stream.peek(_HEAD)[4:8] == b"ftyp"):
             try:
                 sound = _Sound(name, stream, is_file=is_file, download=download, known=known)
             except NotAudioError:
@@ -429,27 +370,34 @@ def _connect(url: str, pause: Callable[[float], None], before: _Sound | None = N
             else:
                 unused.pop_all()
                 return sound
-    # A playlist, or a file that has to be searched.
+    # Parts of a sound that a playlist lists, or a file that has to be searched.
     container = open_address(url, name)
     return _Sound(name, container, is_file=container.duration is not None)
 
 
-def _begins(stream: ByteStream, head: bytearray) -> bool:
-    """Tell whether bytes begin as others did; of radio no more is waited for than tells that it does not."""
-    size = 0
-    while size < len(head):
-        size = min(len(head), max(_LOOKED_AT, 2 * size))
-        ahead = stream.peek(size)
-        if not head.startswith(ahead):
-            return False
-        if len(ahead) < size:
-            break
-    return True
+def _entry(text: str, name: str, playlist: str | None) -> str:
+    """Return the address that is to be listened to by a playlist.
+
+    Raises
+    ------
+    NotAudioError
+        If there is none, or a playlist has named this one: they could go round for ever.
+    """
+    if is_markup(text):
+        raise NotAudioError(f"{name} holds no sound: it is a web page, or XML; give the address of the sound")
+    entry = address_in(text) if playlist is None else None
+    if entry is None:
+        raise NotAudioError(
+            f"{name} holds no sound: it is a playlist that names none on the web (http, https); "
+            "give the address of the sound"
+            if playlist is None
+            else f"{name} holds no sound: it is a playlist again; give the address of the sound"
+        )
+    return entry
 
 
-def _unheard(name: str, error: Exception) -> UnreadableError:
-    return UnreadableError(f"{name} cannot be listened to ({_reason(error)}); check the address")
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _unheard(name: str, error: Exception, url: str | None = None) -> UnreadableError:
+    reason = reason_of(error)
+    if url is not None and getattr(error, "errno", None) == errno.EIO and not has_host(url):
+        reason = "there is no such host, or no network"  # ffmpeg only says that something failed
+    return UnreadableError(f"{name} cannot be listened to ({reason}); check the address")
