@@ -24,7 +24,15 @@ from echoic.encoders.base import Encoder, check_vectors, no_vectors, segments_of
 from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
-__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder", "why_nothing"]
+__all__ = [
+    "embed_blocks",
+    "embed_densely",
+    "embed_file",
+    "embed_part",
+    "embed_sound",
+    "try_encoder",
+    "why_nothing",
+]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
@@ -216,11 +224,28 @@ def embed_part(
     spec = encoder.spec
     offset = start or 0.0
     samples, info = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
-    hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
-    windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
-    silence = [] if len(windows.starts) else [Note("silence", "no sound in this part of it")]
+    segments = _cut_and_encoded(samples, encoder, offset, hop, speed)
+    silence = [] if len(segments) else [Note("silence", "no sound in this part of it")]
     for note in (*info.notes, *silence):
         noted(note)
+    return segments
+
+
+def embed_sound(
+    samples: Float32, sample_rate: int, encoder: Encoder, offset: float, *, hop: float, speed: float
+) -> Segments:
+    """Encode mono sound, shape (n,), that begins at ``offset`` seconds, as :func:`embed_part` does a file."""
+    resampler = Resampler(sample_rate, round(encoder.spec.sample_rate * speed))
+    samples = np.concatenate([resampler.push(samples), resampler.finish()])
+    return _cut_and_encoded(samples, encoder, offset, hop, speed)
+
+
+def _cut_and_encoded(
+    samples: Float32, encoder: Encoder, offset: float, hop: float | None, speed: float
+) -> Segments:
+    spec = encoder.spec
+    hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
+    windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
     vectors = _encoded(encoder, windows, {})
     return segments_of(spec, windows.starts / speed + offset, windows.ends / speed + offset, vectors)
 

@@ -203,9 +203,10 @@ class Finder:
         Parameters
         ----------
         source : path, str or LiveSound
-            A file; an ``http://`` or ``https://`` address: web radio, or a file; or sound that comes in some
-            other way, such as :func:`~echoic.audio.live.microphone`. A stream that breaks off is connected to
-            again; times are seconds since listening began.
+            A file; an ``http://``, ``https://`` or ``icy://`` address: web radio, a playlist (M3U, PLS) whose
+            first address is listened to, or a file; or sound that comes in some other way, such as
+            :func:`~echoic.audio.live.microphone`. A stream that breaks off is connected to again; times are
+            seconds since listening began. Matches name an address without its user and password.
         min_score : float, optional
             As of :meth:`identify`.
         """

@@ -3,23 +3,61 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from echoic.audio.live import connections, is_url
+import numpy as np
+
+from echoic.addresses import is_url
+from echoic.audio.live import connections
 from echoic.catalog import Catalog
-from echoic.embedding import embed_blocks, embed_densely, embed_part
+from echoic.embedding import embed_blocks, embed_densely, embed_part, embed_sound
 from echoic.fingerprint.decision import Decision, check_probability
 from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
 from echoic.machine import one_thread_for_algebra
 from echoic.search.query import Scope
 from echoic.spaces import Spaces
-from echoic.types import LiveSound, Match, Note, Segments
+from echoic.types import Float32, LiveSound, Match, Note, Segments
 
 __all__ = ["Recognition"]
+
+_SPEED_HOP = 2 * QUERY_HOP  # s: half the windows tell the speed as well
+_KEPT = 60.0  # s of sound that comes once, of which what is judged now are the last few
+
+
+class _Recent:
+    """What was last heard of sound that comes once; silence, however long, takes no place."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._blocks: deque[tuple[int, Float32]] = deque()  # with the sample that each begins at
+        self._n_kept = 0
+
+    def keep(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
+        """Pass blocks on, shape (n,), and keep them for a while."""
+        begin = 0
+        for block in blocks:
+            if block.any():
+                self._blocks.append((begin, block))
+                self._n_kept += len(block)
+            while self._n_kept > _KEPT * self._sample_rate:
+                self._n_kept -= len(self._blocks.popleft()[1])
+            begin += len(block)
+            yield block
+
+    def between(self, start: float, end: float) -> Float32:
+        """Return the samples between two times in seconds, with silence for what is not kept."""
+        first, last = round(start * self._sample_rate), round(end * self._sample_rate)
+        samples = np.zeros(last - first, np.float32)
+        for begin, block in self._blocks:
+            to = max(0, begin - first)
+            part = block[max(0, first - begin) : max(0, last - begin)]
+            samples[to : to + len(part)] = part
+        return samples
 
 
 class Recognition:
@@ -63,13 +101,9 @@ class Recognition:
     def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first."""
 
-        def at_speed(begin: float, finish: float, speed: float) -> Segments:
-            # Half the windows tell the speed as well.
-            return embed_part(query, self._encoder, begin, finish, hop=2 * QUERY_HOP, speed=speed)
-
-        options = {"at_speed": at_speed, **scope._asdict(), "every_place": True}
+        options = {**scope._asdict(), "every_place": True}
         with one_thread_for_algebra():
-            heard = list(self._listen(self._densely(query, start, end), **options))
+            heard = list(self._listen(self._densely(query, start, end), self._at_speed(query), **options))
         return self._matches(os.fspath(query), in_order(heard))
 
     def monitor(self, source: str | LiveSound, scope: Scope) -> Iterator[Match]:
@@ -80,8 +114,17 @@ class Recognition:
             for connection in connections(source):
                 yield from self._heard(connection, scope)
         else:
-            for heard in self._listen(self._densely(Path(source)), **scope._asdict()):
+            query = Path(source)
+            for heard in self._listen(self._densely(query), self._at_speed(query), **scope._asdict()):
                 yield from self._matches(source, [heard])
+
+    def _at_speed(self, query: Path) -> Callable[[float, float, float], Segments]:
+        """Return what encodes parts of a file at a speed, as :func:`identify` asks for it."""
+
+        def at_speed(begin: float, finish: float, speed: float) -> Segments:
+            return embed_part(query, self._encoder, begin, finish, hop=_SPEED_HOP, speed=speed)
+
+        return at_speed
 
     def _densely(
         self, query: Path, start: float | None = None, end: float | None = None
@@ -90,8 +133,15 @@ class Recognition:
         return embed_densely(query, self._encoder, QUERY_HOP, start=start, end=end, noted=noted)
 
     def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
-        segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)
-        for heard in self._listen(segments, **scope._asdict()):
+        rate = connection.sample_rate
+        recent = _Recent(rate)
+
+        def at_speed(begin: float, finish: float, speed: float) -> Segments:
+            samples = recent.between(begin, finish)
+            return embed_sound(samples, rate, self._encoder, begin, hop=_SPEED_HOP, speed=speed)
+
+        segments = embed_blocks(recent.keep(connection.blocks), rate, self._encoder, QUERY_HOP)
+        for heard in self._listen(segments, at_speed, **scope._asdict()):
             for match in self._matches(connection.name, [heard]):
                 yield replace(
                     match,
@@ -99,8 +149,21 @@ class Recognition:
                     query_end=match.query_end + connection.begun,
                 )
 
-    def _listen(self, segments: Iterable[Segments], **options: Any) -> Iterator[Heard]:
-        return identify(segments, self._store, self._spec, self._decision, least=self._least, **options)
+    def _listen(
+        self,
+        segments: Iterable[Segments],
+        at_speed: Callable[[float, float, float], Segments],
+        **options: Any,
+    ) -> Iterator[Heard]:
+        return identify(
+            segments,
+            self._store,
+            self._spec,
+            self._decision,
+            at_speed=at_speed,
+            least=self._least,
+            **options,
+        )
 
     def _matches(self, query: str, heard: Iterable[Heard]) -> list[Match]:
         """Name the files of what was heard; one that is gone since its vectors were read is left out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from echoic import Library
-from echoic.audio import live
+from echoic.audio import container, live
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
+from echoic.cli import app
 from echoic.errors import AudioError, NotAudioError, UnreadableError
 from tests.hostile import EXPECTED, make_hostile, wav_header
 from tests.media import mux, sound
@@ -226,6 +229,100 @@ def test_a_table_of_contents_at_the_end_is_searched_for(tmp_path: Path) -> None:
     assert len(heard) / rate == pytest.approx(4.0, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXTINF:-1,A radio\nfile://{secret}\n{url}song.wav\n{url}gone.wav\n",
+        "\ufeff{url}song.wav\r\n",
+        "[playlist]\nNumberOfEntries=2\nFile1={secret}\nFile2={url}song.wav\nTitle2=A radio\n",
+    ],
+)
+def test_a_playlist_that_names_an_address_is_followed(secret: Path, text: str) -> None:
+    files = {"song.wav": secret.read_bytes()}
+    with Server(files) as server:
+        files["list"] = text.format(secret=secret, url=server.url).encode()
+        heard, rate = listened(server.url + "list")
+        assert [name for name, _ in server.asked] == ["list", "song.wav"]
+    assert len(heard) == 6 * rate
+
+
+def test_radio_that_a_playlist_names_is_heard_once_where_it_is_a_file(secret: Path) -> None:
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, data, "closed")
+        return True
+
+    files = {"radio": secret.read_bytes()}
+    with Server(files, answer) as server:
+        files["list"] = f"{server.url}radio\n".encode()
+        heard, rate = listened(server.url + "list")
+    assert len(heard) == 6 * rate
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("#EXTM3U\nfile://{secret}\n", "a playlist that names none on the web"),
+        ("#EXTM3U\n{secret}\nconcat:{url}song.wav\nftp://x/a.mp3\n", "a playlist that names none on the web"),
+        ("[playlist]\nFile1=data:audio/wav;base64,AAAA\n", "a playlist that names none on the web"),
+        ("#EXTM3U\n{url}list\n", "which names http.*list, holds no sound: it is a playlist again"),
+        ("{url}gone.wav", "which names http.*gone.wav, cannot be listened to .Server returned 404"),
+        ("\n<!DOCTYPE html>\n<html><a href='{url}song.wav'>", "a web page"),
+        ("<?xml version='1.0'?><playlist><location>{url}song.wav", "a web page, or XML"),
+    ],
+)
+def test_text_that_comes_instead_of_sound_is_told(secret: Path, text: str, what: str) -> None:
+    files = {"song.wav": secret.read_bytes()}
+    with Server(files) as server:
+        files["list"] = text.format(secret=secret, url=server.url).encode()
+        with pytest.raises(AudioError, match=what) as caught:
+            listened(server.url + "list")
+        assert "song.wav" not in {name for name, _ in server.asked}
+    assert str(caught.value).startswith(server.url + "list")
+
+
+# Addresses
+
+
+def test_schemes_of_the_web_in_any_spelling(secret: Path) -> None:
+    with Server({"Song.wav": secret.read_bytes()}) as server:
+        for scheme in ("HTTP", "icy", "ICY"):
+            heard, rate = listened(f"{scheme}{server.url.removeprefix('http')}Song.wav")
+            assert len(heard) == 6 * rate
+
+
+def test_a_password_is_used_and_not_shown(secret: Path) -> None:
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        if handler.headers.get("Authorization") == "Basic bWU6c2VjcmV0IQ==":
+            return False
+        handler.send_response(401)
+        handler.send_header("WWW-Authenticate", 'Basic realm="radio"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return True
+
+    with Server({"song.wav": secret.read_bytes()}, answer) as server:
+        url = server.url.replace("//", "//me:secret%21@")
+        [(name, n)] = [(c.name, sum(map(len, c.blocks))) for c in live.connections(url + "song.wav")]
+        assert (name, n) == (server.url + "song.wav", 6 * RATE)
+        with pytest.raises(AudioError) as caught:
+            listened(url + "gone.wav")
+    assert str(caught.value).startswith(f"{server.url}gone.wav cannot be listened to")
+    for words in (["monitor", "ftp://me:secret@example.org/a"], ["list", "http://me:secret@example.org/a"]):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 2
+        assert "secret" not in result.output + str(result.exception)
+
+
+def test_why_an_address_cannot_be_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnreadableError, match=r"\(there is no such host, or no network\); check the address"):
+        listened("http://nobody.invalid/radio.mp3")
+    monkeypatch.setattr(container, "_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/radio.mp3"
+        with pytest.raises(UnreadableError, match=r"\(the server does not answer\); check the address"):
+            listened(url)
+
+
 # Files that break off
 
 
@@ -248,6 +345,26 @@ def test_a_file_that_breaks_off_is_gone_on_with(song: tuple[str, bytes, np.ndarr
         assert len(server.asked) >= 3
     assert len(heard) == pytest.approx(len(whole), abs=2_000)
     np.testing.assert_allclose(heard[:300_000], whole[:300_000], atol=1e-4)
+
+
+@pytest.mark.parametrize("at_front", [True, False])
+def test_a_file_to_be_searched_that_breaks_off_is_gone_on_with(tmp_path: Path, at_front: bool) -> None:
+    path = tmp_path / "song.m4a"
+    options = {"movflags": "faststart"} if at_front else {}
+    mux(path, "mp4", "aac", sound(12.0, 44_100), sample_rate=44_100, container_options=options)
+    data = path.read_bytes()
+    assert (data.find(b"moov") < len(data) / 2) == at_front
+    whole = read_audio(path, 44_100)[0]
+
+    def cut(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send(handler, data, begin, (begin or 0) + len(data) // 3)
+        return True
+
+    with Server({path.name: data}, cut) as server:
+        heard, _ = listened(server.url + path.name)
+        assert len(server.asked) >= 3
+    assert len(heard) == pytest.approx(len(whole), abs=2_000)
+    np.testing.assert_allclose(heard[:500_000], whole[:500_000], atol=1e-4)
 
 
 def test_a_server_that_only_knows_the_begin(song: tuple[str, bytes, np.ndarray]) -> None:
@@ -282,6 +399,91 @@ def test_a_file_whose_rest_is_not_to_be_had_is_told(song: tuple[str, bytes, np.n
             next(connections)
     assert 0.3 * len(whole) < len(heard) < 0.7 * len(whole)
     assert waits == [1, 2, 4]
+
+
+# Files whose length the server does not say
+
+
+def send_without_length(
+    handler: BaseHTTPRequestHandler, data: bytes, kind: str, end: int | None = None
+) -> None:
+    """Send a file whose length is not said, or not so that it could be right, and perhaps break off."""
+    handler.protocol_version = "HTTP/1.1"
+    handler.close_connection = True
+    handler.send_response(200)
+    headers = {
+        "chunked": {"Transfer-Encoding": "chunked"},
+        "closed": {},
+        "negative": {"Content-Length": "-5"},
+        "icy": {"icy-name": "x", "icy-metaint": "1000"},
+    }
+    for name, value in headers[kind].items():
+        handler.send_header(name, value)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    body = data[:end]
+    if kind == "chunked":
+        parts = [body[i : i + 7_001] for i in range(0, len(body), 7_001)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+        body += b"0\r\n\r\n" if end is None else b""
+    elif kind == "icy":
+        said = b"\2" + b"StreamTitle='a';".ljust(32, b"\0")
+        body = said.join(body[i : i + 1_000] for i in range(0, len(body), 1_000))
+    with suppress(BrokenPipeError, ConnectionResetError):
+        handler.wfile.write(body)
+
+
+@pytest.mark.parametrize("kind", ["chunked", "closed", "negative", "icy"])
+def test_a_file_without_a_length_is_heard_once(song: tuple[str, bytes, np.ndarray], kind: str) -> None:
+    name, data, whole = song
+
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, data, kind)
+        return True
+
+    with Server({name: data}, answer) as server:
+        heard, _ = listened(server.url + name)
+        assert len(server.asked) == 2  # the second time tells that there is no more
+    assert len(heard) == pytest.approx(len(whole), abs=2_000)
+
+
+def test_a_file_without_a_length_that_breaks_off_is_gone_on_with(song: tuple[str, bytes, np.ndarray]) -> None:
+    name, data, whole = song
+    ends = iter([len(data) // 2, len(data) // 4, None, None])
+
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, data, "chunked", next(ends))
+        return True
+
+    parts = []
+    with Server({name: data}, answer) as server:
+        for connection in live.connections(server.url + name, pause=lambda _: None):
+            samples = np.concatenate(list(connection.blocks))
+            parts.append((connection.begun, len(samples) / connection.sample_rate))
+    (begun, length), (begun_again, length_again) = parts
+    assert begun == 0
+    assert begun_again == pytest.approx(length)
+    assert length + length_again == pytest.approx(len(whole) / 44_100, abs=0.05)
+
+
+def test_radio_with_the_same_announcement_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    write_audio(tmp_path / "both.mp3", sound(24.0, RATE), RATE)
+    write_audio(tmp_path / "other.mp3", sound(12.0, RATE)[::-1], RATE)
+    data, other = (tmp_path / "both.mp3").read_bytes(), (tmp_path / "other.mp3").read_bytes()
+    announced = data[: len(data) // 4]
+    answers = iter([data, announced + other, announced + other])
+    parts = []
+
+    def answer(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send_without_length(handler, next(answers), "closed")
+        return True
+
+    with Server({"radio": data}, answer) as server:
+        for connection in live.connections(server.url + "radio", pause=lambda _: None):
+            parts.append((connection.begun, sum(map(len, connection.blocks)) / connection.sample_rate))
+    assert len(parts) == 2
+    assert parts[0] == (0, pytest.approx(24, abs=0.2))
+    assert parts[1] == (pytest.approx(24, abs=0.2), pytest.approx(18, abs=0.3))
 
 
 # Who listens

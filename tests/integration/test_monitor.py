@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+import soxr
 from typer.testing import CliRunner
 
 from echoic import Library, UnreadableError
@@ -98,19 +99,20 @@ class Clock:
 
 
 def test_a_stream_that_breaks_off_is_connected_to_again(broadcast):
-    sound = broadcast(noise(12, RATE))
     clock, lengths, begun = Clock(), [], []
-    with Radio([sound, None, None, sound]) as radio:
+    airings = [broadcast(noise(2, RATE)), broadcast(noise(12, RATE, 2)), broadcast(noise(12, RATE, 3))]
+    with Radio([airings[0], None, None, *airings[1:]]) as radio:
         listening = live.connections(radio.url, pause=clock.wait, clock=clock)
         for connection in listening:
             assert connection.sample_rate == RATE
             begun.append(connection.begun)
             lengths.append(sum(map(len, connection.blocks)) / RATE)
-            if len(lengths) == 2:
+            if len(lengths) == 3:
                 break
-    assert lengths == pytest.approx([12, 12], abs=0.1)
-    assert clock.waits == [1, 2, 4]
-    assert begun == [0, 7]
+    assert lengths == pytest.approx([2, 12, 12], abs=0.1)
+    assert clock.waits == [1, 2, 4, 1]
+    # By the clock, but not before the end of what came faster, as a server sends what it has in store.
+    assert begun == pytest.approx([0, 7, 19], abs=0.1)
 
 
 def test_a_stream_that_does_not_come_back_is_given_up(broadcast):
@@ -148,6 +150,45 @@ def test_what_a_radio_plays(library, pieces, broadcast):
         words = ["monitor", radio.url, "--library", str(library.folder)]
         result = CliRunner().invoke(app, [*words, "--json"])
         assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [first.path, second.path]
+        lines = CliRunner().invoke(app, words).stdout.splitlines()
+        assert [line.partition("  ")[0] for line in lines] == [radio.url, radio.url]
+
+
+def monitored(library, path, way):
+    """Monitor a file as it lies there, through a pipe, or from a web server."""
+    if way == "file":
+        return list(library.monitor(path))
+    if way == "pipe":
+        with path.open("rb") as file, live.piped(file) as heard:
+            return list(library.monitor(heard))
+    with Radio([path.read_bytes()], is_file=True) as radio:
+        return list(library.monitor(radio.url))
+
+
+@pytest.mark.parametrize("way", ["file", "pipe", "server"])
+def test_short_pieces_at_other_speeds(library, pieces, tmp_path, way):
+    speeds = {ONE: 1.03, OTHER: 0.96}
+    parts = [
+        soxr.resample(pieces[name][4 * RATE :][: round(6 * speed * RATE)], speed * RATE, RATE)
+        for name, speed in speeds.items()
+    ]
+    write_audio(tmp_path / "fast.wav", np.concatenate(parts).astype(np.float32), RATE)
+    told = monitored(library, tmp_path / "fast.wav", way)
+    assert [match.path.rpartition("/")[2] for match in told] == [f"{name}.mp3" for name in speeds]
+    assert [match.tempo for match in told] == pytest.approx(list(speeds.values()), abs=0.005)
+
+
+@pytest.mark.parametrize(("level", "tolerance"), [(0.0, 1e-3), (1e-6, 0.03)])  # noise takes place
+def test_a_short_piece_before_a_long_silence(library, pieces, tmp_path, level, tolerance):
+    piece = soxr.resample(pieces[ONE][4 * RATE :][: 6 * RATE], 1.03 * RATE, RATE)
+    silence = level * np.random.default_rng(0).standard_normal(100 * RATE)
+    show = np.concatenate([piece, silence, pieces[OTHER][: 8 * RATE]]).astype(np.float32)
+    write_audio(tmp_path / "gap.wav", show, RATE, codec="pcm_f32le")
+    one, other = monitored(library, tmp_path / "gap.wav", "pipe")
+    identified = library.identify(tmp_path / "gap.wav")
+    assert [one.tempo, other.tempo] == pytest.approx([match.tempo for match in identified], abs=tolerance)
+    assert one.query_start == 0
+    assert other.query_start == pytest.approx(len(piece) / RATE + 100, abs=1)
 
 
 def test_a_folder_of_recordings_with_a_bad_one(library, pieces, tmp_path):

@@ -46,6 +46,8 @@ _READ_SIZE = 1 << 16
 _MAX_ALLOCATION = 1 << 28  # bytes; a packet of sound has some thousands, cover art some millions
 _CANNOT_OPEN = (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError)
 _TIMEOUT = 15.0  # s without a byte from an address
+# Of a file that breaks off, ffmpeg itself asks for the rest, up to three times in a row.
+_GO_ON = {"reconnect": "1", "reconnect_delay_max": "4", "reconnect_max_retries": "3"}
 
 
 def _limit_memory() -> None:
@@ -92,6 +94,7 @@ def open_address(url: str, name: str) -> InputContainer:
             url,
             "r",
             container_options={"format_whitelist": f"{_FORMATS},hls", "protocol_whitelist": _PROTOCOLS},
+            options=_GO_ON,
             metadata_errors="replace",
             timeout=_TIMEOUT,
         )

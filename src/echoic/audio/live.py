@@ -1,8 +1,11 @@
 """Sound as it comes: web radio (Icecast, HLS), files on web servers, pipes, and the microphone.
 
 Connections to the network break. A stream without an end is connected to again, after pauses that grow; what
-was missed in between is missed, and the times of what follows are those of the clock. A file is asked for
-again from where it broke off.
+was missed in between is missed, and the times of what follows are those of the clock, but never before the
+end of what was heard. A file is asked for again from where it broke off.
+
+A server need not say how long a file is. What begins with the same bytes when it is connected to again is no
+new broadcast but such a file: what was heard of it is passed over, and where nothing else comes it has ended.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import av.error
-
-from echoic.audio.container import open_address, receive
+from echoic.addresses import as_opened, without_login
+from echoic.audio.container import open_address
+from echoic.audio.download import FAILURES, Download, begins_as, has_host, reason_of
 from echoic.audio.frames import SAMPLE_RATES, Frames
 from echoic.audio.links import StreamLinks
+from echoic.audio.playlists import address_in, is_hls, is_markup, peek_text
 from echoic.audio.source import ByteStream
 from echoic.audio.timeline import LEAST_RATE, Timeline, finite
 from echoic.errors import AudioError, MissingDependencyError, NotAudioError, UnreadableError, quoted
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
-__all__ = ["connections", "is_url", "microphone", "microphones", "piped"]
+__all__ = ["connections", "microphone", "microphones", "piped"]
 
 _BLOCK = 0.5  # s
 _LONGEST_GAP = (
@@ -37,15 +42,8 @@ _LONGEST_GAP = (
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # s before the next try
 _PATIENCE = 600.0  # s of trying in vain after which a stream is given up
 _LIVED = 10.0  # s of sound after which a connection was a good one
-_PAUSES = (1.0, 2.0, 4.0)  # s before the rest of a file is asked for, again without a byte
-_HEAD = 16  # bytes that tell playlists, and MP4, from what is read from front to back
-_FAILURES = (av.error.FFmpegError, OSError, ValueError)
+_HEAD = 16  # bytes that tell MP4 from what is read from front to back
 _PIPED = 1 << 16  # bytes taken from a pipe at a time, at most
-
-
-def is_url(source: str) -> bool:
-    """Tell an address on the web from a path."""
-    return source.lower().startswith(("http://", "https://"))
 
 
 def connections(
@@ -63,13 +61,16 @@ def connections(
     NotAudioError
         If what comes is no sound.
     """
-    name = quoted(url)
+    shown = without_login(url)
+    name = quoted(shown)
     first: float | None = None
+    before: _Sound | None = None  # that something was heard of
+    begun = end = 0.0  # of that, since the first connection
     lived = clock()
     wait = _FIRST_PAUSE
     while True:
         try:
-            connection = _connect(url, pause)
+            connection = _connect(url, pause, before)
         except AudioError as error:
             if first is None:
                 raise
@@ -77,17 +78,29 @@ def connections(
                 raise UnreadableError(f"{name} has not come back for ten minutes ({error})") from None
         else:
             with closing(connection):
-                first = clock() if first is None else first
-                yield LiveSound(url, clock() - first, connection.sample_rate, connection.blocks())
-            if connection.is_file and connection.broke is None:
+                now = clock()
+                first = now if first is None else first
+                known = connection.known
+                begins = begun if known else max(now - first, end)
+                blocks = connection.blocks()
+                block = next(blocks, None) if known else None
+                if not known:
+                    yield LiveSound(without_login(url), begins, connection.sample_rate, blocks)
+                elif block is not None:
+                    yield LiveSound(
+                        without_login(url), begins + known, connection.sample_rate, chain([block], blocks)
+                    )
+            if connection.is_over(before):
                 return
             if connection.is_file:
                 raise UnreadableError(
                     f"{name} broke off after {connection.heard:.1f} s ({connection.broke}) and its rest "
                     "is not to be had; try again later"
                 )
-            if connection.heard > _LIVED:
+            if connection.heard - known > _LIVED:
                 lived, wait = clock(), _FIRST_PAUSE
+            if connection.heard > known:
+                before, begun, end = connection, begins, begins + connection.heard
         pause(wait)
         wait = min(2 * wait, _LONGEST_PAUSE)
 
@@ -217,8 +230,10 @@ class _Sound:
     source : ByteStream or InputContainer
     is_file : bool
         Whether it ends, as radio does not.
-    download : _Download, optional
+    download : Download, optional
         Where the bytes come from; closed with this.
+    known : float
+        Seconds that were heard of it before, and are passed over.
 
     Attributes
     ----------
@@ -237,11 +252,13 @@ class _Sound:
         source: ByteStream | InputContainer,
         *,
         is_file: bool = True,
-        download: _Download | None = None,
+        download: Download | None = None,
+        known: float = 0.0,
     ) -> None:
         self._name = name
         self.is_file = is_file
-        self._download = download
+        self.download = download
+        self.known = known
         self._bytes = source if isinstance(source, ByteStream) else None
         self._links: StreamLinks | None = None
         if isinstance(source, ByteStream):
@@ -256,17 +273,32 @@ class _Sound:
 
     @property
     def heard(self) -> float:
-        """Seconds that have come so far."""
+        """Seconds that have come so far, what is passed over among them."""
         return self._timeline.end / self.sample_rate
 
     @property
     def broke(self) -> str | None:
         """Why it ended before its end, if it did."""
         error = self._frames.broke if self._bytes is None else self._bytes.error
-        return None if error is None else _reason(error)
+        return None if error is None else reason_of(error)
+
+    def is_over(self, before: _Sound | None) -> bool:
+        """Tell whether it has come to its end; that of a file without a length is the same once more."""
+        if self.is_file:
+            return self.broke is None
+        if not self.known or before is None or self.download is None or before.download is None:
+            return False
+        return self.download.n_bytes == before.download.n_bytes
 
     def blocks(self) -> Iterator[Float32]:
-        """Yield blocks, shape (n,), of about half a second."""
+        """Yield blocks, shape (n,), of about half a second; none of what is known."""
+        known = round(self.known * self.sample_rate)
+        for block in self._blocks():
+            if known < len(block):
+                yield block[known:]
+            known = max(0, known - len(block))
+
+    def _blocks(self) -> Iterator[Float32]:
         frames: Frames | None = self._frames
         while frames is not None:
             yield from self._timeline.take(frames, frames.origin)
@@ -287,78 +319,16 @@ class _Sound:
     def close(self) -> None:
         """Close the container, and the connection."""
         self._frames.close()
-        if self._download is not None:
-            self._download.close()
+        if self.download is not None:
+            self.download.close()
 
 
-class _Download:
-    """The bytes of an address; where those of a file break off, the rest is asked for.
+def _connect(
+    url: str, pause: Callable[[float], None], before: _Sound | None = None, playlist: str | None = None
+) -> _Sound:
+    """Open an address; what begins with the same bytes as before is known as far as it was heard.
 
-    Attributes
-    ----------
-    size : int
-        Bytes that the file has; not positive for a stream without an end.
-    """
-
-    def __init__(self, url: str, pause: Callable[[float], None]) -> None:
-        self._url = url
-        self._pause = pause
-        self._container = receive(url)
-        self._packets = self._container.demux()
-        self.size = self._container.size
-        self._n = 0  # bytes handed on so far
-
-    def __call__(self) -> bytes:
-        """Return what comes next; none at the end.
-
-        Raises
-        ------
-        OSError
-            If a file broke off, and its rest is not to be had.
-        """
-        failure: Exception = OSError(errno.EIO, "it ended early")
-        for wait in (0.0, *_PAUSES):
-            try:
-                if wait:
-                    self._pause(wait)
-                    data = self._again()
-                else:
-                    data = self._next()
-            except _FAILURES as error:
-                failure, data = error, b""
-            self._n += len(data)
-            if data or self._n >= self.size:  # a stream without an end is for others to connect to again
-                return data
-        raise OSError(errno.EIO, _reason(failure))
-
-    def _next(self) -> bytes:
-        return next((data for packet in self._packets if (data := bytes(packet))), b"")
-
-    def _again(self) -> bytes:
-        """Connect again and return what follows the bytes that were handed on."""
-        self.close()
-        passed = self._n
-        try:
-            self._container = receive(self._url, self._n)
-        except _FAILURES:  # of a server that knows no other place than the begin
-            self._container = receive(self._url)
-            passed = 0
-        if self._container.size != self.size:
-            raise OSError(errno.ESTALE, "it has changed")
-        self._packets = self._container.demux()
-        while data := self._next():
-            passed += len(data)
-            if passed > self._n:
-                return data[self._n - passed :] if passed - self._n < len(data) else data
-        return b""
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._container.close()
-
-
-def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
-    """Open an address.
+    A ``playlist`` is what names the address, and the address may be no other.
 
     Raises
     ------
@@ -367,19 +337,31 @@ def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
     NotAudioError
         If what comes is no sound.
     """
-    name = quoted(url)
+    name = (
+        quoted(without_login(url))
+        if playlist is None
+        else f"{playlist}, which names {quoted(without_login(url))},"
+    )
+    url = as_opened(url)
     try:
-        download = _Download(url, pause)
-    except _FAILURES as error:
-        raise _unheard(name, error) from None
+        download = Download(url, pause)
+    except FAILURES as error:
+        raise _unheard(name, error, url) from None
     stream = ByteStream(download)
     is_file = download.size > 0
+    known = 0.0
     with ExitStack() as unused:
         unused.callback(download.close)
-        head = stream.peek(_HEAD)
-        if not (b"#EXTM3U" in head or head[4:8] == b"ftyp"):
+        text = peek_text(stream)
+        if text and not is_hls(text):
+            entry = _entry(text, name, playlist)
+            unused.close()
+            return _connect(entry, pause, before, name)
+        if not is_file and before is not None and before.download is not None:
+            known = before.heard if begins_as(stream, before.download.head) else 0.0
+        if not (text or stream.peek(_HEAD)[4:8] == b"ftyp"):
             try:
-                sound = _Sound(name, stream, is_file=is_file, download=download)
+                sound = _Sound(name, stream, is_file=is_file, download=download, known=known)
             except NotAudioError:
                 if stream.error is not None:
                     raise _unheard(name, stream.error) from None
@@ -388,14 +370,34 @@ def _connect(url: str, pause: Callable[[float], None]) -> _Sound:
             else:
                 unused.pop_all()
                 return sound
-    # A playlist, or a file that has to be searched.
+    # Parts of a sound that a playlist lists, or a file that has to be searched.
     container = open_address(url, name)
     return _Sound(name, container, is_file=container.duration is not None)
 
 
-def _unheard(name: str, error: Exception) -> UnreadableError:
-    return UnreadableError(f"{name} cannot be listened to ({_reason(error)}); check the address")
+def _entry(text: str, name: str, playlist: str | None) -> str:
+    """Return the address that is to be listened to by a playlist.
+
+    Raises
+    ------
+    NotAudioError
+        If there is none, or a playlist has named this one: they could go round for ever.
+    """
+    if is_markup(text):
+        raise NotAudioError(f"{name} holds no sound: it is a web page, or XML; give the address of the sound")
+    entry = address_in(text) if playlist is None else None
+    if entry is None:
+        raise NotAudioError(
+            f"{name} holds no sound: it is a playlist that names none on the web (http, https); "
+            "give the address of the sound"
+            if playlist is None
+            else f"{name} holds no sound: it is a playlist again; give the address of the sound"
+        )
+    return entry
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _unheard(name: str, error: Exception, url: str | None = None) -> UnreadableError:
+    reason = reason_of(error)
+    if url is not None and getattr(error, "errno", None) == errno.EIO and not has_host(url):
+        reason = "there is no such host, or no network"  # ffmpeg only says that something failed
+    return UnreadableError(f"{name} cannot be listened to ({reason}); check the address")

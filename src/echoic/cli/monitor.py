@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from echoic.addresses import is_url
 from echoic.cli.identify import print_match
 from echoic.cli.options import (
     Json,
@@ -79,8 +80,6 @@ def _opened(source: str | None, device: str | None) -> AbstractContextManager[st
 
 def _expanded(sources: list[str]) -> list[str]:
     """Replace folders by the files in them."""
-    from echoic.audio.live import is_url
-
     found = []
     for source in sources:
         if not is_url(source):

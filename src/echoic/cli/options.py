@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from echoic.addresses import without_login
 from echoic.errors import MissingDependencyError, UsageError, quoted
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def refuse_address(text: str) -> None:
     """
     if _ADDRESS.match(os.fspath(text)):  # of an option, typer also has its default read
         raise UsageError(
-            f"{text} is an address; give a file or a folder (echoic monitor alone listens to addresses, "
-            "and to http:// and https:// only)"
+            f"{without_login(text)} is an address; give a file or a folder (echoic monitor alone listens to "
+            "addresses, and to http://, https:// and icy:// only)"
         )
 
 

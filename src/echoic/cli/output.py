@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
+from echoic.addresses import is_url
 from echoic.types import Hit, IndexReport, Note, Progress
 from echoic.untrusted import is_text
 
@@ -107,9 +108,9 @@ def counted(count: int, noun: str) -> str:
 
 
 def shorten(path: str) -> str:
-    """Spell a path for a terminal: relative if below the current folder, never with line breaks."""
+    """Spell a path, relative if below the current folder, or an address for a terminal, in one line."""
     try:
-        relative = os.path.relpath(path)
+        relative = path if is_url(path) else os.path.relpath(path)
     except ValueError:  # another drive
         relative = path
     name = path if relative.startswith("..") else relative

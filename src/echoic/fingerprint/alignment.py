@@ -418,7 +418,7 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
     alignment : Alignment
     at_speed : callable
         Encodes the query as it sounds when what plays at some speed is brought back to its own; with the
-        spans that its windows have in the query.
+        spans that its windows have in the query. No rows if it is not to be had any more.
     window : float
         Seconds, of the recording.
 
@@ -434,6 +434,8 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
     @cache
     def look(speed: float) -> tuple[float, float, Track]:
         query = at_speed(speed)
+        if not len(query):  # what came once, and is gone
+            return -1.0, alignment.start, track
         centres = query.starts + window / speed / 2
         again = replace(track, cosines=query.vectors @ track.vectors.T, query_centres=centres)
         return *again.held(alignment.start, alignment.speed, speed), again

@@ -153,7 +153,7 @@ def identify(
     decision : Decision
     at_speed : callable, optional
         Encodes the query between two times as :func:`~echoic.fingerprint.alignment.realign` asks for it at a
-        speed, the third argument. What can be heard once only has none.
+        speed, the third argument; no rows where it is not to be had any more.
     least : float, optional
         Probability from which on a match is told; by default the decision's own threshold.
     within : set of int, optional
@@ -223,8 +223,10 @@ class _Listener:
         if whole and not any(one.probability >= _SURE for one in found):
             found = whole
         for one in found:
-            if at_speed is not None:
-                begin, end = float(query.starts[one.rows][0]), float(query.ends[one.rows][-1])
+            begin, end = float(query.starts[one.rows][0]), float(query.ends[one.rows][-1])
+            if (
+                at_speed is not None and end - begin <= _LONGEST
+            ):  # else it is silent in between, for hours maybe
                 one = replace(
                     one, alignment=realign(one.alignment, partial(at_speed, begin, end), self._window)
                 )
