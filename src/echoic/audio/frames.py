@@ -285,6 +285,10 @@ class Frames:
                     n_failures = 0
                     yield from self._decode_packet(packet)
                 return
+            except IndexError:
+                # The end: PyAV 18 may ask there for more of a stream that began on the way and that it does
+                # not know. A broadcast whose programme changes has such.
+                return
             except _DAMAGE as error:
                 # The demuxer may find its feet again behind the damage.
                 n_failures += 1

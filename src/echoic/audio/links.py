@@ -1,8 +1,8 @@
 """Recordings that follow each other in one file or stream: its links.
 
 Recorders of web radio write a new Ogg, FLAC or MP3 file into the old one at each song; others put files, WAV
-too, behind each other. Each link is shown to ffmpeg as a file of its own, which it is. MP3 and AAC without
-tags are mere frames, one after another, which ffmpeg can go on with.
+too, behind each other; the programme of a broadcast changes. Each link is shown to ffmpeg as a file of its
+own, which it is. MP3 and AAC without tags are mere frames, one after another, which ffmpeg can go on with.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
+from echoic.audio.transport import find_changes, is_transport
 
 __all__ = ["Link", "StreamLinks", "links_of", "tag_size"]
 
@@ -123,6 +124,11 @@ def _found(source: Source) -> Iterator[Link]:
             fields = source.look((at or begin) + _WAV_HEAD, 16)
             rate = int.from_bytes(fields[12:], "little") if fields[:4] == b"fmt " else 0
             yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
+        return
+    if is_transport(source):
+        begins = [0, *(at for at in find_changes(source) if at)]
+        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
+            yield Link(at, end)
         return
     mark = _mark_of(head)
     begins = [0] if mark is None else [0, *_further(source, mark, begin)]
