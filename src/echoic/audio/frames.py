@@ -92,6 +92,8 @@ class Frames:
         How often the demuxer or the decoder has stumbled so far.
     n_bytes : int
         Bytes of the packets that gave sound so far.
+    heard_to : int
+        Where the last of these ends in what is read.
     broke : Exception or None
         What the demuxer was left alone for.
 
@@ -121,7 +123,7 @@ class Frames:
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
-        self.n_bytes = 0
+        self.n_bytes = self.heard_to = 0
         self.broke: Exception | None = None
         if isinstance(source, av.container.InputContainer):
             self.container = source
@@ -302,7 +304,9 @@ class Frames:
         except (av.error.FFmpegError, ValueError):
             self.n_errors += 1
             return
-        self.n_bytes += packet.size if frames else 0
+        if frames:
+            self.n_bytes += packet.size
+            self.heard_to = max(self.heard_to, (packet.pos or 0) + packet.size)
         for frame in frames:
             n_channels = frame.layout.nb_channels
             if not frame.samples:

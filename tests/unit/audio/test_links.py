@@ -375,3 +375,70 @@ def test_a_damaged_table_of_a_broadcast_changes_nothing(tmp_path: Path) -> None:
     path.write_bytes(data)
     with closing(Source(path)) as source:
         assert len(links_of(source)) == 1
+
+
+# Container, codec and options of what is put behind each other.
+_MP3 = ("mp3", "libmp3lame", {})
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "1000000"}
+FOLLOWED = {
+    "m4a": [("ipod", "aac", {}), ("ipod", "aac", {})],
+    "m4a that begins with its index": [("ipod", "aac", {"movflags": "faststart"}), ("ipod", "aac", {})],
+    "fragments": [("mp4", "aac", _FRAGMENTS), ("mp4", "aac", _FRAGMENTS)],
+    "aiff": [("aiff", "pcm_s16be", {}), ("aiff", "pcm_s24be", {})],
+    "flac and mp3": [("flac", "flac", {}), _MP3],
+}
+LEFT = {
+    "tta": [("tta", "tta", {}), ("tta", "tta", {})],
+    "wavpack": [("wv", "wavpack", {}), ("wv", "wavpack", {})],
+    "opus and mp3": [("opus", "libopus", {}), _MP3],
+    "aac and mp3": [("adts", "aac", {}), ("mp3", "libmp3lame", _BARE)],
+}
+
+
+def put_behind(folder: Path, parts: list[tuple[str, str, dict[str, str]]]) -> tuple[Path, list[Float32]]:
+    played, data = [], b""
+    for seed, (container, codec, options) in enumerate(parts):
+        samples = sound(4.0, 48_000, 2, seed=seed)
+        mux(folder / "part", container, codec, samples, sample_rate=48_000, container_options=options)
+        data += (folder / "part").read_bytes()
+        resampler = Resampler(48_000, RATE)
+        mono = np.ascontiguousarray(samples.mean(axis=1))
+        played.append(np.concatenate([resampler.push(mono), resampler.finish()]))
+    path = folder / f"whole.{parts[0][0].replace('ipod', 'm4a').replace('adts', 'aac')}"
+    path.write_bytes(data)
+    return path, played
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_files_of_other_kinds_are_heard_on(tmp_path: Path, name: str) -> None:
+    path, played = put_behind(tmp_path, FOLLOWED[name])
+    heard, info = read_audio(path, RATE)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(8, abs=0.1)
+    for number, sound_of_it in enumerate(played):
+        assert abs(late(heard, sound_of_it, 4.0 * number)) < 0.06
+    part, _ = read_audio(path, RATE, start=5, end=7)
+    np.testing.assert_allclose(part, heard[5 * RATE : 7 * RATE], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_cannot_be_heard_on_is_told(tmp_path: Path, name: str) -> None:
+    path, played = put_behind(tmp_path, LEFT[name])
+    heard, info = read_audio(path, RATE)
+    assert info.lost == "another recording that follows at 4.0 s could not be decoded"
+    assert abs(late(heard, played[0], 0)) < 0.06
+
+
+@pytest.mark.parametrize("name", [*FOLLOWED, *LEFT])
+def test_one_alone_has_nothing_behind_it(tmp_path: Path, name: str) -> None:
+    path, _ = put_behind(tmp_path, (FOLLOWED | LEFT)[name][:1])
+    with path.open("ab") as file:  # tags that players know, a picture in one of them
+        picture = np.random.default_rng(0).bytes(20_000)
+        size = len(picture)
+        file.write(
+            b"ID3\x03\0\0" + bytes([size >> 21, size >> 14 & 127, size >> 7 & 127, size & 127]) + picture
+        )
+        file.write(b"TAG".ljust(128))
+    _, info = read_audio(path, RATE)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(4, abs=0.1)
