@@ -21,6 +21,12 @@ def settling(seconds, rate):
     return (0.2 - 0.1 * np.exp(-time / 2)).astype(np.float32)
 
 
+def low(seconds, frequency, rate=44_100):
+    """What swings too slowly to be heard, over an offset."""
+    swing = 0.4 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+    return (0.1 + swing).astype(np.float32)
+
+
 # Name: samples and sample rate.
 NOTE = Note("silence", "no sound in it")
 SILENT = {
@@ -32,6 +38,8 @@ SILENT = {
     "offset.wav": (faint(12) + np.float32(0.1), RATE),
     "offset.flac": (faint(9, 44_100) - np.float32(0.4), 44_100),
     "settling.wav": (settling(6, 44_100), 44_100),
+    "low.wav": (low(6, 12), 44_100),
+    "lower.flac": (low(6, 5), 48_000),
     "one_sample.wav": (np.full(1, 0.5, np.float32), 48_000),
 }
 
@@ -94,6 +102,21 @@ def test_they_find_nothing_and_it_is_said(library, folder, name):
     segments, failed = embed([folder / name], encoder="spectral", jobs=1)
     assert segments == {}
     assert list(failed.values()) == [f"{folder / name} has no vector: no sound in it"]
+
+
+def test_an_offset_that_jumps_or_clicks_has_no_window_but_where_it_does(tmp_path):
+    jumping = np.full(20 * 44_100, 0.3, np.float32)
+    jumping[10 * 44_100 :] = -0.2
+    write_audio(tmp_path / "jumps.wav", jumping, 44_100)
+    clicking = np.full(20 * 44_100, 0.3, np.float32)
+    clicking[10 * 44_100 :: 44_100 * 20] = 0.5
+    write_audio(tmp_path / "clicks.wav", clicking, 44_100)
+    for encoder in ENCODERS:
+        segments, failed = embed([tmp_path / "jumps.wav", tmp_path / "clicks.wav"], encoder=encoder, jobs=1)
+        assert failed == {}
+        for found in segments.values():
+            assert len(found.vectors)
+            assert ((found.starts <= 10.15) & (found.ends >= 9.85)).all()
 
 
 def test_a_silent_part_of_a_file_is_told_from_the_whole(library, tmp_path):

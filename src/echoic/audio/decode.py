@@ -18,7 +18,7 @@ import numpy as np
 from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes, with_tracks
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
-from echoic.audio.links import links_of, tag_size
+from echoic.audio.links import begins_recording, links_of, tag_size
 from echoic.audio.metadata import text_tags
 from echoic.audio.source import Source, StrPath
 from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
@@ -38,6 +38,7 @@ _GATHERED = 0.5  # seconds of frames that are dealt with together
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
 _WITHOUT_HEADER = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3"})
 _LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up to .17 were taken for sound
+_LEAST_LEFT = 4096  # bytes: half a second of speech, more than most tags
 _REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
 
 _choices: dict[tuple[object, ...], Choice] = {}
@@ -230,6 +231,7 @@ class AudioStream:
             is_padded = frames.container.format.name.startswith(("mov", "ogg"))
             yield from timeline.take(frames, expected, end=claimed if is_padded else None)
             self._n_heard += frames.n_bytes
+            self._end_of_link(frames, claimed)
             has_header = frames.container.format.name not in _WITHOUT_HEADER
             link = self._links[self._number]
             if link is not self._links[-1]:
@@ -290,6 +292,16 @@ class AudioStream:
         """Return where the open link should end by its container, in samples of the whole."""
         length = _claimed_length(frames, self._source)
         return None if length is None else begin + self._samples(length)
+
+    def _end_of_link(self, frames: Frames, claimed: int | None) -> None:
+        """Take note of a recording behind that of which ffmpeg found the end."""
+        end, left = frames.heard_to, self._source.size - frames.heard_to
+        is_film = any(stream.type != "audio" for stream in frames.container.streams)
+        if left < _LEAST_LEFT or not end or is_film or self._missing(claimed) > _MAX_MISSING:
+            return
+        if begins_recording(self._source, end):
+            seconds = self._timeline.end / self.sample_rate
+            self._lost.append(f"another recording that follows at {seconds:.1f} s could not be decoded")
 
     def _end_losses(self, claimed: int | None) -> None:
         """Take note of what is missing at the end of a file that was read up to there."""

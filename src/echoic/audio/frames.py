@@ -97,6 +97,8 @@ class Frames:
         How often the demuxer or the decoder has stumbled so far.
     n_bytes : int
         Bytes of the packets that gave sound so far.
+    heard_to : int
+        Where the last of these ends in what is read.
     last : float
         Seconds that the frame has that was decoded last.
     broke : Exception or None
@@ -129,7 +131,7 @@ class Frames:
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
-        self.n_bytes = 0
+        self.n_bytes = self.heard_to = 0
         self.last = 0.0
         self.broke: Exception | None = None
         if isinstance(source, av.container.InputContainer):
@@ -296,6 +298,10 @@ class Frames:
                     yield from self._decode_packet(packet, gathered)
                 yield from self._taken(gathered)
                 return
+            except IndexError:
+                # The end: PyAV 18 may ask there for more of a stream that began on the way and that it does
+                # not know. A broadcast whose programme changes has such.
+                return
             except _DAMAGE as error:
                 # The demuxer may find its feet again behind the damage.
                 yield from self._taken(gathered)
@@ -311,7 +317,9 @@ class Frames:
             yield from self._taken(gathered)  # it lies before the error
             self.n_errors += 1
             return
-        self.n_bytes += packet.size if frames else 0
+        if frames:
+            self.n_bytes += packet.size
+            self.heard_to = max(self.heard_to, (packet.pos or 0) + packet.size)
         for frame in frames:
             if not frame.samples:
                 continue

@@ -1,23 +1,33 @@
 """How loud sound is, and from where on it is heard at all.
 
 Levels are those of frames of 25 ms, as RMS with full scale at 1, and of what can be heard: the offset that a
-recorder adds ("DC"), and its drift, are taken off each frame first. Nothing is taken off what is encoded.
+recorder adds ("DC"), its drift, and whatever swings fewer than 20 times a second are taken off first. Nothing
+is taken off what is encoded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import legendre
 
 from echoic.types import Float32
 
-__all__ = ["SILENCE", "Loudest", "frame_powers", "frame_samples"]
+__all__ = ["SILENCE", "STRETCH", "Loudest", "frame_powers", "frame_samples"]
 
 #: Mean square below which a frame is silent: −80 dBFS. Dithered 16-bit silence lies 10 dB below.
 SILENCE = 10 ** (-80 / 10)
 
+#: Frames that are freed together of what is too low to be heard: a swing is not told within one of them.
+STRETCH = 6
+
 _FRAME = 0.025  # s
 _ROUNDING = 1.01  # a sum of squares in float32 is off by far less
+# A polynomial of this degree follows 20 Hz through a stretch to −80 dB, 30 Hz to −30 dB, and 40 Hz hardly.
+_DEGREE = 17
 
 
 def frame_samples(sample_rate: int) -> int:
@@ -26,7 +36,7 @@ def frame_samples(sample_rate: int) -> int:
 
 
 def frame_powers(samples: Float32, frame: int, nominal: int | None = None) -> npt.NDArray[np.float64]:
-    """Return the mean square of each frame, after a straight line was taken off it.
+    """Return the mean square of each frame, without what is too low to be heard.
 
     Parameters
     ----------
@@ -41,13 +51,26 @@ def frame_powers(samples: Float32, frame: int, nominal: int | None = None) -> np
     -------
     ndarray of float64, shape (⌈n / frame⌉,)
     """
-    n = len(samples)
-    whole = n - n % frame
-    powers = _above_line(samples[:whole].reshape(-1, frame)) / frame
-    if whole == n:
+    counted = min(frame, (len(samples) if nominal is None else nominal) - len(samples) // frame * frame)
+    powers = _powers(samples, frame, counted, _above_line)
+    if not (powers >= SILENCE).any():
         return powers
-    counted = min(frame, (n if nominal is None else nominal) - whole)
-    return np.append(powers, _above_line(samples[None, whole:]) / counted)
+    # What is taken off a stretch spreads what sounds in it; a frame is no louder for that.
+    return np.minimum(powers, _powers(_audible(samples, frame), frame, counted, _sum_of_squares))
+
+
+def _powers(
+    samples: Float32, frame: int, counted: int, energies: Callable[[Float32], npt.NDArray[np.float64]]
+) -> npt.NDArray[np.float64]:
+    """Divide the energies of frames, rows, by their length; the last frame's by ``counted``."""
+    whole = len(samples) - len(samples) % frame
+    powers = energies(samples[:whole].reshape(-1, frame)) / frame
+    return powers if whole == len(samples) else np.append(powers, energies(samples[None, whole:]) / counted)
+
+
+def _sum_of_squares(frames: Float32) -> npt.NDArray[np.float64]:
+    sums: npt.NDArray[np.float64] = np.einsum("ij,ij->i", frames, frames).astype(np.float64)
+    return sums
 
 
 def _above_line(frames: Float32) -> npt.NDArray[np.float64]:
@@ -62,6 +85,38 @@ def _above_line(frames: Float32) -> npt.NDArray[np.float64]:
     return above
 
 
+def _audible(samples: Float32, frame: int) -> Float32:
+    """Take off each stretch the polynomial that comes nearest to it.
+
+    A filter would ring where an offset begins or jumps, for half a second if it is this steep.
+    """
+    n, stretch = len(samples), frame * STRETCH
+    if n < stretch:
+        degree = 1 if n <= frame else round(_DEGREE * n / stretch)
+        return _above_polynomial(samples[None], degree).ravel()
+    whole = n - n % stretch
+    audible = _above_polynomial(samples[:whole].reshape(-1, stretch), _DEGREE).ravel()
+    if whole == n:
+        return audible
+    return np.append(audible, _above_polynomial(samples[None, n - stretch :], _DEGREE).ravel()[whole - n :])
+
+
+def _above_polynomial(rows: Float32, degree: int) -> Float32:
+    # The mean first: what is left may be a millionth of it.
+    left: Float32 = rows - rows.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+    basis = _basis(rows.shape[1], degree)
+    left -= (left @ basis) @ basis.T
+    return left
+
+
+@lru_cache(maxsize=16)
+def _basis(n: int, degree: int) -> Float32:
+    """Return polynomials without a mean, at right angles to each other, as columns."""
+    polynomials = legendre.legvander(np.linspace(-1, 1, n), min(degree, n - 1))
+    basis: Float32 = np.linalg.qr(polynomials)[0][:, 1:].astype(np.float32)
+    return basis
+
+
 class Loudest:
     """The level of the loudest frame of a sound that comes in blocks.
 
@@ -73,22 +128,25 @@ class Loudest:
     Attributes
     ----------
     power : float
-        Mean square; frames do not reach from one block into the next.
+        Mean square.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self._frame = frame_samples(sample_rate)
+        self._before = np.empty(0, np.float32)  # the last samples, for a block too short to tell what is low
         self.power = 0.0
 
     def push(self, block: Float32) -> None:
         """Take the next samples, shape (n,)."""
+        stretch = self._frame * STRETCH
+        if len(block) < stretch:
+            block = np.concatenate([self._before, block])[-stretch:]
+        self._before = block[-stretch:].copy()
+        # No frame is louder than with all that is taken off: most blocks need no closer look.
         whole = len(block) - len(block) % self._frame
         frames, rest = block[:whole].reshape(-1, self._frame), block[whole:]
-        # Without their lines frames are no louder than with them: few need a closer look.
-        most = np.einsum("ij,ij->i", frames, frames)
-        louder = frames[_ROUNDING * most >= self.power * self._frame]
-        if _ROUNDING * float(rest @ rest) < self.power * len(rest):
-            rest = rest[:0]
-        for samples in (louder.ravel(), rest):
-            if len(samples):
-                self.power = max(self.power, float(frame_powers(samples, self._frame).max()))
+        if _ROUNDING * _sum_of_squares(frames).max(initial=0) < self.power * self._frame and (
+            _ROUNDING * float(rest @ rest) < self.power * len(rest) or not len(rest)
+        ):
+            return
+        self.power = max(self.power, float(frame_powers(block, self._frame).max(initial=0.0)))

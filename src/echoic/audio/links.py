@@ -1,8 +1,8 @@
 """Recordings that follow each other in one file or stream: its links.
 
 Recorders of web radio write a new Ogg, FLAC or MP3 file into the old one at each song; others put files, WAV
-too, behind each other. Each link is shown to ffmpeg as a file of its own, which it is. MP3 and AAC without
-tags are mere frames, one after another, which ffmpeg can go on with.
+too, behind each other; the programme of a broadcast changes. Each link is shown to ffmpeg as a file of its
+own, which it is. MP3 and AAC without tags are mere frames, one after another, which ffmpeg can go on with.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
+from echoic.audio.transport import find_changes, is_transport
 
-__all__ = ["Link", "StreamLinks", "links_of", "tag_size"]
+__all__ = ["Link", "StreamLinks", "begins_recording", "links_of", "tag_size"]
 
 _FLAC, _TAG = b"fLaC", b"ID3"
 _WAV_HEAD = 12  # bytes: a mark, the size of what follows the first eight, another mark
+_FILM = b"ftyp"
+_BEGINS = frozenset({_FLAC, b"RIFF", b"RF64", b"FORM", b"TTA1", b"wvpk", b"OpusHead", b"\x01vorbis"})
+_NEAR = 4096  # bytes that may lie between recordings: tags, padding
 _MARK_SIZE = 10  # bytes by which the begin of a file is told from the same letters in the middle of one
 _RATE_AT = 18  # bytes behind FLAC's mark, in 20 bits
 _SEARCHED = 1 << 20  # bytes at a time
@@ -85,6 +89,26 @@ def _mark_of(head: bytes) -> bytes | None:
     return _TAG if is_mp3 else None
 
 
+def begins_recording(source: Source, at: int) -> bool:
+    """Tell whether another recording, and not only a tag or an index, begins shortly behind a place."""
+    near = source.look(at, _NEAR)
+    return (
+        _is_mpeg(source, at)
+        or any(mark in near for mark in _BEGINS)
+        or any(_is_mpeg(source, at + place) for place in _places(_TAG, near))
+    )
+
+
+def _is_mpeg(source: Source, at: int) -> bool:
+    """Tell whether a frame of MP3 or AAC begins at a place, or behind a tag there."""
+    head = source.look(_behind_tags(source, at), 4)
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return False
+    if not head[1] & 0x06:  # no layer: AAC, whose rate has four bits
+        return head[1] & 0xF0 == 0xF0 and head[2] & 0x3C < 0x34
+    return head[1] & 0x18 != 0x08 and 0x10 <= head[2] < 0xF0 and head[2] & 0x0C != 0x0C
+
+
 def _is_wav(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:_WAV_HEAD] == b"WAVE"
 
@@ -124,10 +148,24 @@ def _found(source: Source) -> Iterator[Link]:
             rate = int.from_bytes(fields[12:], "little") if fields[:4] == b"fmt " else 0
             yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
         return
+    if is_transport(source):
+        begins = [0, *(at for at in find_changes(source) if at)]
+        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
+            yield Link(at, end)
+        return
+    further = (
+        _further_films if source.look(4, 4) == _FILM else _further_aiffs if _is_aiff(source, 0) else None
+    )
+    if further is not None:
+        begins = [0, *further(source)]
+        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
+            yield Link(at, end)
+        return
     mark = _mark_of(head)
     begins = [0] if mark is None else [0, *_further(source, mark, begin)]
     for at, end in zip(begins, [*begins[1:], source.size], strict=True):
-        rate = int.from_bytes(source.look((at or begin) + _RATE_AT, 3), "big") >> 4 if mark == _FLAC else 0
+        is_flac = source.look(at or begin, 4) == _FLAC
+        rate = int.from_bytes(source.look((at or begin) + _RATE_AT, 3), "big") >> 4 if is_flac else 0
         yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
 
 
@@ -141,7 +179,10 @@ def _further(source: Source, mark: bytes, first: int) -> Iterator[int]:
     """Yield where files begin behind the begin of the first, but not where only tags are left."""
     at, begun = 0, first
     while len(data := source.look(at, _SEARCHED)) >= _MARK_SIZE:
-        for place in _places(mark, data):
+        places = set(_places(mark, data))
+        if mark == _FLAC:  # behind which an mp3 may have been put
+            places |= {place for place in _places(_TAG, data) if _is_mpeg(source, at + place)}
+        for place in sorted(places):
             if at + place > begun:
                 begun = max(at + place, _behind_tags(source, at + place))
                 if begun + _OLD_TAG < source.size:
@@ -155,6 +196,35 @@ def _further_wavs(source: Source, first: int) -> Iterator[int]:
     while at is not None:
         end = at + _wav_size(source.look(at, _WAV_HEAD))
         at = next((to for to in (end, end + 1) if _is_wav(source.look(to, _WAV_HEAD))), None)
+        if at is not None:
+            yield at
+
+
+def _further_films(source: Source) -> Iterator[int]:
+    """Yield where files of the MP4 family begin behind the first: with a second box that says so."""
+    at = 0
+    while len(head := source.look(at, 16)) >= 8:
+        if at and head[4:8] == _FILM:
+            yield at
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:  # a long one
+            size = int.from_bytes(head[8:], "big")
+        if size < 8:  # to the end of the file, or damaged
+            break
+        at += size
+
+
+def _is_aiff(source: Source, at: int) -> bool:
+    head = source.look(at, _WAV_HEAD)
+    return head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
+
+
+def _further_aiffs(source: Source) -> Iterator[int]:
+    """Yield where aiffs begin, each at the end that the one before states, or a byte of padding behind it."""
+    at: int | None = 0
+    while at is not None:
+        end = at + 8 + int.from_bytes(source.look(at + 4, 4), "big")
+        at = next((to for to in (end, end + 1) if _is_aiff(source, to)), None)
         if at is not None:
             yield at
 

@@ -7,8 +7,9 @@ The rule, in samples of the encoder's rate:
    file: it starts at duration − window. Less than that is left uncovered.
 3. A file shorter than the window gives one window, padded with zeros at its end; its span ends with the
    file.
-4. Windows in which no frame of 25 ms reaches −80 dBFS (RMS, a constant taken off) are silent and left out, as
-   they resemble each other more than anything else. A file that is silent from end to end has no window.
+4. Windows in which no frame of 25 ms reaches −80 dBFS (RMS, without an offset and what swings fewer than 20
+   times a second) are silent and left out, as they resemble each other more than anything else. A file that
+   is silent from end to end has no window.
 5. Where the sound of a window takes at most half of it, silence the rest, and the next window or the last one
    that was kept has all of that sound too, it is left out: to an encoder it would be a short sound, and near
    to every short query. So each sound that is heard at all is in some window.
@@ -25,11 +26,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echoic.audio.levels import SILENCE, frame_powers, frame_samples
+from echoic.audio.levels import SILENCE, STRETCH, frame_powers, frame_samples
 from echoic.types import Float32
 
 __all__ = ["Windower", "Windows", "cut"]
 
+_CLICK = (
+    2e-3  # of an offset's square: the most that a resampler makes of it in 25 ms, where it begins or ends
+)
 _TOLERANCE = 0.1  # seconds at the end that may stay uncovered
 
 
@@ -134,16 +138,24 @@ class Windower:
 
     def _sound_at_both_ends(self, windows: Float32) -> npt.NDArray[np.bool_]:
         """Tell which windows begin and end with sound, as most do: nothing else of them need be looked at."""
-        last = (self._window - 1) // self._frame * self._frame
-        both = [
-            frame_powers(frames.ravel(), frames.shape[1]) >= SILENCE
-            for frames in (windows[:, : self._frame], windows[:, last:])
-        ]
-        return both[0] & both[1]
+        stretch = self._frame * STRETCH
+        if self._window < stretch:
+            return np.zeros(len(windows), np.bool_)
+        ends = windows[:, : self._frame], windows[:, -self._frame :]
+        heads, tails = (
+            frame_powers(stretches.ravel(), self._frame).reshape(-1, STRETCH)
+            for stretches in (windows[:, :stretch], windows[:, -stretch:])
+        )
+        both: npt.NDArray[np.bool_] = (heads[:, 0] >= _floor(ends[0])) & (tails[:, -1] >= _floor(ends[1]))
+        return both
 
     def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
         """Find where there is sound in a window; None if there is none."""
-        audible = np.flatnonzero(frame_powers(samples, self._frame, self._window) >= SILENCE)
+        powers = frame_powers(samples, self._frame, self._window)
+        is_audible = powers >= SILENCE
+        is_audible[:1] &= powers[:1] >= _floor(samples[: self._frame])
+        is_audible[-2:] &= powers[-2:] >= _floor(samples[-self._frame :])
+        audible = np.flatnonzero(is_audible)
         if not len(audible):
             return None
         last = min(start + (int(audible[-1]) + 1) * self._frame, end)
@@ -177,6 +189,16 @@ class Windower:
             for edge in ("start", "end")
         )
         return Windows(samples, starts, ends)
+
+
+def _floor(frames: Float32) -> npt.NDArray[np.float64]:
+    """Return the mean squares from which on frames at an end of a window, shape (…, n), are no silence.
+
+    A window may begin or end with the file, where a resampler makes a click of an offset.
+    """
+    offsets = frames.mean(axis=-1, dtype=np.float64)
+    floor: npt.NDArray[np.float64] = np.maximum(SILENCE, _CLICK * np.square(offsets))
+    return floor
 
 
 def cut(samples: Float32, window_samples: int, hop_samples: int, sample_rate: int) -> Windows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -322,3 +323,122 @@ def test_another_content_has_other_links(tmp_path: Path) -> None:
     assert read_audio(path, RATE)[1].duration == pytest.approx(16, abs=0.01)
     path.write_bytes(link(tmp_path, ("vorbis", 3, 44_100, 2), 1)[0])
     assert read_audio(path, RATE)[1].duration == pytest.approx(3, abs=0.01)
+
+
+OTHER_PLACES = {
+    "mpegts_service_id": "20",
+    "mpegts_pmt_start_pid": str(0x1100),
+    "mpegts_start_pid": str(0x300),
+}
+
+
+@pytest.mark.parametrize(
+    ("codec", "video", "options"),
+    [
+        ("mp2", "mpeg2video", OTHER_PLACES),
+        ("mp2", "", {"mpegts_start_pid": str(0x300)}),
+        ("aac", "mpeg2video", {}),
+        ("mp2", "mpeg2video", {}),
+    ],
+    ids=["other programme", "other place", "other codec", "the same"],
+)
+def test_a_broadcast_is_heard_on_where_its_programme_changes(
+    tmp_path: Path, codec: str, video: str, options: dict[str, str]
+) -> None:
+    played, data = [], b""
+    for seed, (kind, places) in enumerate([("mp2", {}), (codec, options), ("mp2", {})]):
+        samples = sound(3.0, 48_000, 2, seed=seed)
+        path = tmp_path / f"{seed}.ts"
+        mux(path, "mpegts", kind, samples, sample_rate=48_000, video=video, container_options=places)
+        data += path.read_bytes()
+        resampler = Resampler(48_000, RATE)
+        mono = np.ascontiguousarray(samples.mean(axis=1))
+        played.append(np.concatenate([resampler.push(mono), resampler.finish()]))
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(data)
+    heard, info = read_audio(whole, RATE)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(9, abs=0.2)
+    for number, sound_of_it in enumerate(played):
+        assert abs(late(heard, sound_of_it, 3.0 * number)) < 0.1
+    assert abs(late(from_a_pipe(data), played[0], 0)) < 0.1
+
+
+def test_a_damaged_table_of_a_broadcast_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    mux(path, "mpegts", "mp2", sound(3.0, 48_000), sample_rate=48_000)
+    data = bytearray(path.read_bytes())
+    tables = [at for at in range(0, len(data), 188) if data[at + 1 : at + 3] in (b"\x40\x00", b"\x50\x00")]
+    assert len(tables) > 8
+    for at in tables[4:]:
+        data[at + 17] ^= 1  # the number of the programme, or where the clock is
+    path.write_bytes(data)
+    with closing(Source(path)) as source:
+        assert len(links_of(source)) == 1
+
+
+# Container, codec and options of what is put behind each other.
+_MP3 = ("mp3", "libmp3lame", {})
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "1000000"}
+FOLLOWED = {
+    "m4a": [("ipod", "aac", {}), ("ipod", "aac", {})],
+    "m4a that begins with its index": [("ipod", "aac", {"movflags": "faststart"}), ("ipod", "aac", {})],
+    "fragments": [("mp4", "aac", _FRAGMENTS), ("mp4", "aac", _FRAGMENTS)],
+    "aiff": [("aiff", "pcm_s16be", {}), ("aiff", "pcm_s24be", {})],
+    "flac and mp3": [("flac", "flac", {}), _MP3],
+}
+LEFT = {
+    "tta": [("tta", "tta", {}), ("tta", "tta", {})],
+    "wavpack": [("wv", "wavpack", {}), ("wv", "wavpack", {})],
+    "opus and mp3": [("opus", "libopus", {}), _MP3],
+    "aac and mp3": [("adts", "aac", {}), ("mp3", "libmp3lame", _BARE)],
+}
+
+
+def put_behind(folder: Path, parts: list[tuple[str, str, dict[str, str]]]) -> tuple[Path, list[Float32]]:
+    played, data = [], b""
+    for seed, (container, codec, options) in enumerate(parts):
+        samples = sound(4.0, 48_000, 2, seed=seed)
+        mux(folder / "part", container, codec, samples, sample_rate=48_000, container_options=options)
+        data += (folder / "part").read_bytes()
+        resampler = Resampler(48_000, RATE)
+        mono = np.ascontiguousarray(samples.mean(axis=1))
+        played.append(np.concatenate([resampler.push(mono), resampler.finish()]))
+    path = folder / f"whole.{parts[0][0].replace('ipod', 'm4a').replace('adts', 'aac')}"
+    path.write_bytes(data)
+    return path, played
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_files_of_other_kinds_are_heard_on(tmp_path: Path, name: str) -> None:
+    path, played = put_behind(tmp_path, FOLLOWED[name])
+    heard, info = read_audio(path, RATE)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(8, abs=0.1)
+    for number, sound_of_it in enumerate(played):
+        assert abs(late(heard, sound_of_it, 4.0 * number)) < 0.06
+    part, _ = read_audio(path, RATE, start=5, end=7)
+    np.testing.assert_allclose(part, heard[5 * RATE : 7 * RATE], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_cannot_be_heard_on_is_told(tmp_path: Path, name: str) -> None:
+    path, played = put_behind(tmp_path, LEFT[name])
+    heard, info = read_audio(path, RATE)
+    assert info.lost == "another recording that follows at 4.0 s could not be decoded"
+    assert abs(late(heard, played[0], 0)) < 0.06
+
+
+@pytest.mark.parametrize("name", [*FOLLOWED, *LEFT])
+def test_one_alone_has_nothing_behind_it(tmp_path: Path, name: str) -> None:
+    path, _ = put_behind(tmp_path, (FOLLOWED | LEFT)[name][:1])
+    with path.open("ab") as file:  # tags that players know, a picture in one of them
+        picture = np.random.default_rng(0).bytes(20_000)
+        size = len(picture)
+        file.write(
+            b"ID3\x03\0\0" + bytes([size >> 21, size >> 14 & 127, size >> 7 & 127, size & 127]) + picture
+        )
+        file.write(b"TAG".ljust(128))
+    _, info = read_audio(path, RATE)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(4, abs=0.1)

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from echoic.audio.timeline import Resampler
 from echoic.audio.windows import Windower, Windows, cut
 from echoic.types import Float32
 
 RATE = 1_000  # Hz: a frame of loudness has 25 samples, the tolerance at the end 100
+
+
+def swing(samples: np.ndarray, degree: int) -> np.ndarray:
+    """The polynomial that comes nearest to some samples."""
+    polynomials = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(samples)), degree)
+    return polynomials @ np.linalg.lstsq(polynomials, samples)[0]
 
 
 def oracle(samples: Float32, window: int, hop: int, rate: int) -> list[tuple[int, int]]:
@@ -23,19 +30,37 @@ def oracle(samples: Float32, window: int, hop: int, rate: int) -> list[tuple[int
         spans = [(0, n)]
     elif spans and n - spans[-1][1] > 0.1 * rate:
         spans.append((n - window, n))
-    frame = round(0.025 * rate)
+    frame = min(window, round(0.025 * rate))
 
     def sound(span: tuple[int, int]) -> tuple[int, int] | None:
         """Where the first audible frame begins and the last ends."""
         start, end = span
         audible = []
+        low = np.zeros(end - start)  # what is too low to be heard
+        within = samples[start:end].astype(np.float64)
+        for at in range(0, end - start, 6 * frame):
+            part = slice(max(0, min(at, end - start - 6 * frame)), at + 6 * frame)
+            degree = 17 * len(within[part]) / (6 * frame) if len(within[part]) > frame else 1
+            low[at : part.stop] = swing(within[part], round(degree))[at - part.start :]
+        last = (end - start - 1) // frame * frame
+
+        def click(place: int) -> float:
+            """What a resampler may make of an offset where a file begins or ends."""
+            offsets = [0.0]
+            if place == 0:
+                offsets.append(within[:frame].mean())
+            if place >= last - frame:
+                offsets.append(within[-frame:].mean())
+            return 0.002 * max(np.square(offsets))
+
         for at in range(start, end, frame):
             inside = samples[at : min(at + frame, end)].astype(np.float64)
             length = min(frame, window, start + window - at)
             place = np.arange(len(inside)) - (len(inside) - 1) / 2
             left = inside - inside.mean()
             left -= place * (place @ left / max(1e-9, place @ place))
-            if np.sum(left**2) / length >= 1e-8:
+            heard = (within - low)[at - start : at - start + len(inside)]
+            if min(np.sum(left**2), np.sum(heard**2)) / length >= max(1e-8, click(at - start)):
                 audible.append(at)
         return (audible[0], min(audible[-1] + frame, end)) if audible else None
 
@@ -186,3 +211,20 @@ def test_what_cannot_be_a_window() -> None:
     for window, hop, rate in ((0, 1, 1), (1, 0, 1), (1, 1, 0)):
         with pytest.raises(ValueError, match="at least 1"):
             Windower(window, hop, rate)
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_an_offset_has_no_window_where_a_file_begins_or_ends_and_what_moves_there_has(rate: int) -> None:
+    def starts(samples: np.ndarray) -> list[float]:
+        resampler = Resampler(rate, 16_000)
+        heard = [resampler.push(samples.astype(np.float32)), resampler.finish()]
+        return list(cut(np.concatenate(heard), 16_000, 8_000, 16_000).starts)
+
+    offset = np.full(4 * rate, 0.4)
+    assert starts(offset) == []
+    click = np.zeros(4 * rate)
+    click[2 * rate + rate // 4] = 0.5
+    assert starts(offset + click) in ([1.5], [2.0])
+    tone = 0.1 * np.sin(2 * np.pi * 500 * np.arange(rate // 100) / rate)
+    assert starts(offset + np.concatenate([tone, np.zeros(4 * rate - len(tone))])) == [0.0]
+    assert starts(offset + np.concatenate([np.zeros(4 * rate - len(tone)), tone])) == [3.0]
