@@ -301,6 +301,7 @@ class Frames:
             except IndexError:
                 # The end: PyAV 18 may ask there for more of a stream that began on the way and that it does
                 # not know. A broadcast whose programme changes has such.
+                yield from self._taken(gathered)
                 return
             except _DAMAGE as error:
                 # The demuxer may find its feet again behind the damage.
