@@ -21,7 +21,7 @@ from echoic.errors import quoted
 __all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan", "suffix_of"]
 
 _SOUND = """
-.3ga .722 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
+.3ga .722 .a52 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
 .awb .bonk .bwf .caf .dff .dsf .dss .dts .dtshd .eac3 .ec3 .f4a .f4b .fap .flac .g722 .g723_1 .g729 .gsm
 .hcom .iamf .ircam .isma .laf .latm .lbc .lc3 .loas .m2a .m4a .m4b .m4p .m4r .mac .mka .mlp .mp+ .mp1 .mp2
 .mp3 .mpa .mpc .mpga .msbc .nist .oga .ogg .oma .omg .opus .osq .paf .pvf .qcp .qoa .ra .rf64 .rka .sbc .sds

@@ -325,7 +325,8 @@ class AudioStream:
             lost = self._timeline.lost_inside
             losses.append(f"{lost:.2f} s within could not be decoded and are silent")
         if self._timeline.n_not_finite:
-            losses.append(f"{self._timeline.n_not_finite} samples were not finite and became 0")
+            n_bad = self._timeline.n_not_finite
+            losses.append(f"{n_bad} samples were not finite or beyond ±1e10 and became 0")
         return AudioInfo(
             duration=duration,
             sample_rate=self._file_rate,
