@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from echoic.audio.choice import is_heard
+from echoic.audio.notes import is_heard, why_nothing
 from echoic.catalog import Catalog, Known
-from echoic.embedding import why_nothing
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of

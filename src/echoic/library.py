@@ -821,7 +821,8 @@ class Library:
             stored = self._open()[1].stored(path, spec)
             if stored is not None:
                 return stored
-        from echoic.embedding import embed_file, embed_part, why_nothing
+        from echoic.audio.notes import why_nothing
+        from echoic.embedding import embed_file, embed_part
 
         encoder = self._open()[1].encoder(source, spec)
         if is_whole:

@@ -8,7 +8,7 @@ channels do cancel each other, to more of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
-from echoic.types import Float32, TrackChoice
+from echoic.types import Float32
 
-__all__ = ["Balance", "Cancelled", "Choice", "choose", "is_heard", "mixes", "tracks_note"]
+__all__ = ["Balance", "Cancelled", "Choice", "choose", "mixes"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
@@ -196,17 +196,3 @@ def _listened(frames: Frames) -> tuple[bool, int | None]:
         if balance.seconds and (piece.channels == 1 or balance.is_settled):
             return True, None
     return balance.seconds > 0, balance.louder
-
-
-def tracks_note(n_tracks: int, heard: TrackChoice) -> str:
-    """Say which of several tracks are heard; the note that a file has of it."""
-    return f"tracks: it has {n_tracks} tracks of sound, and {_spelt(heard)} heard"
-
-
-def is_heard(notes: Sequence[str], track: TrackChoice) -> bool:
-    """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
-    return all(note.endswith(f"and {_spelt(track)} heard") for note in notes if note.startswith("tracks: "))
-
-
-def _spelt(track: TrackChoice) -> str:
-    return {"all": "each is", "mix": "their mix is"}.get(str(track), f"track {track} is")
