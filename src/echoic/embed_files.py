@@ -47,7 +47,7 @@ def embed(
     UsageError
         If an argument makes no sense.
     """
-    from echoic.embedding import why_nothing
+    from echoic.audio.notes import why_nothing
     from echoic.scanning import Problem, scan
     from echoic.workers import Task, WorkerPool, n_workers
 

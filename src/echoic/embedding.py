@@ -7,20 +7,19 @@ its spectrogram computed once for each front end, however many encoders share th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from echoic.audio.choice import with_tracks
 from echoic.audio.decode import AudioStream, Resampler, open_audio, read_audio
 from echoic.audio.front_end import FrontEnd
 from echoic.audio.levels import SILENCE, Loudest
 from echoic.audio.mix import Mix, open_mix
+from echoic.audio.notes import with_tracks
 from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows, cut
-from echoic.encoders.base import Encoder, check_vectors, no_vectors, segments_of
+from echoic.encoders.base import Encoder, check_vectors, segments_of
 from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
@@ -31,7 +30,6 @@ __all__ = [
     "embed_part",
     "embed_sound",
     "try_encoder",
-    "why_nothing",
 ]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
@@ -162,12 +160,6 @@ class _Rates:
             before = [] if source is None else [resampler.push(ready[source])]
             ready[rate] = np.concatenate([*before, resampler.finish()])
         return ready
-
-
-def why_nothing(info: AudioInfo) -> str:
-    """Say why nothing of a file was encoded, from its notes."""
-    kinds = {note.kind: note.sentence for note in info.notes}
-    return kinds.get("ultrasound") or kinds.get("silence") or "no sound in it"
 
 
 class _Reach:
@@ -353,12 +345,24 @@ def _encoded(encoder: Encoder, windows: Windows, features: dict[FrontEnd, Float3
     return check_vectors(spec, len(windows.samples), vectors)
 
 
-@dataclass
 class _Encoded:
-    """What has been encoded so far for one encoder."""
+    """What has been encoded so far for one encoder, in memory that grows in its place."""
 
-    encoder: Encoder
-    vectors: list[Float32]
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._numbers = bytearray()
+        self._shape: tuple[int, ...] = (encoder.spec.dim,)  # of a window's
+
+    def push(self, windows: Windows, features: dict[FrontEnd, Float32]) -> None:
+        """Encode the next windows."""
+        vectors = _encoded(self.encoder, windows, features)
+        self._shape = vectors.shape[1:]
+        self._numbers += vectors.astype(np.float32, copy=False).tobytes()
+
+    @property
+    def vectors(self) -> Float32:
+        """All vectors; nothing can be pushed once they have been looked at."""
+        return np.frombuffer(self._numbers, np.float32).reshape(-1, *self._shape)
 
 
 class _Lane:
@@ -367,10 +371,10 @@ class _Lane:
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         spec = next(iter(encoders.values())).spec
         self._windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
-        self._encoded = {name: _Encoded(encoder, []) for name, encoder in encoders.items()}
+        self._encoded = {name: _Encoded(encoder) for name, encoder in encoders.items()}
         self._waiting: list[Windows] = []
-        self._starts: list[npt.NDArray[np.float64]] = []
-        self._ends: list[npt.NDArray[np.float64]] = []
+        # Like the vectors: many small arrays that stay would break up the memory that large ones leave.
+        self._starts, self._ends = bytearray(), bytearray()
 
     def push(self, samples: Float32, *, is_silent: bool) -> None:
         windows = self._windower.push(samples)
@@ -382,19 +386,17 @@ class _Lane:
         if not is_silent:
             self._take(windows)
         self._encode()
-        starts, ends = (np.concatenate([np.empty(0), *times]) for times in (self._starts, self._ends))
-        found = {}
-        for name, done in self._encoded.items():
-            spec = done.encoder.spec
-            vectors = np.concatenate(done.vectors) if done.vectors else no_vectors(spec)
-            found[name] = segments_of(spec, starts, ends, vectors)
-        return found
+        starts, ends = (np.frombuffer(times, np.float64) for times in (self._starts, self._ends))
+        return {
+            name: segments_of(done.encoder.spec, starts, ends, done.vectors)
+            for name, done in self._encoded.items()
+        }
 
     def _take(self, windows: Windows) -> None:
         if len(windows.starts):
             self._waiting.append(windows)
-            self._starts.append(windows.starts)
-            self._ends.append(windows.ends)
+            self._starts += windows.starts.tobytes()
+            self._ends += windows.ends.tobytes()
             if sum(len(waiting.starts) for waiting in self._waiting) >= _BATCH:
                 self._encode()
 
@@ -405,7 +407,7 @@ class _Lane:
         self._waiting = []
         features: dict[FrontEnd, Float32] = {}
         for done in self._encoded.values():
-            done.vectors.append(_encoded(done.encoder, windows, features))
+            done.push(windows, features)
 
 
 def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:

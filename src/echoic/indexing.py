@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from echoic.audio.choice import is_heard
+from echoic.audio.notes import is_heard
 from echoic.catalog import Catalog, Known, parse_tag
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted

@@ -399,6 +399,7 @@ def _main(argv: Sequence[str]) -> NoReturn:
         while True:
             result = _analyse(tasks.get(), encoders, lambda: messages.write(results, {"alive": True}))
             messages.write(results, *messages.told(result))
+            del result  # else it would lie here until the next file is done
     except BrokenPipeError:  # the parent is gone
         os._exit(0)
 

@@ -8,7 +8,7 @@ channels do cancel each other, to more of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
-from echoic.types import Float32, Note, TrackChoice
+from echoic.types import Float32, Note
 
-__all__ = ["Balance", "Cancelled", "Choice", "choose", "is_heard", "mixes", "with_tracks"]
+__all__ = ["Balance", "Cancelled", "Choice", "choose", "mixes"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
@@ -196,15 +196,3 @@ def _listened(frames: Frames) -> tuple[bool, int | None]:
         if balance.seconds and (piece.channels == 1 or balance.is_settled):
             return True, None
     return balance.seconds > 0, balance.louder
-
-
-def with_tracks(notes: Sequence[Note], n_tracks: int, heard: TrackChoice) -> tuple[Note, ...]:
-    """Put before the notes on a file the one that says which of its several tracks are heard."""
-    spelt = {"all": "each is", "mix": "their mix is"}.get(str(heard), f"track {heard} is")
-    note = Note("tracks", f"it has {n_tracks} tracks of sound, and {spelt} heard", heard)
-    return (note, *(other for other in notes if other.kind != "tracks"))
-
-
-def is_heard(notes: Sequence[Note], track: TrackChoice) -> bool:
-    """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
-    return all(note.track == track for note in notes if note.kind == "tracks")

@@ -15,11 +15,12 @@ from types import TracebackType
 
 import numpy as np
 
-from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes, with_tracks
+from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import begins_recording, links_of, tag_size
 from echoic.audio.metadata import text_tags
+from echoic.audio.notes import with_tracks
 from echoic.audio.source import Source, StrPath
 from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
 from echoic.errors import NotAudioError, UnreadableError, UsageError, quoted
@@ -34,7 +35,7 @@ _SEEKS_EXACTLY = frozenset(
     {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
 )
 _CHANGES_RATE = frozenset({"aac", "ac3", "eac3", "loas", "mp3"})  # frames without a header over them all
-_GATHERED = 0.5  # seconds of frames that are dealt with together
+_GATHERED = 1.0  # seconds of frames that are dealt with together
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
 _WITHOUT_HEADER = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3"})
 _LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up to .17 were taken for sound

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from echoic.audio.choice import with_tracks
 from echoic.audio.decode import AudioStream, Resampler, open_audio
+from echoic.audio.notes import with_tracks
 from echoic.audio.source import StrPath
 from echoic.errors import NotAudioError
 from echoic.types import AudioInfo, Float32

@@ -19,7 +19,7 @@ from echoic.types import Float32
 __all__ = ["LEAST_RATE", "Resampler", "Timeline", "finite"]
 
 LEAST_RATE = 16_000  # Hz, of what may change its rate on the way: the rate at which encoders listen
-_BLOCK_SAMPLES = 1 << 16
+_BLOCK_SAMPLES = 1 << 17
 _LOUDEST = 1e10  # full scale is 1; damaged float samples beyond this would overflow in a spectrum
 _GAP = 0.1  # seconds that time stamps may jump ahead by rounding and still mean the next sample
 _GAP_AFTER_ERROR = 0.001

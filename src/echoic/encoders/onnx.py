@@ -124,8 +124,8 @@ class OnnxEncoder:
         # Without the arena a worker's memory stays that of the weights and one batch.
         options.enable_cpu_mem_arena = False
         try:
-            weights = read_file(self.path, _LARGEST)
-            return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+            # By its path: a copy of the bytes beside what is made of them would stay in the heap.
+            return onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             said = " ".join(str(error).split())[:300]
             raise EncoderError(

@@ -140,7 +140,8 @@ class Examples:
         stored = self._spaces.stored(path, self._spec) if is_whole else None
         if stored is not None:
             return stored
-        from echoic.embedding import embed_file, embed_part, why_nothing
+        from echoic.audio.notes import why_nothing
+        from echoic.embedding import embed_file, embed_part
 
         encoder = self._spaces.encoder(self._source, self._spec)
         notes: list[Note] = []

@@ -1,0 +1,27 @@
+"""What the notes of a file say that more than one room reads; needs no decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from echoic.types import AudioInfo, Note, TrackChoice
+
+__all__ = ["is_heard", "why_nothing", "with_tracks"]
+
+
+def with_tracks(notes: Sequence[Note], n_tracks: int, heard: TrackChoice) -> tuple[Note, ...]:
+    """Put before the notes on a file the one that says which of its several tracks are heard."""
+    spelt = {"all": "each is", "mix": "their mix is"}.get(str(heard), f"track {heard} is")
+    note = Note("tracks", f"it has {n_tracks} tracks of sound, and {spelt} heard", heard)
+    return (note, *(other for other in notes if other.kind != "tracks"))
+
+
+def is_heard(notes: Sequence[Note], track: TrackChoice) -> bool:
+    """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
+    return all(note.track == track for note in notes if note.kind == "tracks")
+
+
+def why_nothing(info: AudioInfo) -> str:
+    """Say why nothing of a file was encoded, from its notes."""
+    kinds = {note.kind: note.sentence for note in info.notes}
+    return kinds.get("ultrasound") or kinds.get("silence") or "no sound in it"
