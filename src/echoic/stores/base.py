@@ -123,7 +123,7 @@ def _checked_vectors(vectors: Float32, dim: int) -> Float32:
     array = np.ascontiguousarray(vectors, np.float32)
     if array.ndim != 2 or array.shape[1] != dim:
         raise StoreError(f"vectors of shape {array.shape} do not fit a collection of dimension {dim}")
-    norms = np.linalg.norm(array, axis=1)
+    norms = np.sqrt(np.einsum("ij,ij->i", array, array))  # np.linalg.norm would copy them twice
     bad = ~(np.abs(norms - 1) <= _UNIT_TOLERANCE)  # the negation also catches NaN
     if bad.any():
         row = int(np.argmax(bad))
