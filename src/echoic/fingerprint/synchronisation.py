@@ -22,10 +22,10 @@ import numpy.typing as npt
 from echoic.embedding import embed_blocks
 from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, quoted
-from echoic.fingerprint.agreement import Agreement, ends_found, without_gaps
+from echoic.fingerprint.agreement import Agreement, Pair, ends_found, without_gaps
 from echoic.fingerprint.alignment import align
 from echoic.fingerprint.chains import Chain, find_chains, fit_line, hits_between
-from echoic.fingerprint.clocks import Line, Piece, measured, on_one_clock
+from echoic.fingerprint.clocks import Line, Piece, joined, measured, on_one_clock
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.identification import QUERY_HOP, stretches
 from echoic.fingerprint.landmarks import landmark_hits
@@ -61,7 +61,8 @@ _SHORT = 60.0  # s: files up to which are laid against the other window by windo
 _TOO_SHORT = 1.0  # s: what is shorter has too little to be known by
 _COARSE = 0.25  # s within which fingerprints tell a place
 _ONE_LINE = 0.3  # s by which two chains may differ to be of one line
-_GAP = 4.0  # s
+_GAP = 2.5  # s
+_BESIDE_GAP = 1.0  # s around a gap that are looked at with it
 _BRIDGED = 120.0  # s between two passages of one line that may be one
 
 
@@ -206,7 +207,7 @@ def synchronise(
         with one_thread_for_algebra():
             passages = _passages(one, other, encoder, decision, reporter)
             placed = _placed(passages, one, other, encoder) if passages else []
-        if not passages:
+        if not placed:
             for waveform in waveforms:
                 if waveform.duration < _TOO_SHORT:
                     raise AudioError(
@@ -404,16 +405,28 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
         if not found and (not pieces or not pieces[0].exact or passage.end - passage.start > _BESIDE_EXACT):
             found = [Piece(passage.line, passage.start, passage.end, _COARSE)]
         pieces += found
-    pieces = on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start)))
-    parts = []
+    pieces, between = joined(on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start))))
+    pair, parts = Pair(first, second, encoder), []
+    gaps = _widened([*between, *(gap for passage in judged for gap in passage.gaps)])
     for piece in pieces:
-        agreement = Agreement(piece, first, second, encoder)
+        agreement = Agreement(piece, pair)
         if agreement.tells or not piece.exact:
-            parts += without_gaps(agreement, [gap for passage in judged for gap in passage.gaps])
+            parts += without_gaps(agreement, gaps)
     return [
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
-        for piece in _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
+        for piece in _once_each(ends_found(parts, pair), judged, first.duration)
     ]
+
+
+def _widened(gaps: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Give gaps with a little of what is around them, those that then touch as one."""
+    wide: list[tuple[float, float]] = []
+    for start, end in sorted(gaps):
+        if wide and start - _BESIDE_GAP <= wide[-1][1]:
+            wide[-1] = wide[-1][0], max(wide[-1][1], end + _BESIDE_GAP)
+        else:
+            wide.append((start - _BESIDE_GAP, end + _BESIDE_GAP))
+    return wide
 
 
 def _unrivalled(pieces: list[Piece]) -> list[Piece]:
