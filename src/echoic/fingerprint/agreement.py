@@ -12,11 +12,11 @@ import numpy.typing as npt
 from echoic.embedding import embed_blocks
 from echoic.encoders.base import Encoder
 from echoic.fingerprint.clocks import Piece
-from echoic.fingerprint.noise import Floors, gains, levels
+from echoic.fingerprint.noise import Noise, levels
 from echoic.fingerprint.waveforms import FRAME, Likeness, Waveform, likeness, resampled
 from echoic.types import Float32
 
-__all__ = ["Agreement", "Pair", "ends_found", "without_gaps"]
+__all__ = ["Agreement", "ends_found", "without_gaps"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -24,6 +24,7 @@ _LOOKED_AT = 20.0  # s of a passage that tell how much it agrees; half of that a
 _LOST = 10.0  # s without agreement after which an end is passed
 _ELSEWHERE = (2.7, -4.3)  # s beside the line, where nothing agrees but what repeats itself
 _PLACES = 8  # of a passage that are looked at for that, if it is longer
+_GLANCES = 200  # at a passage, of half a second, that tell what noise there is
 _TELLING = 0.05  # what fingerprints' agreement must be over that of unrelated sound
 _PROMINENT = (
     4.0  # deviations from which on a second's waveforms have something in common; 2.8 is usual by chance
@@ -38,20 +39,6 @@ _REST = 1.5  # s before a file ends that belong to what goes before, though they
 _SHORT = 1.5  # s of neither between two passages that are taken for a cut
 
 
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """Two recordings, and the encoder of their fingerprints."""
-
-    first: Waveform
-    second: Waveform
-    encoder: Encoder
-
-    @cached_property
-    def noise(self) -> Floors:
-        """The noise beneath each of the two."""
-        return Floors(self.first, self.second)
-
-
 class _Usual(NamedTuple):
     """How a piece is on the whole.
 
@@ -63,14 +50,11 @@ class _Usual(NamedTuple):
         The value half way between that of the piece and that of other sound.
     tells : bool
         Whether those two differ.
-    gain : ndarray of float64, shape (bands,)
-        By how many dB the second is louder.
     """
 
     by_waveform: bool
     level: float
     tells: bool
-    gain: Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +65,9 @@ class Agreement:
     """
 
     piece: Piece
-    pair: Pair
+    first: Waveform
+    second: Waveform
+    encoder: Encoder
 
     def over(self, start: float, end: float) -> Float64:
         """Say for each frame between two times of the second whether the two agree: above 0, by how much.
@@ -97,11 +83,11 @@ class Agreement:
         return np.concatenate(parts) if parts else np.empty(0)
 
     def _part_over(self, start: float, n_frames: int) -> Float64:
-        usual, pair, rate = self._usual, self.pair, self.pair.second.rate
+        usual, rate = self._usual, self.second.rate
         end = start + FRAME * n_frames
         there, here = self._sounds(start - _AROUND, end + _AROUND, 0.0)
         inner = slice(round(_AROUND / FRAME), round(_AROUND / FRAME) + n_frames)
-        same = pair.noise.hide(levels(there, rate), levels(here, rate), usual.gain)[inner]
+        same = self._noise.hides(levels(there, rate), levels(here, rate))[inner]
         if usual.by_waveform:
             found = self._likeness(there, here)
             values = found.peak[inner] - usual.level
@@ -112,8 +98,8 @@ class Agreement:
         values[np.isnan(values)] = 1e-6
         times = start + FRAME * (np.arange(n_frames) + 0.5)
         places = self.piece.line.offset + self.piece.line.speed * times
-        outside = (times < 0) | (times > pair.second.duration)
-        outside |= (places < 0) | (places > pair.first.duration)
+        outside = (times < 0) | (times > self.second.duration)
+        outside |= (places < 0) | (places > self.first.duration)
         values[outside] = -1.0
         return values
 
@@ -122,7 +108,7 @@ class Agreement:
         line = self.piece.line
         if way < 0:
             return max(0.0, -line.offset / line.speed)
-        return min(self.pair.second.duration, (self.pair.first.duration - line.offset) / line.speed)
+        return min(self.second.duration, (self.first.duration - line.offset) / line.speed)
 
     @property
     def tells(self) -> bool:
@@ -131,7 +117,7 @@ class Agreement:
 
     @cached_property
     def _usual(self) -> _Usual:
-        piece, rate = self.piece, self.pair.second.rate
+        piece = self.piece
         length = min(_LOOKED_AT, piece.end - piece.start)
         if length == _LOOKED_AT:
             length /= _PLACES
@@ -142,10 +128,6 @@ class Agreement:
             off: [self._sounds(float(at), float(at) + length, off) for at in spots]
             for off in (0.0, *_ELSEWHERE)
         }
-        there, here = (
-            np.concatenate([levels(sound, rate) for sound in of]) for of in zip(*sounds[0.0], strict=True)
-        )
-        gain = gains(there, here) if len(there) else np.zeros(there.shape[1])
         if piece.exact:
             found = {off: [self._likeness(*sound) for sound in sounds[off]] for off in sounds}
             peak = {off: _median([one.peak for one in found[off]]) for off in found}
@@ -153,34 +135,41 @@ class Agreement:
             beside = min(peak[off] for off in _ELSEWHERE)
             unrelated = min(prominence[off] for off in _ELSEWHERE)
             if prominence[0.0] >= max(_PROMINENT, _MORE * unrelated):
-                return _Usual(True, max((peak[0.0] + beside) / 2, beside + 0.02), True, gain)
+                return _Usual(True, max((peak[0.0] + beside) / 2, beside + 0.02), True)
         cosine = {
             off: _median([self._cosines(float(at), float(at) + length, off) for at in spots])
             for off in sounds
         }
         beside = min(cosine[off] for off in _ELSEWHERE)
         tells = cosine[0.0] - beside > _TELLING
-        return _Usual(False, max((cosine[0.0] + beside) / 2, beside + 0.02), tells, gain)
+        return _Usual(False, max((cosine[0.0] + beside) / 2, beside + 0.02), tells)
+
+    @cached_property
+    def _noise(self) -> Noise:
+        piece = self.piece
+        spots = np.linspace(piece.start, max(piece.start, piece.end - _BRIEF), _GLANCES).tolist()
+        glances = [self._sounds(at, min(piece.end, at + _BRIEF), 0.0) for at in spots]
+        return Noise(glances, self.second.rate)
 
     def _sounds(self, start: float, end: float, off: float) -> tuple[Float32, Float32]:
         """Give both waveforms between two times of the second, the first ``off`` seconds beside the line."""
-        line, rate = self.piece.line, self.pair.second.rate
+        line, rate = self.piece.line, self.second.rate
         begin, n = round(start * rate), round((end - start) * rate)
-        there = resampled(self.pair.first, line.place(begin / rate) + off, line.speed, n)
-        return there, self.pair.second.part(begin, begin + n)
+        there = resampled(self.first, line.place(begin / rate) + off, line.speed, n)
+        return there, self.second.part(begin, begin + n)
 
     def _likeness(self, there: Float32, here: Float32) -> Likeness:
-        return likeness(there, here, self.pair.second.rate, min(0.01, self.piece.bound + FRAME / 100))
+        return likeness(there, here, self.second.rate, min(0.01, self.piece.bound + FRAME / 100))
 
     def _cosines(self, start: float, end: float, off: float) -> Float64:
         """Compare fingerprints frame by frame: 0 where one is silent, NaN where both are."""
-        encoder = self.pair.encoder
+        encoder = self.encoder
         reach = encoder.spec.window / 2 - FRAME / 2  # the middle of a window is that of a frame
         n_frames = round((end - start) / FRAME)
         vectors = np.zeros((2, n_frames, encoder.spec.dim), np.float32)
         heard = np.zeros((2, n_frames), bool)
         for number, samples in enumerate(self._sounds(start - reach, end + reach, off)):
-            for segments in embed_blocks([samples], self.pair.second.rate, encoder, FRAME):
+            for segments in embed_blocks([samples], self.second.rate, encoder, FRAME):
                 rows = np.round(segments.starts / FRAME).astype(np.int64)
                 inside = rows < n_frames
                 vectors[number, rows[inside]] = segments.vectors[inside]
@@ -202,12 +191,27 @@ def without_gaps(agreement: Agreement, gaps: list[tuple[float, float]]) -> list[
     for start, end in sorted(gaps):
         whole = pieces[-1]
         if whole.start < start and end < whole.end:
-            for since, until in _apart(agreement.over(start, end)):
+            begin, values = _looked_at(agreement, start, end, whole)
+            for since, until in _apart(values):
                 pieces[-1:] = [
-                    replace(pieces[-1], end=start + FRAME * since),
-                    replace(pieces[-1], start=start + FRAME * until),
+                    replace(pieces[-1], end=begin + FRAME * since),
+                    replace(pieces[-1], start=begin + FRAME * until),
                 ]
     return [piece for piece in pieces if piece.end > piece.start]
+
+
+def _looked_at(agreement: Agreement, start: float, end: float, whole: Piece) -> tuple[float, Float64]:
+    """Give what there is over a gap, and around it for as long as the two do not agree, and from when on."""
+    values, brief = agreement.over(start, end), round(_BRIEF / FRAME)
+    while start > whole.start and (values[:brief] < 0).all():
+        earlier = max(whole.start, start - _LOOKED_AT / 2)
+        values = np.concatenate([agreement.over(earlier, start), values])
+        start = earlier
+    while end < whole.end and (values[-brief:] < 0).all():
+        later = min(whole.end, end + _LOOKED_AT / 2)
+        values = np.concatenate([values, agreement.over(end, later)])
+        end = later
+    return start, values
 
 
 def _apart(values: Float64) -> list[tuple[int, int]]:
@@ -222,14 +226,18 @@ def _apart(values: Float64) -> list[tuple[int, int]]:
     return [(since, until) for since, until in found if until - since >= _SHORT / FRAME]
 
 
-def ends_found(pieces: list[Piece], pair: Pair) -> list[Piece]:
+def ends_found(pieces: list[Piece], first: Waveform, second: Waveform, encoder: Encoder) -> list[Piece]:
     """Move the ends of pieces, in order of time, to where the two cease to agree."""
-    second = pair.second
-    agreements = [Agreement(piece, pair) for piece in pieces]
+    agreements = [Agreement(piece, first, second, encoder) for piece in pieces]
     moved: list[Piece] = []
     for number, (piece, agreement) in enumerate(zip(pieces, agreements, strict=True)):
-        lowest = pieces[number - 1].end if number else 0.0
-        highest = pieces[number + 1].start if number + 1 < len(pieces) else second.duration
+        lowest, highest = 0.0, second.duration
+        if number:
+            before = pieces[number - 1]
+            lowest = before.end - _beyond(before) * (before.line != piece.line)
+        if number + 1 < len(pieces):
+            after = pieces[number + 1]
+            highest = after.start + _beyond(after) * (after.line != piece.line)
         start = _walked(agreement, piece.start, max(0.0, min(lowest, piece.start)), -1)
         end = _walked(agreement, piece.end, min(second.duration, max(highest, piece.end)), 1)
         moved.append(replace(piece, start=start, end=end))
@@ -249,10 +257,14 @@ def ends_found(pieces: list[Piece], pair: Pair) -> list[Piece]:
     return [piece for piece in apart if piece.end > piece.start]
 
 
+def _beyond(piece: Piece) -> float:
+    """Say by how many seconds what was measured may lie beyond the ends of a piece."""
+    return min(_OVERSHOT, (piece.end - piece.start) / 3)
+
+
 def _walked(agreement: Agreement, since: float, limit: float, way: int) -> float:
     """Follow a piece from a time on, forwards or backwards, for as long as the two agree."""
-    # What was measured may end a little beyond the end itself.
-    since -= way * min(_OVERSHOT, (agreement.piece.end - agreement.piece.start) / 3)
+    since -= way * _beyond(agreement.piece)
     at, total, best, reached = since, 0.0, 0.0, since
     while (limit - at) * way >= FRAME and (at - reached) * way <= _LOST:
         until = at + way * min(_LOOKED_AT / 2, abs(limit - at))

@@ -7,78 +7,106 @@ two may be the same sound, however little their waveforms have in common.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.fingerprint.waveforms import FRAME, Waveform, spectra
+from echoic.fingerprint.waveforms import FRAME, spectra
 from echoic.types import Float32
 
-__all__ = ["Floors", "gains", "levels"]
+__all__ = ["Noise", "levels"]
 
 Float64 = npt.NDArray[np.float64]
 
 _BANDS = (80, 200, 400, 700, 1100, 1600, 2200, 3000, 3800)  # Hz between which a band lies
-_SILENT = -120.0  # dB: nothing is heard of a level below, which only files without noise have
-_SPOTS, _SPOT = 400, 0.5  # places that tell the noise of a recording, and seconds of each
-_QUIETEST = 5  # per cent of a recording in which nothing but noise is heard, in some band
+_SILENT = -120.0  # dB: no level is told below
 _LOUD = 75  # per cent of the frames than which one must be louder to tell how much louder the other is
+_QUIET = 25  # per cent of the frames that are quiet enough in one to tell the noise of the other
+_QUIETEST = 5  # per cent of a recording in which nothing but noise is heard, in some band, if it has any
 _OVER_NOISE = 6.0  # dB over its noise up to which a recording may have nothing else
 _HEARD = 3.0  # dB over noise from which on a sound would be heard in it
 
 
 def levels(samples: Float32, rate: int) -> Float64:
     """Give the levels of a waveform's frames in dB, (frames, bands): the mean of three frames each."""
-    power = np.square(np.abs(spectra(samples, rate)))
+    return _decibels(_banded(np.square(np.abs(spectra(samples, rate)))))
+
+
+def _banded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Take the mean of each band's bins, and of a frame and its neighbours, (frames, bands)."""
     bins = [round(edge * 2 * FRAME) for edge in _BANDS]
-    power = np.stack([power[:, low:high].mean(axis=1) for low, high in itertools.pairwise(bins)], axis=1)
-    padded = np.pad(power, ((1, 1), (0, 0)), mode="edge") if len(power) else np.zeros((2, len(bins) - 1))
-    mean = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    found: Float64 = 10 * np.log10(np.maximum(mean.astype(np.float64), 10 ** (_SILENT / 10)))
+    bands = np.stack([values[:, low:high].mean(axis=1) for low, high in itertools.pairwise(bins)], axis=1)
+    if not len(bands):
+        return bands
+    padded = np.pad(bands, ((1, 1), (0, 0)), mode="edge")
+    mean: npt.NDArray[Any] = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    return mean
+
+
+def _decibels(power: npt.NDArray[Any]) -> Float64:
+    found: Float64 = 10 * np.log10(np.maximum(power.astype(np.float64), 10 ** (_SILENT / 10)))
     return found
 
 
-def gains(there: Float64, here: Float64) -> Float64:
-    """Say by how many dB the second of two recordings is louder, in each band, where the first is loud."""
-    found = np.zeros(there.shape[1])
-    for band, (one, other) in enumerate(zip(there.T, here.T, strict=True)):
-        loud = one >= np.percentile(one, _LOUD)
-        found[band] = np.median(other[loud] - one[loud])
-    return found
+class Noise:
+    """The noises of two recordings of the same sound, and how much louder the one has it, band by band.
 
+    Noise is what one has and the other has not where that is quiet, and never louder than a recording's own
+    quietest moments: recordings without noise have quiet moments too, but the same.
 
-class Floors:
-    """The noises of two recordings: how loud each band is in their quietest moments that are not silent."""
+    Parameters
+    ----------
+    glances : list of tuple of ndarray of float32
+        Waveforms of the two that lie beside each other, (n,) each, in many places; most are the same sound.
+    rate : int
+        Hz.
+    """
 
-    def __init__(self, first: Waveform, second: Waveform) -> None:
-        self._there, self._here = _floor(first), _floor(second)
+    def __init__(self, glances: list[tuple[Float32, Float32]], rate: int) -> None:
+        powers: list[list[npt.NDArray[Any]]] = [[], [], []]
+        for pair in glances:
+            there, here = (spectra(samples, rate) for samples in pair)
+            powers[0].append(_banded(np.square(np.abs(there))))
+            powers[1].append(_banded(np.square(np.abs(here))))
+            powers[2].append(np.square(np.abs(_banded(there * np.conj(here)))))
+        first, second, both = (np.concatenate(part).astype(np.float64) for part in powers)
+        alone = 1 - np.minimum(1, both / np.maximum(first * second, 1e-30))  # what of each is not the other's
+        one, other = _decibels(first), _decibels(second)
+        self.gain = np.array([_gain(*band) for band in zip(one.T, other.T, strict=True)])
+        self.there = _beneath(one, _decibels(first * alone), other)
+        self.here = _beneath(other, _decibels(second * alone), one)
 
-    def hide(self, there: Float64, here: Float64, gain: Float64) -> npt.NDArray[np.bool_]:
+    def hides(self, there: Float64, here: Float64) -> npt.NDArray[np.bool_]:
         """Say for each frame whether two that lie beside each other may be the same sound beneath noise.
 
         Parameters
         ----------
         there, here : ndarray of float64, shape (frames, bands)
             Levels in dB.
-        gain : ndarray of float64, shape (bands,)
-            By how many dB the second is louder where they are the same.
         """
-        return _beneath(here, there + gain, self._here) | _beneath(there, here - gain, self._there)
+        in_second = _only_noise(here, there + self.gain, self.here)
+        return np.asarray(in_second | _only_noise(there, here - self.gain, self.there))
 
 
-def _beneath(noisy: Float64, other: Float64, floor: Float64) -> npt.NDArray[np.bool_]:
-    hidden = (noisy < floor + _OVER_NOISE) & (other < floor + _HEARD)
+def _gain(there: Float64, here: Float64) -> float:
+    if not len(there):
+        return 0.0
+    loud = there >= np.percentile(there, _LOUD)
+    return float(np.median(here[loud] - there[loud]))
+
+
+def _beneath(levels: Float64, alone: Float64, other: Float64) -> Float64:
+    """Give the noise of a recording in dB, (bands,): what it has alone where the other one is quiet."""
+    found = np.full(levels.shape[1], _SILENT)
+    for band in range(levels.shape[1]):
+        heard = levels[:, band] > _SILENT
+        if heard.any():
+            quiet = heard & (other[:, band] <= np.percentile(other[heard, band], _QUIET))
+            found[band] = min(np.median(alone[quiet, band]), np.percentile(levels[heard, band], _QUIETEST))
+    return found
+
+
+def _only_noise(levels: Float64, expected: Float64, noise: Float64) -> npt.NDArray[np.bool_]:
+    hidden = (levels < noise + _OVER_NOISE) & (expected < noise + _HEARD)
     return np.asarray(hidden.all(axis=1))
-
-
-def _floor(waveform: Waveform) -> Float64:
-    n = round(_SPOT * waveform.rate)
-    at = np.linspace(0, max(0, waveform.n_samples - n), _SPOTS).astype(np.int64)
-    found = np.concatenate(
-        [levels(waveform.part(begin, begin + n), waveform.rate)[1:-1] for begin in at.tolist()]
-    )
-    heard = found[(found > _SILENT).any(axis=1)]
-    if not len(heard):
-        return np.full(found.shape[1], _SILENT)
-    floor: Float64 = np.percentile(heard, _QUIETEST, axis=0)
-    return floor

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from echoic.embedding import embed_blocks
 from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, quoted
-from echoic.fingerprint.agreement import Agreement, Pair, ends_found, without_gaps
+from echoic.fingerprint.agreement import Agreement, ends_found, without_gaps
 from echoic.fingerprint.alignment import align
 from echoic.fingerprint.chains import Chain, find_chains, fit_line, hits_between
 from echoic.fingerprint.clocks import Line, Piece, joined, measured, on_one_clock
@@ -406,15 +406,15 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
             found = [Piece(passage.line, passage.start, passage.end, _COARSE)]
         pieces += found
     pieces, between = joined(on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start))))
-    pair, parts = Pair(first, second, encoder), []
+    parts = []
     gaps = _widened([*between, *(gap for passage in judged for gap in passage.gaps)])
     for piece in pieces:
-        agreement = Agreement(piece, pair)
+        agreement = Agreement(piece, first, second, encoder)
         if agreement.tells or not piece.exact:
             parts += without_gaps(agreement, gaps)
     return [
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
-        for piece in _once_each(ends_found(parts, pair), judged, first.duration)
+        for piece in _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
     ]
 
 
