@@ -208,6 +208,29 @@ def test_cuts_in_both_and_a_drift_are_several_stretches(write, show, tmp_path):
     assert re.search(r"within \d ms, probability 1\.00", told[5])
 
 
+def test_what_noise_hides_is_no_gap_and_what_was_replaced_is(write, show):
+    """Quiet bars drown in the hiss of one recorder; other sound in their place does not."""
+    quiet = show.copy()
+    quiet[60 * RATE : 75 * RATE] *= 0.01
+    quiet[: 4 * RATE] *= 0.01
+    seconds = len(show) / RATE
+    other = quiet.copy()
+    other[60 * RATE : 70 * RATE] = (
+        0.3 * make_piece("night-drive", seed=3, sample_rate=RATE).mean(axis=1)[: 10 * RATE]
+    )
+    clean, noisy = write("clean.wav", quiet), write("noisy.wav", hissing(quiet, 5))
+    with Library() as library:
+        check(library.align(clean, noisy), [(0, seconds, 0, 0)])
+        check(library.align(noisy, clean), [(0, seconds, 0, 0)])
+        replaced = write("replaced.wav", hissing(other, 5))
+        check(library.align(clean, replaced), [(0, 60, 0, 0), (70, seconds, 0, 0)])
+        muted = quiet.copy()
+        muted[20 * RATE : 28 * RATE] = 0
+        check(
+            library.align(clean, write("muted.wav", hissing(muted, 5))), [(0, 20, 0, 0), (28, seconds, 0, 0)]
+        )
+
+
 def test_two_shows_that_share_one_piece_have_little_in_common(write, show):
     seconds = len(show) / RATE
     shared = make_piece("music-box-waltz", sample_rate=RATE).mean(axis=1)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from echoic.types import Float32, Segments
 
-__all__ = ["Chain", "find_chains", "fit_line"]
+__all__ = ["Chain", "Hits", "find_chains", "fit_line", "hits_between"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -34,6 +35,25 @@ _ROWS = 512  # windows compared at a time
 _NEAR = 0.25  # s that a hit may lie from its line
 _PLAIN, _PLAINER = 2e-3, 1.3  # how close to 1 a speed is taken for a clock's, and what that counts for
 _PAIRS = 500  # tried
+
+
+class Hits(NamedTuple):
+    """Places in the first where moments of the second may lie, in order of time.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Which moment of the second each is of.
+    times, places : ndarray of float64, shape (n,)
+        Seconds.
+    weights : ndarray of float64, shape (n,)
+        What speaks for each.
+    """
+
+    rows: npt.NDArray[np.int64]
+    times: Float64
+    places: Float64
+    weights: Float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +73,14 @@ class Chain:
         return Chain(self.times[rows], self.places[rows], self.weights[rows])
 
 
-def find_chains(query: Segments, known: Segments) -> list[Chain]:
-    """Find the passages that the query has in common with what is known, the heaviest first.
+def find_chains(hits: Hits) -> list[Chain]:
+    """Find the passages in which hits go on as the time does, the heaviest first.
 
-    No two of them overlap in the query by more than half of the lighter one.
+    No two of them overlap in the second by more than half of the lighter one.
     """
-    if not len(query) or not len(known):
+    rows, times, places, weights = hits
+    if not len(rows):
         return []
-    rows, times, places, weights = _hits(query, known)
     totals, before = _linked(rows, times, places, weights)
     found: list[Chain] = []
     used = np.zeros(len(rows), bool)
@@ -109,11 +129,13 @@ def _overlap(chain: Chain, heavier: Chain) -> bool:
     return bool(shared > (chain.times[-1] - chain.times[0]) / 2)
 
 
-def _hits(query: Segments, known: Segments) -> tuple[npt.NDArray[np.int64], Float64, Float64, Float64]:
-    """Give (row of the query, time, place, weight) of each window's nearest, in order of time.
+def hits_between(query: Segments, known: Segments) -> Hits:
+    """Give the nearest of each window of the second among those of the first.
 
     Where the neighbours of a window are alike, too, the place is between them.
     """
+    if not len(query) or not len(known):
+        return Hits(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
     n_hits = int(np.clip(len(known) // 20, 3, _MOST_HITS))
     centres = (known.starts + known.ends) / 2
     found = []
@@ -131,7 +153,7 @@ def _hits(query: Segments, known: Segments) -> tuple[npt.NDArray[np.int64], Floa
         )
     rows, places, weights = (np.concatenate(part) for part in zip(*found, strict=True))
     times = (query.starts + query.ends)[rows] / 2
-    return rows, times, places, np.square(weights.astype(np.float64))
+    return Hits(rows, times, places, np.square(weights.astype(np.float64)))
 
 
 def _between(
@@ -183,7 +205,8 @@ def fit_line(times: Float64, places: Float64) -> tuple[float, float, npt.NDArray
         Which points lie within a quarter of a second.
     """
     rng = np.random.default_rng(0)
-    candidates = [(float(place - time), 1.0) for time, place in zip(times, places, strict=True)]
+    some = slice(None, None, 1 + len(times) // _PAIRS)
+    candidates = [(float(place - time), 1.0) for time, place in zip(times[some], places[some], strict=True)]
     for one, other in rng.integers(0, len(times), (_PAIRS, 2)):
         if abs(times[one] - times[other]) > 1:
             speed = (places[one] - places[other]) / (times[one] - times[other])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from echoic.fingerprint.waveforms import Waveform, delay_between, resampled
 
-__all__ = ["Line", "Piece", "measured", "on_one_clock"]
+__all__ = ["Line", "Piece", "joined", "measured", "on_one_clock"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -133,7 +133,8 @@ def _speed_found(
         grid = np.arange(np.ceil((low - 1) / step), np.floor((high - 1) / step) + 1) * step + 1
         known = [speed for speed in (*speeds, 1.0) if abs(speed - coarse.speed) * span < _SEARCHED]
         best: tuple[int, Line] | None = None
-        for speed in (*known, *(float(speed) for speed in grid)):
+        # What fingerprints have of a long passage may lie between two of the grid, and be nearer than either.
+        for speed in (*known, coarse.speed, *(float(speed) for speed in grid)):
             tried = Line(coarse.place(middle) - speed * middle, speed)
             times, places, clear = _spots(tried, at, length, first, second)
             near = _consensus(times[clear], places[clear], speed, 2 * step)
@@ -272,3 +273,36 @@ def on_one_clock(pieces: list[Piece]) -> list[Piece]:
                 piece = same
         held.append(piece)
     return held
+
+
+def joined(pieces: list[Piece]) -> tuple[list[Piece], list[tuple[float, float]]]:
+    """Make those of the pieces, in order of time, that follow each other on one line one piece.
+
+    Returns
+    -------
+    pieces : list of Piece
+    gaps : list of tuple of float
+        From when to when nothing was measured between two that are one now: something else may play there.
+    """
+    whole: list[Piece] = []
+    gaps = []
+    for piece in pieces:
+        if whole and _on_one_line(whole[-1], piece):
+            before = whole.pop()
+            gaps.append((min(before.end, piece.start), max(before.end, piece.start)))
+            times, places = (
+                np.concatenate([getattr(one, name) for one in (before, piece)])
+                for name in ("times", "places")
+            )
+            order = np.argsort(times, kind="stable")
+            piece = _fitted(times[order], places[order], max(before.end, piece.end))
+        whole.append(piece)
+    return whole, gaps
+
+
+def _on_one_line(one: Piece, other: Piece) -> bool:
+    """Say whether the two lie as near to each other as each is known."""
+    if not (one.exact and other.exact):
+        return False
+    middle = (one.end + other.start) / 2
+    return abs(one.line.place(middle) - other.line.place(middle)) <= one.bound + other.bound

@@ -1,8 +1,9 @@
 """How two recordings of one event lie in time: what they share, on which lines, and how sure that is.
 
-Few fingerprints of each, laid against each other, tell the passages, however different the two microphones
-are; many fingerprints at a few places tell whether to believe it. The waveforms then tell where exactly each
-passage lies, how the two clocks drift apart, and where something was cut or a recorder paused.
+Landmarks tell the passages of long recordings whose sound is the same but for its format. Few fingerprints of
+each, laid against each other, tell those of the rest, however different the two microphones are. Many
+fingerprints at a few places tell whether to believe it. The waveforms then tell where exactly each passage
+lies, how the two clocks drift apart, and where something was cut or a recorder paused.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, quoted
 from echoic.fingerprint.agreement import Agreement, ends_found, without_gaps
 from echoic.fingerprint.alignment import align
-from echoic.fingerprint.chains import Chain, find_chains, fit_line
-from echoic.fingerprint.clocks import Line, Piece, measured, on_one_clock
+from echoic.fingerprint.chains import Chain, find_chains, fit_line, hits_between
+from echoic.fingerprint.clocks import Line, Piece, joined, measured, on_one_clock
 from echoic.fingerprint.decision import Decision
 from echoic.fingerprint.identification import QUERY_HOP, stretches
+from echoic.fingerprint.landmarks import landmark_hits
 from echoic.fingerprint.waveforms import Waveform
+from echoic.machine import one_thread_for_algebra
 from echoic.stores.memory import MemoryStore
 from echoic.types import Progress, Segments, SharedStretch, TimeAlignment
 
@@ -37,6 +40,8 @@ Float64 = npt.NDArray[np.float64]
 # Hops of the second's windows, in quarters of those of the first, and the hours up to which each is taken. No
 # multiple of 4: then every passage has windows that lie right beside those of the first.
 _HOPS = ((1, 0.25), (3, 0.75), (5, np.inf))
+_LONG = 900.0  # s of the second from which on landmarks are looked for: fingerprints would take a while
+_SAME_RECORDING = 0.08  # of a passage's landmarks, from which on landmarks can be trusted to tell the others
 _JUDGED = 10.0  # s of a passage that are judged at a time
 _JUDGEMENTS = 4  # of a passage
 _AROUND = 20.0  # s of the first beside the place, into which it may fall
@@ -55,7 +60,8 @@ _SHORT = 60.0  # s: files up to which are laid against the other window by windo
 _TOO_SHORT = 1.0  # s: what is shorter has too little to be known by
 _COARSE = 0.25  # s within which fingerprints tell a place
 _ONE_LINE = 0.3  # s by which two chains may differ to be of one line
-_GAP = 4.0  # s
+_GAP = 2.5  # s
+_BESIDE_GAP = 1.0  # s around a gap that are looked at with it
 _BRIDGED = 120.0  # s between two passages of one line that may be one
 
 
@@ -197,12 +203,10 @@ def synchronise(
             waveforms.append(Waveform(path, spec.sample_rate, file, reporter.decoding(number)))
             reporter.decoded(waveforms[-1].duration)
         one, other = waveforms
-        known = _encoded(one, encoder, spec.hop, lambda share: reporter.encoding(0, share))
-        hops = next(n for n, hours in _HOPS if other.duration <= 3600 * hours)
-        query = _encoded(other, encoder, hops * spec.hop / 4, lambda share: reporter.encoding(1, share))
-        judge = _Judge(one, other, known, encoder, decision)
-        passages = judge.passages(query)
-        if not passages:
+        with one_thread_for_algebra():
+            passages = _passages(one, other, encoder, decision, reporter)
+            placed = _placed(passages, one, other, encoder) if passages else []
+        if not placed:
             for waveform in waveforms:
                 if waveform.duration < _TOO_SHORT:
                     raise AudioError(
@@ -210,7 +214,7 @@ def synchronise(
                         "beside another; give a second of sound or more"
                     )
             return None
-        return Synchronised(tuple(_placed(passages, one, other, encoder)), one.duration, other.duration)
+        return Synchronised(tuple(placed), one.duration, other.duration)
 
 
 def _encoded(
@@ -235,29 +239,52 @@ def _encoded(
     return Segments(starts + begin, ends + begin, vectors)
 
 
+def _passages(
+    first: Waveform, second: Waveform, encoder: Encoder, decision: Decision, reporter: _Reporter
+) -> list[_Judged]:
+    """Give the passages that are to be believed, in order of time."""
+    if second.duration >= _LONG:
+        chains = find_chains(landmark_hits(first, second))[:_MOST_CHAINS]
+        if chains and _share(max(chains, key=_share)) >= _SAME_RECORDING:
+            found = _Judge(first, second, None, encoder, decision).believed(chains)
+            if found:
+                for number in range(2):
+                    reporter.encoding(number, 1.0)
+                return found
+    hop = encoder.spec.hop
+    known = _encoded(first, encoder, hop, lambda share: reporter.encoding(0, share))
+    hops = next(n for n, hours in _HOPS if second.duration <= 3600 * hours)
+    query = _encoded(second, encoder, hops * hop / 4, lambda share: reporter.encoding(1, share))
+    judge = _Judge(first, second, known, encoder, decision)
+    pairs = max(1.0, len(query) * len(known) / _FEW_PAIRS)
+    least = (_BY_CHANCE + _TENFOLD * float(np.log10(pairs))) / (hops * hop / 4)
+    chains = find_chains(hits_between(query, known))[:_MOST_CHAINS]
+    found = judge.believed([chain for chain in chains if chain.weight >= least])
+    if not found and second.duration <= _SHORT:
+        found = judge.window_by_window(known)
+    return found
+
+
+def _share(chain: Chain) -> float:
+    """Say how much of the landmarks of a passage the two have in common: of those in each of its seconds."""
+    return chain.weight / float(chain.times[-1] - chain.times[0] + 1)
+
+
 class _Judge:
-    """Finds passages by fingerprints, and says how sure they are."""
+    """Says by fingerprints how sure passages are.
+
+    Of the first, those are taken that are ``known``; or else as many are made as are needed.
+    """
 
     def __init__(
-        self, first: Waveform, second: Waveform, known: Segments, encoder: Encoder, decision: Decision
+        self, first: Waveform, second: Waveform, known: Segments | None, encoder: Encoder, decision: Decision
     ) -> None:
         self.first, self.second, self.known = first, second, known
         self.encoder, self.decision = encoder, decision
 
-    def passages(self, query: Segments) -> list[_Judged]:
+    def believed(self, chains: list[Chain]) -> list[_Judged]:
         """Give the passages that are to be believed, in order of time."""
-        found = []
-        hop = float(np.median(np.diff(query.starts))) if len(query) > 1 else QUERY_HOP
-        pairs = max(1.0, len(query) * len(self.known) / _FEW_PAIRS)
-        least = _BY_CHANCE + _TENFOLD * float(np.log10(pairs))
-        for chain in find_chains(query, self.known)[:_MOST_CHAINS]:
-            if chain.weight * hop < least:
-                break
-            judged = self._judged(chain)
-            if judged is not None:
-                found.append(judged)
-        if not found and self.second.duration <= _SHORT:
-            found = self._window_by_window()
+        found = [judged for chain in chains if (judged := self._judged(chain)) is not None]
         return _on_lines(sorted(found, key=lambda judged: judged.start))
 
     def _judged(self, chain: Chain) -> _Judged | None:
@@ -273,8 +300,7 @@ class _Judge:
         for at in np.linspace(start, max(start, end - _JUDGED), n):
             until = min(end, at + _JUDGED)
             place = line.place(float(at + until) / 2)
-            around = np.abs((self.known.starts + self.known.ends) / 2 - place) < _AROUND
-            part = Segments(*(getattr(self.known, name)[around] for name in ("starts", "ends", "vectors")))
+            part = self._around(place)
             stretch = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None, float(at), until)
             for middle, found, probability in self._laid([stretch], part):
                 if abs(found - line.place(middle)) < _AGREE:
@@ -284,12 +310,19 @@ class _Judge:
             return None
         return _Judged(line, start, end, max(probabilities), _gaps(chain.times[near]))
 
-    def _window_by_window(self) -> list[_Judged]:
+    def _around(self, place: float) -> Segments:
+        """Give the fingerprints of the first around a place."""
+        if self.known is None:
+            hop = self.encoder.spec.hop
+            start = max(0.0, hop * np.floor((place - _AROUND) / hop))
+            return _encoded(self.first, self.encoder, hop, lambda _: None, start, max(start, place + _AROUND))
+        around = np.abs((self.known.starts + self.known.ends) / 2 - place) < _AROUND
+        return Segments(*(getattr(self.known, name)[around] for name in ("starts", "ends", "vectors")))
+
+    def window_by_window(self, known: Segments) -> list[_Judged]:
         """Lay all of a short file against the other: noise may leave no window that stands out."""
         query = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None)
-        laid = [
-            one for one in self._laid((s for s, _ in stretches([query])), self.known) if one[2] >= _PLAUSIBLE
-        ]
+        laid = [one for one in self._laid((s for s, _ in stretches([query])), known) if one[2] >= _PLAUSIBLE]
         if not laid:
             return []
         times, places, probabilities = (np.array(column) for column in zip(*laid, strict=True))
@@ -361,16 +394,28 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
         if not found and (not pieces or not pieces[0].exact or passage.end - passage.start > _BESIDE_EXACT):
             found = [Piece(passage.line, passage.start, passage.end, _COARSE)]
         pieces += found
-    pieces = on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start)))
+    pieces, between = joined(on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start))))
     parts = []
+    gaps = _widened([*between, *(gap for passage in judged for gap in passage.gaps)])
     for piece in pieces:
         agreement = Agreement(piece, first, second, encoder)
         if agreement.tells or not piece.exact:
-            parts += without_gaps(agreement, [gap for passage in judged for gap in passage.gaps])
+            parts += without_gaps(agreement, gaps)
     return [
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
         for piece in _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
     ]
+
+
+def _widened(gaps: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Give gaps with a little of what is around them, those that then touch as one."""
+    wide: list[tuple[float, float]] = []
+    for start, end in sorted(gaps):
+        if wide and start - _BESIDE_GAP <= wide[-1][1]:
+            wide[-1] = wide[-1][0], max(wide[-1][1], end + _BESIDE_GAP)
+        else:
+            wide.append((start - _BESIDE_GAP, end + _BESIDE_GAP))
+    return wide
 
 
 def _unrivalled(pieces: list[Piece]) -> list[Piece]:

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from echoic.audio.decode import Resampler, open_audio
 from echoic.types import Float32
 
-__all__ = ["FRAME", "Delay", "Waveform", "delay_between", "likeness", "resampled"]
+__all__ = ["FRAME", "Delay", "Likeness", "Waveform", "delay_between", "likeness", "resampled", "spectra"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -30,6 +30,8 @@ _LOUDEST = 6e4  # what half precision holds
 _SILENT = 1e-5  # full scale being 1
 _QUIET = 3e-4  # below it lie the noises of formats
 _SPECTRUM = 2  # frames that one spectrum spans
+_TOGETHER = 10  # frames whose correlations are added up
+_ASIDE = 2  # times the slack from which on a correlation is one of unrelated sound
 
 
 class Waveform:
@@ -136,7 +138,43 @@ def delay_between(there: Float32, here: Float32, most: int) -> Delay | None:
     return Delay(float(at), prominence)
 
 
-def likeness(there: Float32, here: Float32, rate: int, slack: float) -> Float64:
+class Likeness(NamedTuple):
+    """How much two waveforms are the same sound, frame by frame; each (frames,).
+
+    Attributes
+    ----------
+    peak : ndarray of float64
+        The peak of the whitened correlation around 0: near 1 where they are the same, .1 where they have
+        nothing in common; NaN where both are silent, 0 where one is.
+    prominence : ndarray of float64
+        By how many deviations such a peak stands out of a second's correlation, before the frame or after it,
+        whichever is less. Noise that hides one frame's peak leaves that of ten.
+    """
+
+    peak: Float64
+    prominence: Float64
+
+
+def spectra(samples: Float32, rate: int) -> npt.NDArray[np.complex64]:
+    """Give the spectra of a waveform's frames, :data:`FRAME` seconds apart, (frames, bins of 5 Hz)."""
+    import scipy.fft
+
+    frames = _framed(samples, rate)
+    taper = np.hanning(frames.shape[1] + 2)[1:-1].astype(np.float32)
+    found: npt.NDArray[np.complex64] = scipy.fft.rfft(frames * taper, axis=1)
+    return found
+
+
+def _framed(samples: Float32, rate: int) -> Float32:
+    hop = round(FRAME * rate)
+    size = _SPECTRUM * hop
+    n, half = len(samples) // hop, (size - hop) // 2
+    padded = np.pad(samples[: n * hop], (half, size))
+    framed: Float32 = sliding_window_view(padded, size)[: n * hop : hop]
+    return framed
+
+
+def likeness(there: Float32, here: Float32, rate: int, slack: float) -> Likeness:
     """Say, frame by frame, how much of two waveforms that lie beside each other is the same sound.
 
     Parameters
@@ -146,33 +184,38 @@ def likeness(there: Float32, here: Float32, rate: int, slack: float) -> Float64:
         Hz.
     slack : float
         Seconds that one may lie beside the other.
-
-    Returns
-    -------
-    ndarray of float64, shape (frames,)
-        The peak of the whitened correlation around 0: near 1 where they are the same, .1 where they have
-        nothing in common; NaN where both are silent. A frame is :data:`FRAME` seconds.
     """
     import scipy.fft
 
-    hop = round(FRAME * rate)
-    size = _SPECTRUM * hop
-    n = len(here) // hop
-    if not n:
-        return np.empty(0)
-    half = (size - hop) // 2
-    framed = [
-        sliding_window_view(np.pad(samples[: n * hop], (half, size)), size)[: n * hop : hop]
-        for samples in (there, here)
-    ]
-    taper = np.hanning(size + 2)[1:-1].astype(np.float32)
-    one, other = (scipy.fft.rfft(frames * taper, axis=1) for frames in framed)
-    cross = one * np.conj(other)
-    correlation = np.abs(scipy.fft.irfft(cross / np.maximum(np.abs(cross), 1e-20), axis=1))
-    lags = min(size // 2, max(2, round(slack * rate)))
+    if len(here) < round(FRAME * rate):
+        return Likeness(np.empty(0), np.empty(0))
+    cross = spectra(there, rate) * np.conj(spectra(here, rate))
+    correlation = scipy.fft.irfft(cross / np.maximum(np.abs(cross), 1e-20), axis=1)
+    lags = min(correlation.shape[1] // 2, max(2, round(slack * rate)))
+    peak = _around_zero(correlation, lags)
+    loud = np.stack([np.abs(_framed(samples, rate)).max(axis=1) >= _QUIET for samples in (there, here)])
+    peak[~loud.all(axis=0)] = 0.0
+    peak[~loud.any(axis=0)] = np.nan
+    correlation[~loud.all(axis=0)] = 0.0
+    sums = np.concatenate(
+        [np.zeros((1, correlation.shape[1])), np.cumsum(correlation, axis=0, dtype=np.float64)]
+    )
+    at = np.arange(len(correlation))
+    before = sums[at + 1] - sums[np.maximum(0, at + 1 - _TOGETHER)]
+    after = sums[np.minimum(len(at), at + _TOGETHER)] - sums[at]
+    return Likeness(peak, np.minimum(_standing_out(before, lags), _standing_out(after, lags)))
+
+
+def _around_zero(correlation: Float32 | Float64, lags: int) -> Float64:
+    """Give the peaks within some lags of 0, (frames,)."""
     near = np.concatenate([correlation[:, : lags + 1], correlation[:, -lags:]], axis=1)
-    values: Float64 = near.max(axis=1).astype(np.float64)
-    loud = np.stack([np.abs(frames).max(axis=1) >= _QUIET for frames in framed])
-    values[~loud.all(axis=0)] = 0.0
-    values[~loud.any(axis=0)] = np.nan
-    return values
+    peaks: Float64 = np.abs(near).max(axis=1).astype(np.float64)
+    return peaks
+
+
+def _standing_out(correlation: Float64, lags: int) -> Float64:
+    """Say by how many deviations the peaks within some lags of 0 stand out, (frames,)."""
+    aside = correlation[:, _ASIDE * lags : -_ASIDE * lags or None]
+    deviations = np.sqrt(np.mean(np.square(aside), axis=1))
+    found: Float64 = _around_zero(correlation, lags) / np.maximum(deviations, 1e-20)
+    return found

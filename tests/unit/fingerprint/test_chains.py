@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.fingerprint.chains import find_chains, fit_line
+from echoic.fingerprint.chains import find_chains, fit_line, hits_between
 from echoic.types import Segments
 
 HOP, DIM = 0.5, 128
@@ -38,7 +38,7 @@ def test_each_passage_that_two_share_is_a_chain() -> None:
             fingerprints(60 + times[200:], 0),
         ]
     )
-    chains = find_chains(segments(mine, 0.4), known)
+    chains = find_chains(hits_between(segments(mine, 0.4), known))
     assert len(chains) == 2
     for chain, offset, start, end in zip(
         sorted(chains, key=lambda chain: chain.times[0]), (30, 60), (0, 80), (40, 120), strict=True
@@ -52,10 +52,10 @@ def test_each_passage_that_two_share_is_a_chain() -> None:
 
 def test_what_has_nothing_in_common_has_no_chain_of_weight() -> None:
     known = segments(fingerprints(HOP * np.arange(400), 0), HOP)
-    assert all(
-        chain.weight < 3 for chain in find_chains(segments(fingerprints(np.arange(300) * 0.4, 5), 0.4), known)
-    )
-    assert find_chains(segments(np.empty((0, DIM), np.float32), 0.4), known) == []
+    others = segments(fingerprints(np.arange(300) * 0.4, 5), 0.4)
+    assert all(chain.weight < 3 for chain in find_chains(hits_between(others, known)))
+    nothing = segments(np.empty((0, DIM), np.float32), 0.4)
+    assert find_chains(hits_between(nothing, known)) == find_chains(hits_between(known, nothing)) == []
 
 
 @settings(max_examples=30)

@@ -10,7 +10,7 @@ import pytest
 import soxr
 
 from echoic.audio.encode import write_audio
-from echoic.fingerprint.clocks import Line, Piece, measured, on_one_clock
+from echoic.fingerprint.clocks import Line, Piece, joined, measured, on_one_clock
 from echoic.fingerprint.waveforms import Waveform
 
 RATE = 8_000
@@ -100,3 +100,30 @@ def test_pieces_of_one_recording_have_one_clock() -> None:
     assert (first.line, third) == (tells.line, alone)
     assert second.line.speed == 1.0005
     assert second.line.place(315) == pytest.approx(3 + 1.0005 * 315, abs=2e-4)
+
+
+def test_pieces_that_follow_each_other_on_one_line_are_one() -> None:
+    def piece(start, end, offset):
+        times = np.linspace(start, end - 2, 20)
+        rng = np.random.default_rng(round(start))
+        places = offset + 1.0001 * times + rng.normal(0, 1e-4, 20)
+        return Piece(Line(offset, 1.0001), start, end, 1e-3, times, places)
+
+    inexact = Piece(Line(3.2, 1.0), 900.0, 950.0, 0.25)
+    pieces = [piece(0, 100, 3), piece(130, 400, 3), piece(390, 600, 3), piece(640, 800, 3.1), inexact]
+    whole, gaps = joined(pieces)
+    assert [(one.start, one.end) for one in whole] == [(0, 600), (640, 800), (900, 950)]
+    assert gaps == [(100, 130), (390, 400)]
+    assert worst(whole[0], Line(3, 1.0001)) <= whole[0].bound <= 1e-3
+    assert whole[1:] == pieces[3:]
+    assert joined([]) == ([], [])
+
+
+def test_the_speed_of_a_long_passage_lies_between_those_that_are_tried(sound, waveform) -> None:
+    """A thousandth of the uncertainty of a short one, at a speed that is on no grid."""
+    ppm = 1e6 / 24 + 1_234
+    there, here = waveform(sound), waveform(fast(sound[5 * RATE :], ppm))
+    truth = Line(5.0, 1 + ppm / 1e6)
+    (piece,) = measured(Line(5.01, truth.speed - 2e-5), 0.0, here.duration, there, here, [])
+    assert piece.exact
+    assert worst(piece, truth) <= piece.bound <= 0.002

@@ -73,9 +73,27 @@ def test_likeness_tells_the_same_sound_from_another() -> None:
     here = np.concatenate([one[: 2 * RATE], other[:RATE], np.zeros(RATE, np.float32)])
     there = one.copy()
     there[3 * RATE + RATE // 2 :] = 0
-    values = likeness(there, here, RATE, 0.002)
+    values = likeness(there, here, RATE, 0.002).peak
     assert len(values) == round(4 / FRAME)
     assert values[:19].min() > 0.5
     assert values[21:29].max() < 0.25
     assert (values[31:34] == 0).all()  # silent in one
     assert np.isnan(values[36:]).all()  # in both
+
+
+def test_a_second_tells_what_noise_hides_from_a_frame() -> None:
+    rng = np.random.default_rng(0)
+    sound, other, hiss = rng.normal(0, 0.1, (3, 20 * RATE)).astype(np.float32)
+    same = likeness(sound, sound + 10 * hiss, RATE, 0.002)
+    unrelated = likeness(sound, other + 10 * hiss, RATE, 0.002)
+    assert np.median(same.peak) < np.median(unrelated.peak) + 0.1
+    assert np.median(same.prominence) > 2 * np.median(unrelated.prominence)
+    assert (unrelated.prominence > 4).mean() < 0.05
+    # Neither what comes before nor what comes after is taken for the frame's own.
+    here = np.concatenate([sound[: 10 * RATE], other[10 * RATE :]])
+    changed = likeness(sound, here, RATE, 0.002).prominence
+    assert changed[:98].min() > 4
+    assert (changed[102:] > 4).mean() < 0.1
+    silent = np.zeros(RATE, np.float32)
+    assert (likeness(silent, sound[:RATE], RATE, 0.002).prominence == 0).all()
+    assert len(likeness(silent[:10], silent[:10], RATE, 0.002).prominence) == 0
