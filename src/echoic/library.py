@@ -658,7 +658,7 @@ class Library:
         Raises
         ------
         AudioError
-            If one of them cannot be read, or nothing was found and one is shorter than a second.
+            If one of them cannot be read, or nothing was found and one is silent or shorter than a second.
         UsageError
             If ``write`` is one of them, or cannot be written.
         """
