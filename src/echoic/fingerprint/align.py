@@ -44,7 +44,7 @@ def align(
     Raises
     ------
     AudioError
-        If one of them cannot be read, or nothing was found and one is shorter than a second.
+        If one of them cannot be read, or nothing was found and one is silent or shorter than a second.
     UsageError
         If ``write`` is one of them, or cannot be written.
     """

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from echoic.audio.levels import SILENCE, Loudest
 from echoic.embedding import embed_blocks
 from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, quoted
@@ -192,7 +193,7 @@ def synchronise(
     Raises
     ------
     AudioError
-        If one of them cannot be read, or is too short to be known by anything.
+        If one of them cannot be read, or is too short to be known by anything, or silent.
     """
     spec = encoder.spec
     with ExitStack() as scratch:
@@ -208,13 +209,26 @@ def synchronise(
             placed = _placed(passages, one, other, encoder) if passages else []
         if not placed:
             for waveform in waveforms:
-                if waveform.duration < _TOO_SHORT:
-                    raise AudioError(
-                        f"{quoted(waveform.path)} is {waveform.duration:.3f} s long: too short to be laid "
-                        "beside another; give a second of sound or more"
-                    )
+                _check(waveform)
             return None
         return Synchronised(tuple(placed), one.duration, other.duration)
+
+
+def _check(waveform: Waveform) -> None:
+    """Refuse what nothing could have in common with anything."""
+    if waveform.duration < _TOO_SHORT:
+        raise AudioError(
+            f"{quoted(waveform.path)} is {waveform.duration:.3f} s long: too short to be laid "
+            "beside another; give a second of sound or more"
+        )
+    heard = Loudest(waveform.rate)
+    for block in waveform.blocks():
+        heard.push(block)
+    if heard.power < SILENCE:
+        raise AudioError(
+            f"{quoted(waveform.path)} is silent: nothing in it can be laid beside another; "
+            "give a recording with sound"
+        )
 
 
 def _encoded(
