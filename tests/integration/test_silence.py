@@ -141,11 +141,15 @@ def test_from_100_samples_on_they_have_a_vector(library, tmp_path, encoder, n):
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
 
 
-def test_align_with_silence_finds_nothing(folder, tmp_path):
-    with Library(tmp_path / "none") as library:
-        assert library.align(folder / "heard.wav", folder / "zeros.flac") is None
-        with pytest.raises(AudioError, match="one_sample"):
-            library.align(folder / "one_sample.wav", folder / "heard.wav")
+@pytest.mark.parametrize("name", [name for name in SILENT if name != "one_sample.wav"])
+def test_align_says_which_is_silent(folder, tmp_path, name):
+    with Library(tmp_path / "none") as library, pytest.raises(AudioError, match=rf"{name} is (silent|0\.)"):
+        library.align(folder / "heard.wav", folder / name)
+
+
+def test_align_with_next_to_nothing(folder, tmp_path):
+    with Library(tmp_path / "none") as library, pytest.raises(AudioError, match="one_sample"):
+        library.align(folder / "one_sample.wav", folder / "heard.wav")
 
 
 def test_the_commands_say_so_in_a_sentence(echoic, folder):
