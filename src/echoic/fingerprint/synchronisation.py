@@ -59,6 +59,7 @@ _BY_CHANCE, _TENFOLD = 0.3, 0.25
 _FEW_PAIRS = 1e4
 _SHORT = 60.0  # s: files up to which are laid against the other window by window
 _TOO_SHORT = 1.0  # s: what is shorter has too little to be known by
+_CLICK = 0.05  # s
 _COARSE = 0.25  # s within which fingerprints tell a place
 _ONE_LINE = 0.3  # s by which two chains may differ to be of one line
 _GAP = 2.5  # s
@@ -222,7 +223,8 @@ def _check(waveform: Waveform) -> None:
             "beside another; give a second of sound or more"
         )
     heard = Loudest(waveform.rate)
-    for block in waveform.blocks():
+    # A recorder's offset, resampled, begins and ends with a click.
+    for block in waveform.blocks(_CLICK, waveform.duration - _CLICK):
         heard.push(block)
     if heard.power < SILENCE:
         raise AudioError(
