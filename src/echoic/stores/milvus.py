@@ -14,6 +14,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,6 +83,8 @@ class MilvusStore:
         self._earlier_name = unique_name(f"echoic {collection}")  # before rows had their spans
         self._token = token
         self._lite = str(Path(uri).absolute()) if uri.endswith(".db") and "://" not in uri else None
+        # Lite may pass over rows that are there while another thread of this process has it write.
+        self._alone: AbstractContextManager[object] = threading.RLock() if self._lite else nullcontext()
         self._where = without_password(uri)
         self._secrets = [s for s in (self._token, urlsplit(uri).password if not self._lite else None) if s]
         self._client = self._connect(uri)
@@ -276,6 +279,10 @@ class MilvusStore:
 
     def _pages(self, condition: str, fields: list[str], name: str = "") -> Iterator[list[dict[str, Any]]]:
         """Read all rows that fulfil a condition; one query would stop at 16,384."""
+        with self._alone:
+            yield from self._pages_read(condition, fields, name)
+
+    def _pages_read(self, condition: str, fields: list[str], name: str) -> Iterator[list[dict[str, Any]]]:
         pages = self._call(
             "query_iterator",
             collection_name=name or self._name,
@@ -328,7 +335,8 @@ class MilvusStore:
         import pymilvus
 
         try:
-            return request()
+            with self._alone:
+                return request()
         except (
             pymilvus.MilvusException,
             grpc.RpcError,
