@@ -9,13 +9,13 @@ from pathlib import Path
 
 from echoic.encoders.registry import DEFAULT_ENCODERS, checked_encoder, spell_out
 from echoic.errors import AudioError, quoted
-from echoic.types import Progress, Segments, TrackChoice, check_track
+from echoic.types import Progress, Segments, StrPath, TrackChoice, check_track
 
 __all__ = ["embed"]
 
 
 def embed(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Sequence[StrPath],
     *,
     encoder: str = DEFAULT_ENCODERS[0],
     jobs: int | None = None,

@@ -16,14 +16,13 @@ from echoic.catalog import Catalog, unusable
 from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query
 from echoic.spaces import Spaces
-from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress
+from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, StrPath
 
 if TYPE_CHECKING:
     from echoic.recognition import Recognition
 
-__all__ = ["Finder", "Report", "StrPath"]
+__all__ = ["Finder", "Report"]
 
-StrPath = str | os.PathLike[str]
 Globs = str | Sequence[str] | None
 Report = Callable[[Progress], None] | None
 

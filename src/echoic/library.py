@@ -12,10 +12,10 @@ from pathlib import Path
 
 from echoic.catalog import Catalog
 from echoic.errors import UsageError
-from echoic.finding import Finder, Report, StrPath
+from echoic.finding import Finder, Report
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
-from echoic.types import FileRecord, IndexReport, Status, TrackChoice
+from echoic.types import FileRecord, IndexReport, Status, StrPath, TrackChoice
 
 __all__ = ["Library"]
 
@@ -95,15 +95,15 @@ class Library(Finder):
         """
         from echoic.indexing import check_request, index
 
-        check_request([Path(path) for path in paths], encoders, tags, track, is_new=not self.exists())
-        is_new = not self.exists()
+        places, is_new = [Path(path) for path in paths], not self.exists()
+        check_request(places, encoders, tags, track, is_new=is_new)
         catalog, spaces = self._open(create=True)
         with catalog.writing(is_new=is_new):
             spaces.settle_store(store)
             required = spaces.settle_encoders(encoders)
             pool = self._opening.workers(jobs)
             return index(
-                [Path(path) for path in paths],
+                places,
                 catalog,
                 spaces,
                 required,

@@ -6,6 +6,7 @@ float32 unless said otherwise. Everything here is frozen: a value, not a place.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -32,12 +33,15 @@ __all__ = [
     "Segments",
     "SharedStretch",
     "Status",
+    "StrPath",
     "TimeAlignment",
     "TrackChoice",
     "check_track",
 ]
 
 Float32 = npt.NDArray[np.float32]
+#: Where a file or folder is.
+StrPath = str | os.PathLike[str]
 #: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]

@@ -181,6 +181,7 @@ def test_the_commands_of_a_page_do_what_it_says(page, reader, home):
         seen[command] += 1
         code, _ = ENDS_WITH.get((page.name, command, seen[command]), (0, ""))
         run(reader, home, command, code)
+    assert seen, f"none of the commands of {page.name} was run"
 
 
 def test_a_report_beside_a_model_of_its_name_leaves_the_model_usable(reader, home):

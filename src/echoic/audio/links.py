@@ -141,32 +141,33 @@ def _found(source: Source) -> Iterator[Link]:
             rates = tuple(track.rate for track in link.tracks if 0 < track.rate <= _HIGHEST_RATE)
             yield Link(link.begin, link.end, rates, link)
         return
+    rate_of = _rate_of_flac
     if _is_wav(source.look(begin, _WAV_HEAD)):
-        begins = [0, *_further_wavs(source, begin)]
-        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
-            fields = source.look((at or begin) + _WAV_HEAD, 16)
-            rate = int.from_bytes(fields[12:], "little") if fields[:4] == b"fmt " else 0
-            yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
-        return
-    if is_transport(source):
-        begins = [0, *(at for at in find_changes(source) if at)]
-        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
-            yield Link(at, end)
-        return
-    further = (
-        _further_films if source.look(4, 4) == _FILM else _further_aiffs if _is_aiff(source, 0) else None
-    )
-    if further is not None:
-        begins = [0, *further(source)]
-        for at, end in zip(begins, [*begins[1:], source.size], strict=True):
-            yield Link(at, end)
-        return
-    mark = _mark_of(head)
-    begins = [0] if mark is None else [0, *_further(source, mark, begin)]
+        further, rate_of = _further_wavs(source, begin), _rate_of_wav
+    elif is_transport(source):
+        further = find_changes(source)
+    elif source.look(4, 4) == _FILM:
+        further = _further_films(source)
+    elif _is_aiff(source, 0):
+        further = _further_aiffs(source)
+    else:
+        mark = _mark_of(head)
+        further = iter(()) if mark is None else _further(source, mark, begin)
+    begins = sorted({0, *further})
     for at, end in zip(begins, [*begins[1:], source.size], strict=True):
-        is_flac = source.look(at or begin, 4) == _FLAC
-        rate = int.from_bytes(source.look((at or begin) + _RATE_AT, 3), "big") >> 4 if is_flac else 0
+        rate = rate_of(source, at or begin)
         yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
+
+
+def _rate_of_wav(source: Source, at: int) -> int:
+    fields = source.look(at + _WAV_HEAD, 16)
+    return int.from_bytes(fields[12:], "little") if fields[:4] == b"fmt " else 0
+
+
+def _rate_of_flac(source: Source, at: int) -> int:
+    """Return the sample rate of FLAC that begins at a place, else 0."""
+    is_flac = source.look(at, 4) == _FLAC
+    return int.from_bytes(source.look(at + _RATE_AT, 3), "big") >> 4 if is_flac else 0
 
 
 def _behind_tags(source: Source, at: int) -> int:

@@ -31,9 +31,8 @@ from echoic.types import Float32
 
 __all__ = ["Windower", "Windows", "cut"]
 
-_CLICK = (
-    2e-3  # of an offset's square: the most that a resampler makes of it in 25 ms, where it begins or ends
-)
+# Of an offset's square: the most that a resampler makes of it in 25 ms, where it begins or ends.
+_CLICK = 2e-3
 _TOLERANCE = 0.1  # seconds at the end that may stay uncovered
 
 

@@ -26,9 +26,8 @@ _ELSEWHERE = (2.7, -4.3)  # s beside the line, where nothing agrees but what rep
 _PLACES = 8  # of a passage that are looked at for that, if it is longer
 _GLANCES = 200  # at a passage, of half a second, that tell what noise there is
 _TELLING = 0.05  # what fingerprints' agreement must be over that of unrelated sound
-_PROMINENT = (
-    4.0  # deviations from which on a second's waveforms have something in common; 2.8 is usual by chance
-)
+# Deviations from which on a second's waveforms have something in common; 2.8 is usual by chance.
+_PROMINENT = 4.0
 _MORE = 1.3  # times those of unrelated sound
 _AROUND = 1.0  # s before and after a frame that tell what it has in common
 _HIDDEN = 0.02  # what a frame counts for where noise may hide that they agree

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from echoic.errors import UsageError, quoted
-from echoic.types import Progress, TimeAlignment
+from echoic.types import Progress, StrPath, TimeAlignment
 
 __all__ = ["align"]
-
-StrPath = str | os.PathLike[str]
 
 
 def align(

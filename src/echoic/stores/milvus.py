@@ -280,21 +280,18 @@ class MilvusStore:
     def _pages(self, condition: str, fields: list[str], name: str = "") -> Iterator[list[dict[str, Any]]]:
         """Read all rows that fulfil a condition; one query would stop at 16,384."""
         with self._alone:
-            yield from self._pages_read(condition, fields, name)
-
-    def _pages_read(self, condition: str, fields: list[str], name: str) -> Iterator[list[dict[str, Any]]]:
-        pages = self._call(
-            "query_iterator",
-            collection_name=name or self._name,
-            filter=condition,
-            output_fields=fields,
-            batch_size=min(_MOST_RESULTS, self._rows_per_message()),
-        )
-        try:
-            while page := self._asked(pages.next, self._failed("reading")):
-                yield page
-        finally:
-            pages.close()
+            pages = self._call(
+                "query_iterator",
+                collection_name=name or self._name,
+                filter=condition,
+                output_fields=fields,
+                batch_size=min(_MOST_RESULTS, self._rows_per_message()),
+            )
+            try:
+                while page := self._asked(pages.next, self._failed("reading")):
+                    yield page
+            finally:
+                pages.close()
 
     def flush(self) -> None:
         self._call("flush")

@@ -92,7 +92,7 @@ CARDS = {
 def test_a_field_of_the_card_that_cannot_be_meant(whole, field):
     data, path = whole
     for value in CARDS[field]:
-        refusal(path, with_card(data, **{field: value}))
+        assert refusal(path, with_card(data, **{field: value}))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_field_of_the_card_that_cannot_be_meant(whole, field):
 )
 def test_networks_that_cannot_be_made_or_would_fill_the_memory(whole, architecture, config):
     data, path = whole
-    refusal(path, with_card(data, architecture=architecture, config=config))
+    assert refusal(path, with_card(data, architecture=architecture, config=config))
 
 
 def test_an_ensemble_of_ensembles_without_end(whole):
@@ -137,7 +137,7 @@ def test_a_card_that_is_no_object(whole, card):
         spoilt = saved(content(data) | {"card": card})
     except UnicodeEncodeError:
         return  # such a file cannot be written
-    refusal(path, spoilt)
+    assert refusal(path, spoilt)
 
 
 @pytest.mark.parametrize("entry", ["format", "version", "card", "weights"])
@@ -145,9 +145,9 @@ def test_an_entry_that_is_missing_or_another(whole, entry):
     data, path = whole
     entries = content(data)
     del entries[entry]
-    refusal(path, saved(entries))
+    assert refusal(path, saved(entries))
     for value in (None, [], {}, "", "x" * 1000, {"project.weight": 7}, {7: torch.zeros(1)}):
-        refusal(path, saved(entries | {entry: value}))
+        assert refusal(path, saved(entries | {entry: value}))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,9 @@ def test_a_name_that_occurs_twice(whole):
 @pytest.mark.parametrize("missing", ["data.pkl", "data/0", "version"])
 def test_a_member_that_is_missing(whole, missing):
     data, path = whole
-    refusal(path, rezipped(data, lambda name, value: [] if name.endswith(missing) else [(name, value, {})]))
+    assert refusal(
+        path, rezipped(data, lambda name, value: [] if name.endswith(missing) else [(name, value, {})])
+    )
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
