@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_enc
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
+_AHEAD = 15.0  # s of sound that are kept until its windows are cut
 
 # What lies above an encoder's reach is told from where on it makes the loudest moment this much louder.
 _MOSTLY_ABOVE = 10.0
@@ -202,16 +204,21 @@ def embed_part(
 def embed_densely(
     path: Path,
     encoder: Encoder,
-    hop: float,
+    hop_of: Callable[[float], float],
     *,
     start: float | None = None,
     end: float | None = None,
     noted: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Segments]:
-    """Encode a file, or the part of it between two times, with its windows ``hop`` seconds apart.
+    """Encode a file, or the part of it between two times, with its windows as far apart as it is long.
 
     They come a few at a time as it is read; their spans count from the file's begin. At its end ``noted`` is
     called with what a person should know of it.
+
+    Parameters
+    ----------
+    hop_of : callable
+        Gives the seconds between windows for so many seconds of sound, of which 15 are looked for at most.
 
     Raises
     ------
@@ -228,12 +235,25 @@ def embed_densely(
             rate = encoder.spec.sample_rate
             blocks = stream.span(rate, offset, end)
         reach, is_encoded = _Reach(rate, encoder.spec.sample_rate), False
-        for segments in _dense(blocks, rate, encoder, hop, reach):
+        blocks, seconds = _looked_ahead(blocks, rate)
+        for segments in _dense(blocks, rate, encoder, hop_of(seconds), reach):
             is_encoded = is_encoded or len(segments) > 0
             yield Segments(segments.starts + offset, segments.ends + offset, segments.vectors)
         # What lies above this encoder's reach in part only, others may hear.
         for note in (*stream.info.notes, *([] if is_encoded else reach.notes(False))):
             noted(note)
+
+
+def _looked_ahead(blocks: Iterator[Float32], rate: int) -> tuple[Iterator[Float32], float]:
+    """Give the same blocks, and how many seconds they are if they are few."""
+    first: list[Float32] = []
+    n = 0
+    for block in blocks:
+        first.append(block)
+        n += len(block)
+        if n >= _AHEAD * rate:
+            break
+    return chain(first, blocks), n / rate
 
 
 def embed_blocks(

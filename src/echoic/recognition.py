@@ -13,7 +13,7 @@ from echoic.audio.live import connections, is_url
 from echoic.catalog import Catalog
 from echoic.embedding import embed_blocks, embed_densely, embed_part
 from echoic.fingerprint.decision import Decision, check_probability
-from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
+from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order, query_hop
 from echoic.machine import one_thread_for_algebra
 from echoic.search.query import Scope
 from echoic.spaces import Spaces
@@ -87,7 +87,7 @@ class Recognition:
         self, query: Path, start: float | None = None, end: float | None = None
     ) -> Iterator[Segments]:
         noted = partial(self._noted, query)
-        return embed_densely(query, self._encoder, QUERY_HOP, start=start, end=end, noted=noted)
+        return embed_densely(query, self._encoder, query_hop, start=start, end=end, noted=noted)
 
     def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
         segments = embed_blocks(connection.blocks, connection.sample_rate, self._encoder, QUERY_HOP)

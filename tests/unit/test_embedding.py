@@ -8,7 +8,7 @@ import soxr
 
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece
-from echoic.embedding import embed_part
+from echoic.embedding import embed_densely, embed_part
 from echoic.encoders.registry import load_encoder
 
 RATE = 16_000
@@ -29,3 +29,34 @@ def test_a_part_brought_back_to_its_speed(tmp_path, speed):
     np.testing.assert_allclose(speed * (back.ends - back.starts), encoder.spec.window, atol=1e-9)
     cosines = (plain.vectors[:n] * back.vectors[:n]).sum(axis=1)
     assert cosines.mean() > 0.97
+
+
+@pytest.mark.parametrize(("part", "told"), [((2.0, 5.5), 3.5), ((None, None), 12.0), ((1.0, None), 11.0)])
+def test_how_densely_windows_are_cut_may_depend_on_the_length(tmp_path, part, told):
+    encoder = load_encoder("fingerprint")
+    piece = make_piece(PIECES[0], sample_rate=RATE).mean(axis=1)[: 12 * RATE]
+    write_audio(tmp_path / "piece.wav", piece, RATE)
+    lengths = []
+
+    def hop_of(seconds: float) -> float:
+        lengths.append(seconds)
+        return 0.256
+
+    start, end = part
+    found = list(embed_densely(tmp_path / "piece.wav", encoder, hop_of, start=start, end=end))
+    assert lengths == [pytest.approx(told, abs=0.01)]
+    same = embed_part(tmp_path / "piece.wav", encoder, start, end, hop=0.256)
+    np.testing.assert_allclose(np.concatenate([one.starts for one in found]), same.starts, atol=1e-9)
+    cosines = (np.concatenate([one.vectors for one in found]) * same.vectors).sum(axis=1)
+    np.testing.assert_allclose(cosines, 1, atol=1e-3)
+
+
+def test_of_long_sound_no_more_is_kept_than_tells_that_it_is(tmp_path):
+    encoder = load_encoder("fingerprint")
+    piece = np.tile(make_piece(PIECES[0], sample_rate=RATE).mean(axis=1), 3)[: 40 * RATE]
+    write_audio(tmp_path / "piece.wav", piece, RATE)
+    lengths = []
+    found = embed_densely(tmp_path / "piece.wav", encoder, lambda seconds: lengths.append(seconds) or 0.256)
+    assert sum(len(one) for one in found) > 140
+    assert len(lengths) == 1
+    assert 15 <= lengths[0] < 25
