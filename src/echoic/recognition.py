@@ -65,7 +65,8 @@ class Recognition:
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
             # Half the windows tell the speed as well.
-            return embed_part(query, self._encoder, begin, finish, hop=2 * QUERY_HOP, speed=speed)
+            hop = 2 * query_hop(finish - begin)
+            return embed_part(query, self._encoder, begin, finish, hop=hop, speed=speed)
 
         options = {"at_speed": at_speed, **scope._asdict(), "every_place": True}
         with one_thread_for_algebra():

@@ -174,6 +174,7 @@ def identify(
             hop=spec.hop,
             within=within,
             without=without,
+            each=_each(stretch),
         )
         listener.listen(comparison, is_last, at_speed)
         yield from listener.over(np.inf if is_last else float(stretch.starts[0]))
@@ -191,6 +192,12 @@ def query_hop(seconds: float) -> float:
     (0.128, 0.256, 0.128)
     """
     return 2 * QUERY_HOP if _SHORT <= seconds <= _LONGEST else QUERY_HOP
+
+
+def _each(stretch: Segments) -> int:
+    """Count the windows ``QUERY_HOP`` seconds apart, as decisions are fitted, that one stands for."""
+    apart = float(np.median(np.diff(stretch.starts))) if len(stretch) > 1 else QUERY_HOP
+    return max(1, round(apart / QUERY_HOP))
 
 
 def in_order(heard: Iterable[Heard]) -> list[Heard]:
