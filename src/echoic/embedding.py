@@ -25,7 +25,15 @@ from echoic.encoders.base import Encoder, check_vectors, no_vectors, segments_of
 from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Segments, TrackChoice
 
-__all__ = ["embed_blocks", "embed_densely", "embed_file", "embed_part", "try_encoder", "why_nothing"]
+__all__ = [
+    "Excerpt",
+    "embed_blocks",
+    "embed_densely",
+    "embed_file",
+    "embed_part",
+    "try_encoder",
+    "why_nothing",
+]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
@@ -173,16 +181,11 @@ def embed_part(
     start: float | None,
     end: float | None,
     *,
-    hop: float | None = None,
-    speed: float = 1.0,
     noted: Callable[[str], None] = lambda _: None,
 ) -> Segments:
     """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
 
     No rows where there is no sound; ``noted`` is called with what a person should know of the file.
-
-    Its windows are ``hop`` seconds apart, by default as far as those of a whole file. What plays at another
-    ``speed`` than 1 is encoded as it sounds at its own, pitch and all; the spans stay those of the file.
 
     Raises
     ------
@@ -191,14 +194,50 @@ def embed_part(
     """
     spec = encoder.spec
     offset = start or 0.0
-    samples, info = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
-    hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
-    windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
+    samples, info = read_audio(path, spec.sample_rate, start=offset, end=end)
+    windows = cut(samples, spec.window_samples, spec.hop_samples, spec.sample_rate)
     for note in (*info.notes, *([] if len(windows.starts) else ["silence: no sound in this part of it"])):
         noted(note)
-    known = {} if hop is None else _overlapping(encoder, windows)
-    vectors = _encoded(encoder, windows.samples, known)
-    return segments_of(spec, windows.starts / speed + offset, windows.ends / speed + offset, vectors)
+    vectors = _encoded(encoder, windows.samples, {})
+    return segments_of(spec, windows.starts + offset, windows.ends + offset, vectors)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Excerpt:
+    """A part of a file that is decoded once and encoded at several speeds.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+    sample_rate : int
+        The file's own, in Hz.
+    start : float
+        Where in the file it begins, in seconds.
+    """
+
+    samples: Float32
+    sample_rate: int
+    start: float
+
+    @classmethod
+    def read(cls, path: Path, start: float, end: float) -> Excerpt:
+        """Decode a file between two times, in seconds; AudioError if that cannot be."""
+        with open_audio(path) as stream:
+            blocks = stream.span(stream.sample_rate, start, end)
+            return cls(np.concatenate([np.empty(0, np.float32), *blocks]), stream.sample_rate, start)
+
+    def at_speed(self, encoder: Encoder, speed: float, hop: float) -> Segments:
+        """Encode it as what plays so fast sounds at its own speed, pitch and all.
+
+        Its windows are ``hop`` seconds of that apart; the spans are those of the file.
+        """
+        spec = encoder.spec
+        resampler = Resampler(self.sample_rate, round(spec.sample_rate * speed))
+        samples = np.concatenate([resampler.push(self.samples), resampler.finish()])
+        windows = cut(samples, spec.window_samples, round(hop * spec.sample_rate), spec.sample_rate)
+        vectors = _encoded(encoder, windows.samples, _overlapping(encoder, windows))
+        starts, ends = windows.starts / speed + self.start, windows.ends / speed + self.start
+        return segments_of(spec, starts, ends, vectors)
 
 
 def embed_densely(

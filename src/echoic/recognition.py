@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from echoic.audio.live import connections, is_url
 from echoic.catalog import Catalog
-from echoic.embedding import embed_blocks, embed_densely, embed_part
+from echoic.embedding import Excerpt, embed_blocks, embed_densely
 from echoic.fingerprint.decision import Decision, check_probability
 from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order, query_hop
 from echoic.machine import one_thread_for_algebra
@@ -63,10 +63,12 @@ class Recognition:
     def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first."""
 
+        # Speeds are tried one after the other, of one part of the query.
+        excerpt = lru_cache(maxsize=1)(partial(Excerpt.read, query))
+
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
             # Half the windows tell the speed as well.
-            hop = 2 * query_hop(finish - begin)
-            return embed_part(query, self._encoder, begin, finish, hop=hop, speed=speed)
+            return excerpt(begin, finish).at_speed(self._encoder, speed, 2 * query_hop(finish - begin))
 
         options = {"at_speed": at_speed, **scope._asdict(), "every_place": True}
         with one_thread_for_algebra():

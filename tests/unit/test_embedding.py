@@ -1,4 +1,4 @@
-"""A part of a file, encoded as it plays and as it sounds at its own speed."""
+"""Parts of files, encoded as they play and as they sound at their own speed, and densely."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import soxr
 
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece
-from echoic.embedding import embed_densely, embed_part
+from echoic.embedding import Excerpt, embed_densely
 from echoic.encoders.registry import load_encoder
 
 RATE = 16_000
@@ -20,9 +20,9 @@ def test_a_part_brought_back_to_its_speed(tmp_path, speed):
     piece = make_piece(PIECES[0], sample_rate=RATE).mean(axis=1)[: 12 * RATE]
     write_audio(tmp_path / "plain.wav", piece, RATE)
     write_audio(tmp_path / "other.wav", soxr.resample(piece, speed * RATE, RATE), RATE)
-    plain = embed_part(tmp_path / "plain.wav", encoder, 2.0, 10.0, hop=0.256)
+    plain = Excerpt.read(tmp_path / "plain.wav", 2.0, 10.0).at_speed(encoder, 1.0, 0.256)
     start, end = 2.0 / speed, 10.0 / speed
-    back = embed_part(tmp_path / "other.wav", encoder, start, end, hop=0.256, speed=speed)
+    back = Excerpt.read(tmp_path / "other.wav", start, end).at_speed(encoder, speed, 0.256)
     n = min(len(plain), len(back)) - 1  # the last window is aligned to the end
     assert n > 20
     np.testing.assert_allclose(speed * back.starts[:n], plain.starts[:n], atol=1e-9)
@@ -45,7 +45,7 @@ def test_how_densely_windows_are_cut_may_depend_on_the_length(tmp_path, part, to
     start, end = part
     found = list(embed_densely(tmp_path / "piece.wav", encoder, hop_of, start=start, end=end))
     assert lengths == [pytest.approx(told, abs=0.01)]
-    same = embed_part(tmp_path / "piece.wav", encoder, start, end, hop=0.256)
+    same = Excerpt.read(tmp_path / "piece.wav", start or 0.0, end or 12.0).at_speed(encoder, 1.0, 0.256)
     np.testing.assert_allclose(np.concatenate([one.starts for one in found]), same.starts, atol=1e-9)
     cosines = (np.concatenate([one.vectors for one in found]) * same.vectors).sum(axis=1)
     np.testing.assert_allclose(cosines, 1, atol=1e-3)
