@@ -67,8 +67,8 @@ class Recognition:
         excerpt = lru_cache(maxsize=1)(partial(Excerpt.read, query))
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
-            # Half the windows tell the speed as well.
-            return excerpt(begin, finish).at_speed(self._encoder, speed, 2 * query_hop(finish - begin))
+            # Half the windows tell the speed as well; a quarter do not.
+            return excerpt(begin, finish).at_speed(self._encoder, speed, 2 * QUERY_HOP)
 
         options = {"at_speed": at_speed, **scope._asdict(), "every_place": True}
         with one_thread_for_algebra():
