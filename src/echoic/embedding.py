@@ -7,7 +7,8 @@ its spectrogram computed once for each front end, however many encoders share th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,17 @@ from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
 __all__ = [
+    "Excerpt",
     "embed_blocks",
     "embed_densely",
     "embed_file",
     "embed_part",
-    "embed_sound",
     "try_encoder",
 ]
 
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
+_AHEAD = 15.0  # s of sound that are kept until its windows are cut
 
 # What lies above an encoder's reach is told from where on it makes the loudest moment this much louder.
 _MOSTLY_ABOVE = 10.0
@@ -197,16 +199,11 @@ def embed_part(
     start: float | None,
     end: float | None,
     *,
-    hop: float | None = None,
-    speed: float = 1.0,
     noted: Callable[[Note], None] = lambda _: None,
 ) -> Segments:
     """Encode the part of a file between two times, in seconds; the spans count from the file's begin.
 
     No rows where there is no sound; ``noted`` is called with what a person should know of the file.
-
-    Its windows are ``hop`` seconds apart, by default as far as those of a whole file. What plays at another
-    ``speed`` than 1 is encoded as it sounds at its own, pitch and all; the spans stay those of the file.
 
     Raises
     ------
@@ -215,46 +212,70 @@ def embed_part(
     """
     spec = encoder.spec
     offset = start or 0.0
-    samples, info = read_audio(path, round(spec.sample_rate * speed), start=offset, end=end)
-    segments = _cut_and_encoded(samples, encoder, offset, hop, speed)
-    silence = [] if len(segments) else [Note("silence", "no sound in this part of it")]
+    samples, info = read_audio(path, spec.sample_rate, start=offset, end=end)
+    windows = cut(samples, spec.window_samples, spec.hop_samples, spec.sample_rate)
+    silence = [] if len(windows.starts) else [Note("silence", "no sound in this part of it")]
     for note in (*info.notes, *silence):
         noted(note)
-    return segments
+    return segments_of(spec, windows.starts + offset, windows.ends + offset, _encoded(encoder, windows, {}))
 
 
-def embed_sound(
-    samples: Float32, sample_rate: int, encoder: Encoder, offset: float, *, hop: float, speed: float
-) -> Segments:
-    """Encode mono sound, shape (n,), that begins at ``offset`` seconds, as :func:`embed_part` does a file."""
-    resampler = Resampler(sample_rate, round(encoder.spec.sample_rate * speed))
-    samples = np.concatenate([resampler.push(samples), resampler.finish()])
-    return _cut_and_encoded(samples, encoder, offset, hop, speed)
+@dataclass(frozen=True, slots=True, eq=False)
+class Excerpt:
+    """A part of a file that is decoded once and encoded at several speeds.
 
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n,)
+    sample_rate : int
+        The file's own, in Hz.
+    start : float
+        Where in the file it begins, in seconds.
+    """
 
-def _cut_and_encoded(
-    samples: Float32, encoder: Encoder, offset: float, hop: float | None, speed: float
-) -> Segments:
-    spec = encoder.spec
-    hop_samples = spec.hop_samples if hop is None else round(hop * spec.sample_rate)
-    windows = cut(samples, spec.window_samples, hop_samples, spec.sample_rate)
-    vectors = _encoded(encoder, windows, {})
-    return segments_of(spec, windows.starts / speed + offset, windows.ends / speed + offset, vectors)
+    samples: Float32
+    sample_rate: int
+    start: float
+
+    @classmethod
+    def read(cls, path: Path, start: float, end: float) -> Excerpt:
+        """Decode a file between two times, in seconds; AudioError if that cannot be."""
+        with open_audio(path) as stream:
+            blocks = stream.span(stream.sample_rate, start, end)
+            return cls(np.concatenate([np.empty(0, np.float32), *blocks]), stream.sample_rate, start)
+
+    def at_speed(self, encoder: Encoder, speed: float, hop: float) -> Segments:
+        """Encode it as what plays so fast sounds at its own speed, pitch and all.
+
+        Its windows are ``hop`` seconds of that apart; the spans are those of the file.
+        """
+        spec = encoder.spec
+        resampler = Resampler(self.sample_rate, round(spec.sample_rate * speed))
+        samples = np.concatenate([resampler.push(self.samples), resampler.finish()])
+        windows = cut(samples, spec.window_samples, round(hop * spec.sample_rate), spec.sample_rate)
+        vectors = _encoded(encoder, windows, {})
+        starts, ends = windows.starts / speed + self.start, windows.ends / speed + self.start
+        return segments_of(spec, starts, ends, vectors)
 
 
 def embed_densely(
     path: Path,
     encoder: Encoder,
-    hop: float,
+    hop_of: Callable[[float], float],
     *,
     start: float | None = None,
     end: float | None = None,
     noted: Callable[[Note], None] = lambda _: None,
 ) -> Iterator[Segments]:
-    """Encode a file, or the part of it between two times, with its windows ``hop`` seconds apart.
+    """Encode a file, or the part of it between two times, with its windows as far apart as it is long.
 
     They come a few at a time as it is read; their spans count from the file's begin. At its end ``noted`` is
     called with what a person should know of it.
+
+    Parameters
+    ----------
+    hop_of : callable
+        Gives the seconds between windows for so many seconds of sound, of which 15 are looked for at most.
 
     Raises
     ------
@@ -271,12 +292,25 @@ def embed_densely(
             rate = encoder.spec.sample_rate
             blocks = stream.span(rate, offset, end)
         reach, is_encoded = _Reach(rate, encoder.spec.sample_rate), False
-        for segments in _dense(blocks, rate, encoder, hop, reach):
+        blocks, seconds = _looked_ahead(blocks, rate)
+        for segments in _dense(blocks, rate, encoder, hop_of(seconds), reach):
             is_encoded = is_encoded or len(segments) > 0
             yield Segments(segments.starts + offset, segments.ends + offset, segments.vectors)
         # What lies above this encoder's reach in part only, others may hear.
         for note in (*stream.info.notes, *([] if is_encoded else reach.notes(False))):
             noted(note)
+
+
+def _looked_ahead(blocks: Iterator[Float32], rate: int) -> tuple[Iterator[Float32], float]:
+    """Give the same blocks, and how many seconds they are if they are few."""
+    first: list[Float32] = []
+    n = 0
+    for block in blocks:
+        first.append(block)
+        n += len(block)
+        if n >= _AHEAD * rate:
+            break
+    return chain(first, blocks), n / rate
 
 
 def embed_blocks(

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import numpy as np
 from echoic.addresses import is_url
 from echoic.audio.live import connections
 from echoic.catalog import Catalog
-from echoic.embedding import embed_blocks, embed_densely, embed_part, embed_sound
+from echoic.embedding import Excerpt, embed_blocks, embed_densely
 from echoic.fingerprint.decision import Decision, check_probability
-from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order
+from echoic.fingerprint.identification import QUERY_HOP, Heard, identify, in_order, query_hop
 from echoic.machine import one_thread_for_algebra
 from echoic.search.query import Scope
 from echoic.spaces import Spaces
@@ -25,7 +25,7 @@ from echoic.types import Float32, LiveSound, Match, Note, Segments
 
 __all__ = ["Recognition"]
 
-_SPEED_HOP = 2 * QUERY_HOP  # s: half the windows tell the speed as well
+_SPEED_HOP = 2 * QUERY_HOP  # s: half the windows tell the speed as well; a quarter do not
 _KEPT = 60.0  # s of sound that comes once, of which what is judged now are the last few
 
 
@@ -100,7 +100,6 @@ class Recognition:
 
     def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first."""
-
         options = {**scope._asdict(), "every_place": True}
         with one_thread_for_algebra():
             heard = list(self._listen(self._densely(query, start, end), self._at_speed(query), **options))
@@ -120,9 +119,11 @@ class Recognition:
 
     def _at_speed(self, query: Path) -> Callable[[float, float, float], Segments]:
         """Return what encodes parts of a file at a speed, as :func:`identify` asks for it."""
+        # Speeds are tried one after the other, of one part of the query.
+        excerpt = lru_cache(maxsize=1)(partial(Excerpt.read, query))
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
-            return embed_part(query, self._encoder, begin, finish, hop=_SPEED_HOP, speed=speed)
+            return excerpt(begin, finish).at_speed(self._encoder, speed, _SPEED_HOP)
 
         return at_speed
 
@@ -130,15 +131,16 @@ class Recognition:
         self, query: Path, start: float | None = None, end: float | None = None
     ) -> Iterator[Segments]:
         noted = partial(self._noted, query)
-        return embed_densely(query, self._encoder, QUERY_HOP, start=start, end=end, noted=noted)
+        return embed_densely(query, self._encoder, query_hop, start=start, end=end, noted=noted)
 
     def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
         rate = connection.sample_rate
         recent = _Recent(rate)
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
-            samples = recent.between(begin, finish)
-            return embed_sound(samples, rate, self._encoder, begin, hop=_SPEED_HOP, speed=speed)
+            return Excerpt(recent.between(begin, finish), rate, begin).at_speed(
+                self._encoder, speed, _SPEED_HOP
+            )
 
         segments = embed_blocks(recent.keep(connection.blocks), rate, self._encoder, QUERY_HOP)
         for heard in self._listen(segments, at_speed, **scope._asdict()):

@@ -153,6 +153,8 @@ class Comparison:
         The only files to look into.
     without : set of int
         Files not to look into: the query's own.
+    each : int
+        How many windows each stands for, of those that the evidence is weighed by.
     """
 
     def __init__(
@@ -165,12 +167,13 @@ class Comparison:
         hop: float,
         within: Set[int] | None = None,
         without: Set[int] = frozenset(),
+        each: int = 1,
     ) -> None:
         self.query = query
         self.centres = query.starts + window / 2
         self._store = store
-        self._window, self._hop = window, hop
-        n_neighbours = min(_MOST_NEIGHBOURS, max(_LEAST_NEIGHBOURS, _VOTES // max(1, len(query))))
+        self._window, self._hop, self._each = window, hop, each
+        n_neighbours = min(_MOST_NEIGHBOURS, max(_LEAST_NEIGHBOURS, _VOTES // max(1, each * len(query))))
         self._neighbours = store.search(query.vectors, n_neighbours, within=within).without(without)
         self._cohort = query.vectors @ cohort.T
         self._best_of_cohort = -np.sort(-self._cohort, axis=1)[:, :_OTHERS]
@@ -339,7 +342,7 @@ class Comparison:
         similarities, weights = near.along(start, speed)
         if not weights.any():
             return None
-        evidence = _evidence(similarities, weights, others, self._cohort[rows], over_second)
+        evidence = _evidence(similarities, weights, others, self._cohort[rows], over_second, self._each)
         covered = weights > 0
         return Alignment(
             place.file_id, start, speed, covered, similarities, others, evidence, best_speed, near
@@ -473,7 +476,7 @@ def _best_others(near: Neighbours, cohort: Float32, without: Set[int]) -> Float6
 
 
 def _evidence(
-    similarities: Float64, weights: Float64, others: Float64, cohort: Float32, over_second: float
+    similarities: Float64, weights: Float64, others: Float64, cohort: Float32, over_second: float, each: int
 ) -> Float64:
     """Sum up what speaks for an alignment, in the order of :data:`FEATURES`."""
 
@@ -492,6 +495,6 @@ def _evidence(
             float((margin[covered] > 0).mean()),
             over_second,
             float(similarities[covered].std()),
-            float(np.log(covered.sum())),
+            float(np.log(each * covered.sum())),
         ]
     )

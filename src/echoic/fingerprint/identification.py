@@ -23,14 +23,15 @@ from echoic.spec import EncoderSpec
 from echoic.stores.base import VectorStore
 from echoic.types import Segments
 
-__all__ = ["QUERY_HOP", "Heard", "identify", "in_order", "stretches"]
+__all__ = ["QUERY_HOP", "Heard", "identify", "in_order", "query_hop", "stretches"]
 
 Float64 = npt.NDArray[np.float64]
 
-#: Seconds between the windows of a query, a quarter of those between a recording's.
+#: Seconds between the windows of a query, a quarter of those between a recording's; see :func:`query_hop`.
 QUERY_HOP = 0.128
 
 _LONGEST = 14.0  # s, that is still looked at as a whole
+_SHORT = 8.0  # s of a query in which every window counts
 _AGREE = 0.6  # s that two stretches may differ by in where they lie in a recording
 _SURE = 0.98  # probability from which one stretch among many, or a part of one, is believed alone
 _FAR = 0.35  # the cosine of a window with a place where it does not lie
@@ -145,7 +146,7 @@ def identify(
     Parameters
     ----------
     segments : iterable of Segments
-        The query's windows, ``QUERY_HOP`` seconds apart, as they come.
+        The query's windows, ``QUERY_HOP`` seconds apart or as :func:`query_hop` says, as they come.
     store : VectorStore
         Holds the recordings.
     spec : EncoderSpec
@@ -173,9 +174,30 @@ def identify(
             hop=spec.hop,
             within=within,
             without=without,
+            each=_each(stretch),
         )
         listener.listen(comparison, is_last, at_speed)
         yield from listener.over(np.inf if is_last else float(stretch.starts[0]))
+
+
+def query_hop(seconds: float) -> float:
+    """Say how far apart the windows of a query of some length need to lie.
+
+    Of one stretch that is judged as a whole, half as many tell as much. In a shorter one each counts, and in
+    a longer one for where a recording takes over from another.
+
+    Examples
+    --------
+    >>> query_hop(5.0), query_hop(10.0), query_hop(60.0)
+    (0.128, 0.256, 0.128)
+    """
+    return 2 * QUERY_HOP if _SHORT <= seconds <= _LONGEST else QUERY_HOP
+
+
+def _each(stretch: Segments) -> int:
+    """Count the windows ``QUERY_HOP`` seconds apart, as decisions are fitted, that one stands for."""
+    apart = float(np.median(np.diff(stretch.starts))) if len(stretch) > 1 else QUERY_HOP
+    return max(1, round(apart / QUERY_HOP))
 
 
 def in_order(heard: Iterable[Heard]) -> list[Heard]:

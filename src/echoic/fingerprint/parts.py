@@ -22,7 +22,7 @@ _PIECE = 4.0  # s: what is heard for so long is found
 _EVERY = 2.0  # s between the pieces that places are looked for with
 _PLACES = 4  # of each piece
 _CHANGE = 1.0  # what going from one place to another costs, in cosines over what a stranger has
-_LEAST, _FEWEST = 2.5, 16  # s, and windows, that a part has
+_LEAST, _FEWEST = 2.5, 8  # s, and windows, that a part has
 _SAME = 0.3  # s that places may differ by and be one
 
 

@@ -59,7 +59,7 @@ _TUNE_STEP = 1.5
 # Product codes: four numbers are one of 256 patterns. Few queries at once may each look into more cells.
 _NUMBERS_A_CODE = 4
 _LEAST_CELLS, _CELLS_OF = 8, 640  # at least so many, and one in so many, for each of _MANY_QUERIES
-_MANY_QUERIES = 64
+_MANY_QUERIES = 32
 _MOST_CELLS = 4  # times as many, for few queries
 
 

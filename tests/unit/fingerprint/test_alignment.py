@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.fingerprint.alignment import FEATURES, align, realign
+from echoic.fingerprint.alignment import FEATURES, Comparison, align, realign
 from echoic.stores import MemoryStore
 from echoic.types import Float32, Segments
 
@@ -53,6 +53,17 @@ def heard(recording: Recording, start: float, speed: float, seconds: float, nois
 
 def aligned(query: Segments, shelf: MemoryStore = SHELF):
     return align(query, shelf, COHORT, window=WINDOW, hop=HOP)
+
+
+def test_half_of_the_windows_weigh_as_much_where_each_stands_for_two():
+    whole = heard(RECORDINGS[3], 20.0, 1.0, 10.0, noise=0.6)
+    half = Segments(*(column[::2] for column in (whole.starts, whole.ends, whole.vectors)))
+    [expected] = aligned(whole)
+    [found] = Comparison(half, SHELF, COHORT, window=WINDOW, hop=HOP, each=2).align()
+    assert found.file_id == expected.file_id == 3
+    assert found.start == pytest.approx(expected.start, abs=0.02)
+    assert len(half) < len(whole) * 0.6
+    np.testing.assert_allclose(found.evidence, expected.evidence, rtol=0.05, atol=0.02)
 
 
 @settings(max_examples=25)
