@@ -18,7 +18,7 @@ test: check
 lowest: $(LOWEST)/.installed
 	PYTHONWARNINGS=ignore $(LOWEST)/bin/python -m pytest -o filterwarnings= \
 		tests/unit/audio/test_decode.py tests/unit/encoders \
-		tests/unit/evaluation/test_report.py tests/unit/stores/test_embedded_store.py tests/integration/test_search.py tests/integration/test_identify.py \
+		tests/unit/evaluation/test_report.py tests/unit/storage/test_embedded_store.py tests/integration/test_search.py tests/integration/test_identify.py \
 		tests/integration/test_watch.py
 
 check: $(VENV)/.test

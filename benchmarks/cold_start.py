@@ -25,11 +25,11 @@ import numpy as np
 from benchmarks.tables import load, print_table, verdict, write_table
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import make_sound
-from echoic.catalog import Catalog
 from echoic.encoders.base import normalize
 from echoic.encoders.registry import DEFAULT_ENCODERS, available, load_encoder
 from echoic.spec import EncoderSpec
-from echoic.stores.embedded import EmbeddedStore
+from echoic.storage.catalog import Catalog
+from echoic.storage.vectors.embedded import EmbeddedStore
 from echoic.types import AudioInfo, Segments
 
 SAMPLE_RATE = 44_100

@@ -23,10 +23,10 @@ import psutil
 
 from benchmarks.identification import Answer, Row
 from benchmarks.tables import load, machine, print_table, write_table
-from echoic.catalog import Catalog
 from echoic.encoders.base import normalize
 from echoic.library import Library
-from echoic.spaces import Spaces
+from echoic.storage.catalog import Catalog
+from echoic.storage.spaces import Spaces
 from echoic.types import AudioInfo, Float32, Segments
 
 MINUTES = 5.0

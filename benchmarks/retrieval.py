@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tables import machine, print_table, write_table
-from echoic.embed_files import embed as embed_files
+from echoic.analysis.files import embed as embed_files
 from echoic.encoders.base import mean_vector
 from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED

@@ -27,9 +27,9 @@ import psutil
 
 from benchmarks.tables import load, verdict, write_table
 from echoic.encoders.base import normalize
-from echoic.stores.ann import nearest
-from echoic.stores.embedded import EmbeddedStore
-from echoic.stores.neighbours import Neighbours
+from echoic.storage.vectors.ann import nearest
+from echoic.storage.vectors.embedded import EmbeddedStore
+from echoic.storage.vectors.neighbours import Neighbours
 from echoic.types import Float32, Segments
 
 K = 20

@@ -29,20 +29,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sources import rows
 
 from echoic import Library
+from echoic.analysis.excerpts import Excerpt
 from echoic.audio.decode import read_audio
-from echoic.audio.windows import cut
 from echoic.encoders.base import Encoder, encode_windows
 from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED
 from echoic.encoders.registry import load_encoder
-from echoic.fingerprint.alignment import FEATURES, align
-from echoic.fingerprint.decision import Decision, expanded
-from echoic.fingerprint.identification import QUERY_HOP
-from echoic.types import Float32, Segments
+from echoic.recordings.alignment import FEATURES, align
+from echoic.recordings.decision import Decision, expanded
+from echoic.recordings.stretches import QUERY_HOP
+from echoic.types import Float32
 
 WINDOWS_PER_TRACK = 6
 AUDIBLE = 3e-3  # deviation of the samples
 FALSE_ACCEPTS = 0.02
+LONGEST = 60.0  # s of a query
 
 
 def make_cohort(data: Path, encoder: Encoder) -> tuple[Float32, np.ndarray]:
@@ -77,9 +78,8 @@ def gather(folder: Path, encoder: Encoder, cohort: Float32, owners: np.ndarray) 
         store = spaces.store(spec)
         names = {record.id: Path(record.path).stem for record in library.files()}
         for number, row in enumerate(truth):
-            samples, _ = read_audio(folder / "queries" / f"{row['query']}.wav", spec.sample_rate)
-            windows = cut(samples, spec.window_samples, round(QUERY_HOP * spec.sample_rate), spec.sample_rate)
-            query = Segments(windows.starts, windows.ends, encode_windows(encoder, windows.samples))
+            excerpt = Excerpt.read(folder / "queries" / f"{row['query']}.wav", 0.0, LONGEST)
+            query = excerpt.at_speed(encoder, 1.0, QUERY_HOP)
             others = cohort[owners != sources[row["query"]]]
             found = align(query, store, others, window=spec.window, hop=spec.hop)
             evidence.append(found[0].evidence if found else np.zeros(len(FEATURES)))

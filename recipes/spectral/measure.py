@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echoic.embedding import embed_file
+from echoic.analysis.pipeline import embed_file
 from echoic.encoders.spectral import CONSTANTS, LOG_MEL, N_STATISTICS, SpectralEncoder, spectral_statistics
 from echoic.spec import EncoderSpec
 

@@ -7,9 +7,9 @@
 ...         print(hit.path, hit.start, hit.end, hit.score)
 """
 
+from echoic.analysis.files import embed
 from echoic.audio.front_end import FrontEnd, Waveform
 from echoic.audio.spectrogram import LogMel
-from echoic.embed_files import embed
 from echoic.encoders.base import Encoder, TextEncoder
 from echoic.errors import (
     AudioError,
@@ -24,8 +24,8 @@ from echoic.errors import (
     UnreadableError,
     UsageError,
 )
-from echoic.fingerprint.align import align
 from echoic.library import Library
+from echoic.recordings.timing.align import align
 from echoic.spec import EncoderSpec
 from echoic.types import (
     AudioInfo,

@@ -12,14 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from echoic.catalog import Catalog, unusable
 from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query
-from echoic.spaces import Spaces
+from echoic.storage.catalog import Catalog, unusable
+from echoic.storage.spaces import Spaces
 from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, StrPath
 
 if TYPE_CHECKING:
-    from echoic.recognition import Recognition
+    from echoic.recordings.recognition import Recognition
 
 __all__ = ["Finder", "Report"]
 
@@ -248,7 +248,7 @@ class Finder:
             What belongs together: all pairs of a group of copies, or the parts that one file shares with
             others.
         """
-        from echoic.duplication import Duplication
+        from echoic.recordings.duplicates import Duplication
 
         try:
             yield from Duplication(*self._open(), min_score).findings(progress)
@@ -261,7 +261,7 @@ class Finder:
         return self._opening.get(create=create)
 
     def _recognition(self, min_score: float | None) -> Recognition:
-        from echoic.recognition import Recognition
+        from echoic.recordings.recognition import Recognition
 
         return Recognition(*self._open(), min_score, noted=self._note)
 

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from echoic.analysis.workers import Analysis, Task, WorkerPool, digest_of
 from echoic.audio.notes import is_heard
-from echoic.catalog import Catalog, Known, parse_tag
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
-from echoic.spaces import Spaces
-from echoic.stores.base import VectorStore
+from echoic.storage.catalog import Catalog, Known, parse_tag
+from echoic.storage.spaces import Spaces
+from echoic.storage.vectors.base import VectorStore
 from echoic.types import FileState, IndexReport, Note, Progress, TrackChoice, check_track
-from echoic.workers import Analysis, Task, WorkerPool, digest_of
 
 __all__ = ["bring_up_to_date", "check_request", "forget", "index"]
 

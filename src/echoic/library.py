@@ -10,11 +10,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from echoic.catalog import Catalog
 from echoic.errors import UsageError
 from echoic.finding import Finder, Report
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
+from echoic.storage.catalog import Catalog
 from echoic.types import FileRecord, IndexReport, Status, StrPath, TrackChoice
 
 __all__ = ["Library"]

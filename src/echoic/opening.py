@@ -11,12 +11,12 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
-from echoic.catalog import Catalog, unusable
 from echoic.errors import LibraryError
-from echoic.spaces import Spaces
+from echoic.storage.catalog import Catalog, unusable
+from echoic.storage.spaces import Spaces
 
 if TYPE_CHECKING:
-    from echoic.workers import WorkerPool
+    from echoic.analysis.workers import WorkerPool
 
 __all__ = ["Opening", "default_folder", "explained"]
 
@@ -101,7 +101,7 @@ class Opening:
 
     def workers(self, jobs: int | None) -> WorkerPool:
         """Return the processes that encode, which the one thread that writes uses."""
-        from echoic.workers import WorkerPool, n_workers
+        from echoic.analysis.workers import WorkerPool, n_workers
 
         n = n_workers(jobs)
         with self._lock:

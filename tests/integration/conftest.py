@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from echoic import Library
+from echoic.analysis.workers import WorkerPool
 from echoic.audio.encode import write_audio
 from echoic.cli import app
-from echoic.workers import WorkerPool
 from tests.models import write_model
 
 RATE = 8_000

@@ -20,7 +20,7 @@ from echoic import Library
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise
 from echoic.cli import app
-from echoic.duplication.comparison import FileComparison
+from echoic.recordings.duplicates.comparison import FileComparison
 from echoic.types import Duplicate
 
 RATE = 16_000
@@ -276,7 +276,7 @@ def test_a_damaged_record_of_what_was_found_is_made_anew(fresh, content):
 
 
 def test_progress_is_told_within_long_files(library, monkeypatch):
-    monkeypatch.setattr("echoic.duplication.duplication._LONG", 20.0)
+    monkeypatch.setattr("echoic.recordings.duplicates.duplication._LONG", 20.0)
     shutil.rmtree(library.folder / "index", ignore_errors=True)
     said = []
     library.duplicates(progress=said.append)

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from echoic import Library
+from echoic.analysis.workers import digest_of
 from echoic.audio.encode import write_audio
 from echoic.encoders.registry import load_encoder
-from echoic.workers import digest_of
 from tests.integration.conftest import RATE, STOPPED, write_clip
 from tests.integration.contents import assert_same, assert_whole, contents
 

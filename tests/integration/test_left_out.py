@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from echoic import Library, NotAudioError, Note, embed
+from echoic.analysis.pipeline import embed_file
 from echoic.audio import decode
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.audio.frames import Frames
-from echoic.embedding import embed_file
 from echoic.encoders.registry import load_encoder
 from tests.integration.contents import contents
 from tests.media import mux, sound

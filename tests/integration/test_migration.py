@@ -16,9 +16,9 @@ import pytest
 
 from echoic import Library, LibraryBusyError, LibraryError
 from echoic.audio.decode import read_audio
-from echoic.catalog import Catalog, schema
-from echoic.stores import MilvusStore
-from echoic.stores.names import unique_name
+from echoic.storage.catalog import Catalog, schema
+from echoic.storage.vectors import MilvusStore
+from echoic.storage.vectors.names import unique_name
 from tests.golden.make_library import PLACE, write_sound
 from tests.milvus_server import need_milvus
 
@@ -222,7 +222,7 @@ def test_a_file_whose_times_are_damaged_is_not_brought_to_milvus(old_in_milvus, 
 def test_bringing_spans_to_milvus_waits_for_whoever_writes(old_in_milvus, tmp_path, monkeypatch):
     old, _ = old_in_milvus
     sound = write_sound(tmp_path, "bell.wav")
-    monkeypatch.setattr("echoic.spaces._PATIENCE", 0.1)
+    monkeypatch.setattr("echoic.storage.spaces._PATIENCE", 0.1)
     with Library(old) as library:
         library._open()
         with closing(sqlite3.connect(old / "writer.lock", isolation_level=None)) as writer:
@@ -280,7 +280,7 @@ def test_nothing_of_an_older_library_is_encoded_again(old, tmp_path, monkeypatch
 def test_a_kill_in_the_middle_leaves_the_old_library(old):
     before = version_of(old)
     code = (
-        "import os, sys; from pathlib import Path; from echoic.catalog import Catalog, schema\n"
+        "import os, sys; from pathlib import Path; from echoic.storage.catalog import Catalog, schema\n"
         "step = schema._STEPS[schema.VERSION]\n"
         "def killed(connection): step(connection); os._exit(9)\n"
         "schema._STEPS[schema.VERSION] = killed\n"
@@ -305,7 +305,7 @@ def test_two_that_open_it_at_once_both_get_in(old, monkeypatch):
         assert go_on.wait(30)
         migrate(connection)
 
-    monkeypatch.setattr("echoic.catalog.database.migrate", slow)
+    monkeypatch.setattr("echoic.storage.catalog.database.migrate", slow)
     counts = []
 
     def look():
@@ -347,7 +347,7 @@ def test_processes_that_open_it_at_once_all_find_it_whole(old, tmp_path):
 
 
 def test_a_writer_of_the_older_version_is_waited_for_and_then_named(old, monkeypatch):
-    monkeypatch.setattr("echoic.catalog.database._PATIENCE", 0.1)
+    monkeypatch.setattr("echoic.storage.catalog.database._PATIENCE", 0.1)
     with closing(sqlite3.connect(old / "writer.lock", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LibraryBusyError, match="another process is writing"):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from echoic import Library, StoreError
-from echoic.stores.trusted import is_trusted, trust
+from echoic.storage.vectors.trusted import is_trusted, trust
 from tests.integration.conftest import write_clip
 from tests.milvus_server import refusing
 

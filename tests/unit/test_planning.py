@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoic import Library, indexing
+from echoic.analysis.workers import digest_of
 from echoic.encoders.registry import load_encoder
 from echoic.types import AudioInfo, Segments
-from echoic.workers import digest_of
 
 SPEC = load_encoder("spectral").spec
 

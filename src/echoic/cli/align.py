@@ -38,7 +38,7 @@ def run(
     Says where in A the other begins, how their clocks drift apart, where something was cut out or put in, and
     how much the two share. The exit code is 1 if they have nothing in common.
     """
-    from echoic.fingerprint.align import align
+    from echoic.recordings.timing.align import align
 
     with progress_bar("aligning") as progress:
         found = align(first, second, write=write, progress=progress)

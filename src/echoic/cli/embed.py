@@ -37,7 +37,7 @@ def run(
     """
     import numpy as np
 
-    from echoic.embed_files import embed
+    from echoic.analysis.files import embed
     from echoic.encoders.base import mean_vector
     from echoic.encoders.registry import load_encoder
 

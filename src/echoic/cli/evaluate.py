@@ -237,7 +237,7 @@ def _embed(
     failed : dict of str to str
         Files that could not be read, with one sentence each.
     """
-    from echoic.embed_files import embed
+    from echoic.analysis.files import embed
     from echoic.encoders.base import mean_vector
 
     last: list[Progress] = []

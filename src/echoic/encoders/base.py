@@ -81,7 +81,7 @@ class RecordingEncoder(Encoder, Protocol):
     """An encoder that recordings are identified by; ``"recordings"`` is among its ``spec.purposes``."""
 
     def read_decision(self) -> bytes:
-        """Return what turns agreement into a probability, a :class:`~echoic.fingerprint.decision.Decision`.
+        """Return what turns agreement into a probability, a :class:`~echoic.recordings.decision.Decision`.
 
         Raises
         ------

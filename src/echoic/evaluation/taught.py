@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from echoic.analysis.workers import digest_of
 from echoic.errors import EchoicError
-from echoic.workers import digest_of
 
 __all__ = ["Taught", "count_taught", "digest_clips", "note_clips", "read_taught"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from echoic.catalog import Catalog
 from echoic.encoders.base import TextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
-from echoic.spaces import Spaces
 from echoic.spec import EncoderSpec
+from echoic.storage.catalog import Catalog
+from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Note, Segments
 
 __all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part"]
@@ -80,7 +80,7 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Conditions on the files to be found; see :meth:`echoic.catalog.Catalog.matching`."""
+    """Conditions on the files to be found; see :meth:`echoic.storage.catalog.Catalog.matching`."""
 
     path: str | Sequence[str] | None = None
     min_duration: float | None = None
@@ -140,8 +140,9 @@ class Examples:
         stored = self._spaces.stored(path, self._spec) if is_whole else None
         if stored is not None:
             return stored
+        from echoic.analysis.excerpts import embed_part
+        from echoic.analysis.pipeline import embed_file
         from echoic.audio.notes import why_nothing
-        from echoic.embedding import embed_file, embed_part
 
         encoder = self._spaces.encoder(self._source, self._spec)
         notes: list[Note] = []

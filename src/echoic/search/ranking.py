@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echoic.encoders.base import normalize
-from echoic.stores.base import VectorStore
+from echoic.storage.vectors.base import VectorStore
 from echoic.types import Float32, Segments
 
 __all__ = ["MAX_QUERY_VECTORS", "FileMatch", "rank_files", "refine_query", "thin"]

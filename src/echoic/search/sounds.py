@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from echoic.catalog import Catalog
 from echoic.encoders.base import mean_vector
 from echoic.search.query import Examples, Filters, Query, check_k
 from echoic.search.ranking import rank_files, refine_query, thin
-from echoic.spaces import Spaces
+from echoic.storage.catalog import Catalog
+from echoic.storage.spaces import Spaces
 from echoic.types import Hit, Note
 
 __all__ = ["find_sounds"]

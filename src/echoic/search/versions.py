@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from echoic.catalog import Catalog
 from echoic.progress import reported
 from echoic.search.query import Examples, Filters, Query, check_k
-from echoic.spaces import Spaces
-from echoic.stores.base import VectorStore
+from echoic.storage.catalog import Catalog
+from echoic.storage.spaces import Spaces
+from echoic.storage.vectors.base import VectorStore
 from echoic.types import FileRecord, Float32, Hit, Note, Progress
 
 __all__ = ["Passage", "Version", "compare", "find_versions", "ranked"]

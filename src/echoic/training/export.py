@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoic.audio.windows import Windower, cut
+from echoic.analysis.pipeline import embed_samples
+from echoic.audio.windows import cut
 from echoic.encoders.base import mean_vector
 from echoic.encoders.card import FORMAT, read_card
 from echoic.encoders.onnx import OnnxEncoder
@@ -439,20 +440,7 @@ def _figures(encoders: Mapping[str, OnnxEncoder], clips: _Clips) -> dict[str, di
 
 def _embed(audio: Sound, encoders: Mapping[str, OnnxEncoder]) -> dict[str, Float32]:
     """Embed a clip as a library would: the mean over its windows, in memory that does not grow with it."""
-    encoder = next(iter(encoders.values()))
-    spec = encoder.spec
-    windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
-    vectors: dict[str, list[Float32]] = {kind: [] for kind in encoders}
-
-    def take(windows: Float32) -> None:
-        if len(windows):
-            log_mel = encoder.front_end(windows)
-            for kind in encoders:
-                vectors[kind].append(encoders[kind].encode(log_mel))
-
-    block = _BLOCK * spec.sample_rate
-    for start in range(0, audio.n_samples, block):
-        take(windower.push(audio.read(start, min(start + block, audio.n_samples))).samples)
-    take(windower.finish().samples)
-    nothing = np.empty((0, spec.dim), np.float32)  # of a silent clip
-    return {kind: mean_vector(np.concatenate([nothing, *parts])) for kind, parts in vectors.items()}
+    rate = next(iter(encoders.values())).spec.sample_rate
+    starts = range(0, audio.n_samples, _BLOCK * rate)
+    blocks = (audio.read(start, min(start + _BLOCK * rate, audio.n_samples)) for start in starts)
+    return {kind: mean_vector(of.vectors) for kind, of in embed_samples(blocks, rate, encoders).items()}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from echoic.audio.windows import cut
-from echoic.encoders.base import Encoder, encode_windows, mean_vector
+from echoic.analysis.pipeline import embed_samples
+from echoic.encoders.base import Encoder, mean_vector
 from echoic.encoders.registry import bundled_for, load_encoder
 from echoic.evaluation.labelled import measure
 from echoic.evaluation.report import Curves, Measured, Report, write_report
@@ -102,10 +102,6 @@ def write_training_report(
 
 
 def _embed(encoder: Encoder, examples: Examples) -> Float32:
-    spec = encoder.spec
-    rows = []
-    for clip in examples.audio:
-        samples = clip.read()
-        windows = cut(samples, spec.window_samples, round(spec.hop * spec.sample_rate), spec.sample_rate)
-        rows.append(mean_vector(encode_windows(encoder, windows.samples)))
-    return np.stack(rows)
+    name, rate = encoder.spec.name, encoder.spec.sample_rate
+    clips = (embed_samples([clip.read()], rate, {name: encoder})[name] for clip in examples.audio)
+    return np.stack([mean_vector(clip.vectors) for clip in clips])

@@ -1,0 +1,1 @@
+"""The one way from a file to its vectors, here or in worker processes."""

@@ -1,0 +1,276 @@
+"""From a file to its vectors: decode, resample, cut, encode, in one pass and constant memory.
+
+A file is decoded once for all encoders, resampled once for each sample rate, cut once for each window, and
+its spectrogram computed once for each front end, however many encoders share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from echoic.analysis.reach import Reach
+from echoic.audio.decode import Resampler, open_audio
+from echoic.audio.front_end import FrontEnd
+from echoic.audio.mix import open_mix
+from echoic.audio.notes import with_tracks
+from echoic.audio.spectrogram import LogMel
+from echoic.audio.windows import Windower, Windows
+from echoic.encoders.base import Encoder, check_vectors, segments_of
+from echoic.errors import EchoicError, EncoderError, NotAudioError
+from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
+
+__all__ = ["embed_file", "embed_samples", "encoded", "try_encoder"]
+
+# Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
+_BATCH = 16
+
+
+def embed_file(
+    path: Path,
+    encoders: Mapping[str, Encoder],
+    *,
+    track: TrackChoice | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[AudioInfo, dict[str, Segments]]:
+    """Encode a whole file.
+
+    Parameters
+    ----------
+    path : Path
+    encoders : mapping of str to Encoder
+        By any name; the results come under the same.
+    track : int, "all" or "mix", optional
+        Which of several tracks of sound, from 1; by default the first in which something is heard. Of all,
+        each is encoded by itself; encoders whose windows are compared as a sequence take their mix.
+    progress : callable, optional
+        Called with the seconds of sound of each block, once it has been dealt with.
+
+    Returns
+    -------
+    info : AudioInfo
+        Its notes say, too, what of the sound no encoder hears.
+    segments : dict of str to Segments
+        No rows where there is nothing to be heard.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded at all.
+    EncoderError
+        If an encoder breaks its contract.
+    """
+    if track == "all":
+        return _embed_each_track(path, encoders, progress)
+    with open_mix(path) if track == "mix" else open_audio(path, track=track) as stream:
+        segments, notes = _embedded(stream.blocks(), stream.sample_rate, encoders, progress)
+        info = stream.info
+    return replace(info, notes=(*info.notes, *notes)), segments
+
+
+def embed_samples(
+    blocks: Iterable[Float32], sample_rate: int, encoders: Mapping[str, Encoder]
+) -> dict[str, Segments]:
+    """Encode mono sound that is at hand, in blocks of shape (n,), as :func:`embed_file` does a file's.
+
+    Raises
+    ------
+    EncoderError
+        If an encoder breaks its contract.
+    """
+    return _embedded(blocks, sample_rate, encoders)[0]
+
+
+def _embed_each_track(
+    path: Path, encoders: Mapping[str, Encoder], progress: Callable[[float], None]
+) -> tuple[AudioInfo, dict[str, Segments]]:
+    with open_audio(path) as stream:
+        n_tracks = stream.n_tracks
+    if n_tracks == 1:
+        return embed_file(path, encoders, progress=progress)
+    in_sequence = {name: e for name, e in encoders.items() if "sounds" not in e.spec.purposes}
+    alone = {name: e for name, e in encoders.items() if name not in in_sequence}
+    info, segments = embed_file(path, in_sequence or alone, track="mix", progress=progress)
+    found = []
+    for number in range(1, n_tracks + 1) if alone else ():
+        try:
+            found.append(embed_file(path, alone, track=number, progress=progress)[1])
+        except NotAudioError:  # the others are heard
+            continue
+    for name in alone:
+        starts = np.concatenate([one[name].starts for one in found])
+        ends = np.concatenate([one[name].ends for one in found])
+        vectors = np.concatenate([one[name].vectors for one in found])
+        order = np.argsort(starts, kind="stable")
+        segments[name] = Segments(starts[order], ends[order], vectors[order])
+    return replace(info, notes=with_tracks(info.notes, n_tracks, "all")), segments
+
+
+def _embedded(
+    blocks: Iterable[Float32],
+    sample_rate: int,
+    encoders: Mapping[str, Encoder],
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[dict[str, Segments], list[Note]]:
+    lanes: dict[int, list[_Lane]] = {}
+    for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
+        lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
+    rates = _Rates(sample_rate, lanes)
+    reach = Reach(sample_rate, max(lanes))
+
+    def push(sounds: Mapping[int, Float32]) -> None:
+        reach.heard.push(sounds[max(lanes)])
+        for rate, samples in sounds.items():
+            for lane in lanes[rate]:
+                lane.push(samples, is_silent=reach.is_silent)
+
+    for block in blocks:
+        reach.push(block)
+        push(rates.push(block))
+        progress(len(block) / sample_rate)
+    push(rates.finish())  # all that there is of a click
+    segments: dict[str, Segments] = {}
+    for group in lanes.values():
+        for lane in group:
+            segments |= lane.finish(is_silent=reach.is_silent)
+    return segments, reach.notes(any(len(found) for found in segments.values()))
+
+
+class _Rates:
+    """One sound at several sample rates.
+
+    A rate is made of a higher one of which it is a whole part, which takes a quarter of the time; but not of
+    one that the sound itself does not fill.
+    """
+
+    def __init__(self, rate_in: int, rates: Iterable[int]) -> None:
+        self._steps: dict[int, tuple[int | None, Resampler]] = {}
+        for rate in sorted(rates, reverse=True):
+            source = min((r for r in self._steps if r % rate == 0 and r <= rate_in), default=None)
+            self._steps[rate] = source, Resampler(source or rate_in, rate)
+
+    def push(self, block: Float32) -> dict[int, Float32]:
+        """Take the next samples; return those that are ready at each rate."""
+        ready: dict[int, Float32] = {}
+        for rate, (source, resampler) in self._steps.items():
+            ready[rate] = resampler.push(block if source is None else ready[source])
+        return ready
+
+    def finish(self) -> dict[int, Float32]:
+        """Return the rest."""
+        ready: dict[int, Float32] = {}
+        for rate, (source, resampler) in self._steps.items():
+            before = [] if source is None else [resampler.push(ready[source])]
+            ready[rate] = np.concatenate([*before, resampler.finish()])
+        return ready
+
+
+def try_encoder(encoder: Encoder) -> None:
+    """Make sure that an encoder works, on a window of silence, before a file could be blamed for it.
+
+    Raises
+    ------
+    EncoderError
+        If it fails, or breaks its contract.
+    """
+    samples = np.zeros((1, encoder.spec.window_samples), np.float32)
+    encoded(encoder, Windows(samples, np.zeros(1), np.full(1, encoder.spec.window)), {})
+
+
+def encoded(encoder: Encoder, windows: Windows, features: dict[FrontEnd, Float32]) -> Float32:
+    """Encode windows, taking or leaving the features that encoders of one front end share.
+
+    Whatever goes wrong in an encoder is the encoder's fault and ends a run: no file is to blame.
+    """
+    spec = encoder.spec
+    try:
+        front_end = encoder.front_end
+        if front_end not in features:
+            if isinstance(front_end, LogMel):
+                starts = np.rint(windows.starts * spec.sample_rate).astype(np.int64)
+                features[front_end] = front_end.overlapping(windows.samples, starts)
+            else:
+                features[front_end] = front_end(windows.samples)
+        vectors = encoder.encode(features[front_end])
+    except EchoicError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise EncoderError(f"encoder {spec.name} failed ({type(error).__name__}: {said})") from error
+    return check_vectors(spec, len(windows.samples), vectors)
+
+
+class _Encoded:
+    """What has been encoded so far for one encoder, in memory that grows in its place."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._numbers = bytearray()
+        self._shape: tuple[int, ...] = (encoder.spec.dim,)  # of a window's
+
+    def push(self, windows: Windows, features: dict[FrontEnd, Float32]) -> None:
+        """Encode the next windows."""
+        vectors = encoded(self.encoder, windows, features)
+        self._shape = vectors.shape[1:]
+        self._numbers += vectors.astype(np.float32, copy=False).tobytes()
+
+    @property
+    def vectors(self) -> Float32:
+        """All vectors; nothing can be pushed once they have been looked at."""
+        return np.frombuffer(self._numbers, np.float32).reshape(-1, *self._shape)
+
+
+class _Lane:
+    """The encoders that take the same windows: a windower, and the windows waiting to be encoded."""
+
+    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+        spec = next(iter(encoders.values())).spec
+        self._windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
+        self._encoded = {name: _Encoded(encoder) for name, encoder in encoders.items()}
+        self._waiting: list[Windows] = []
+        # Like the vectors: many small arrays that stay would break up the memory that large ones leave.
+        self._starts, self._ends = bytearray(), bytearray()
+
+    def push(self, samples: Float32, *, is_silent: bool) -> None:
+        windows = self._windower.push(samples)
+        if not is_silent:
+            self._take(windows)
+
+    def finish(self, *, is_silent: bool) -> dict[str, Segments]:
+        windows = self._windower.finish()
+        if not is_silent:
+            self._take(windows)
+        self._encode()
+        starts, ends = (np.frombuffer(times, np.float64) for times in (self._starts, self._ends))
+        return {
+            name: segments_of(done.encoder.spec, starts, ends, done.vectors)
+            for name, done in self._encoded.items()
+        }
+
+    def _take(self, windows: Windows) -> None:
+        if len(windows.starts):
+            self._waiting.append(windows)
+            self._starts += windows.starts.tobytes()
+            self._ends += windows.ends.tobytes()
+            if sum(len(waiting.starts) for waiting in self._waiting) >= _BATCH:
+                self._encode()
+
+    def _encode(self) -> None:
+        if not self._waiting:
+            return
+        windows = Windows(*(np.concatenate(column) for column in zip(*self._waiting, strict=True)))
+        self._waiting = []
+        features: dict[FrontEnd, Float32] = {}
+        for done in self._encoded.values():
+            done.push(windows, features)
+
+
+def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:
+    groups: dict[tuple[int, int], dict[str, Encoder]] = {}
+    for name, encoder in encoders.items():
+        spec = encoder.spec
+        groups.setdefault((spec.window_samples, spec.hop_samples), {})[name] = encoder
+    return [_Lane(group) for group in groups.values()]

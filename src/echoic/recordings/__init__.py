@@ -1,0 +1,1 @@
+"""Telling recordings: in files and streams, in each other, beside each other in time."""

@@ -1,0 +1,188 @@
+"""Recordings of a library, recognised in files and in streams."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from echoic.addresses import is_url
+from echoic.analysis.excerpts import Excerpt, embed_blocks, embed_densely
+from echoic.audio.live import connections
+from echoic.machine import one_thread_for_algebra
+from echoic.recordings.decision import Decision, check_probability
+from echoic.recordings.identification import Heard, identify, in_order
+from echoic.recordings.stretches import QUERY_HOP, query_hop
+from echoic.search.query import Scope
+from echoic.storage.catalog import Catalog
+from echoic.storage.spaces import Spaces
+from echoic.types import Float32, LiveSound, Match, Note, Segments
+
+__all__ = ["Recognition"]
+
+_SPEED_HOP = 2 * QUERY_HOP  # s: half the windows tell the speed as well; a quarter do not
+_KEPT = 60.0  # s of sound that comes once, of which what is judged now are the last few
+
+
+class _Recent:
+    """What was last heard of sound that comes once; silence, however long, takes no place."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._blocks: deque[tuple[int, Float32]] = deque()  # with the sample that each begins at
+        self._n_kept = 0
+
+    def keep(self, blocks: Iterable[Float32]) -> Iterator[Float32]:
+        """Pass blocks on, shape (n,), and keep them for a while."""
+        begin = 0
+        for block in blocks:
+            if block.any():
+                self._blocks.append((begin, block))
+                self._n_kept += len(block)
+            while self._n_kept > _KEPT * self._sample_rate:
+                self._n_kept -= len(self._blocks.popleft()[1])
+            begin += len(block)
+            yield block
+
+    def between(self, start: float, end: float) -> Float32:
+        """Return the samples between two times in seconds, with silence for what is not kept."""
+        first, last = round(start * self._sample_rate), round(end * self._sample_rate)
+        samples = np.zeros(last - first, np.float32)
+        for begin, block in self._blocks:
+            to = max(0, begin - first)
+            part = block[max(0, first - begin) : max(0, last - begin)]
+            samples[to : to + len(part)] = part
+        return samples
+
+
+class Recognition:
+    """The space that recordings are recognised in, and what is needed to do so.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    spaces : Spaces
+    least : float, optional
+        Probability from which on something is told; by default one that unknown recordings rarely reach.
+    noted : callable, optional
+        Called with a query and what a person should know of it.
+
+    Raises
+    ------
+    LibraryError
+        If the library is empty, or its fingerprints are of another revision.
+    UnknownEncoderError
+        If the library was made without fingerprints.
+    UsageError
+        If ``least`` is no probability.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        spaces: Spaces,
+        least: float | None,
+        noted: Callable[[Path, Note], None] = lambda *_: None,
+    ) -> None:
+        check_probability(least)
+        source, self._spec = spaces.chosen(None, "recordings")
+        self._catalog = catalog
+        self._encoder = spaces.encoder(source, self._spec)
+        self._store = spaces.store(self._spec)
+        self._decision = Decision.load(self._encoder)
+        self._least = least
+        self._noted = noted
+
+    def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
+        """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first."""
+        options = {**scope._asdict(), "every_place": True}
+        with one_thread_for_algebra():
+            heard = list(self._listen(self._densely(query, start, end), self._at_speed(query), **options))
+        return self._matches(os.fspath(query), in_order(heard))
+
+    def monitor(self, source: str | LiveSound, scope: Scope) -> Iterator[Match]:
+        """Tell what is heard in a file, or as it comes, each recording once it is over."""
+        if isinstance(source, LiveSound):
+            yield from self._heard(source, scope)
+        elif is_url(source):
+            for connection in connections(source):
+                yield from self._heard(connection, scope)
+        else:
+            query = Path(source)
+            for heard in self._listen(self._densely(query), self._at_speed(query), **scope._asdict()):
+                yield from self._matches(source, [heard])
+
+    def _at_speed(self, query: Path) -> Callable[[float, float, float], Segments]:
+        """Return what encodes parts of a file at a speed, as :func:`identify` asks for it."""
+        # Speeds are tried one after the other, of one part of the query.
+        excerpt = lru_cache(maxsize=1)(partial(Excerpt.read, query))
+
+        def at_speed(begin: float, finish: float, speed: float) -> Segments:
+            return excerpt(begin, finish).at_speed(self._encoder, speed, _SPEED_HOP)
+
+        return at_speed
+
+    def _densely(
+        self, query: Path, start: float | None = None, end: float | None = None
+    ) -> Iterator[Segments]:
+        noted = partial(self._noted, query)
+        return embed_densely(query, self._encoder, query_hop, start=start, end=end, noted=noted)
+
+    def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
+        rate = connection.sample_rate
+        recent = _Recent(rate)
+
+        def at_speed(begin: float, finish: float, speed: float) -> Segments:
+            return Excerpt(recent.between(begin, finish), rate, begin).at_speed(
+                self._encoder, speed, _SPEED_HOP
+            )
+
+        segments = embed_blocks(recent.keep(connection.blocks), rate, self._encoder, QUERY_HOP)
+        for heard in self._listen(segments, at_speed, **scope._asdict()):
+            for match in self._matches(connection.name, [heard]):
+                yield replace(
+                    match,
+                    query_start=match.query_start + connection.begun,
+                    query_end=match.query_end + connection.begun,
+                )
+
+    def _listen(
+        self,
+        segments: Iterable[Segments],
+        at_speed: Callable[[float, float, float], Segments],
+        **options: Any,
+    ) -> Iterator[Heard]:
+        return identify(
+            segments,
+            self._store,
+            self._spec,
+            self._decision,
+            at_speed=at_speed,
+            least=self._least,
+            **options,
+        )
+
+    def _matches(self, query: str, heard: Iterable[Heard]) -> list[Match]:
+        """Name the files of what was heard; one that is gone since its vectors were read is left out."""
+        heard = list(heard)
+        paths = self._catalog.paths([one.file_id for one in heard])
+        return [
+            Match(
+                query=query,
+                path=paths[one.file_id],
+                query_start=one.query_start,
+                query_end=one.query_end,
+                start=one.start,
+                end=one.end,
+                score=one.score,
+                tempo=one.tempo,
+            )
+            for one in heard
+            if one.file_id in paths
+        ]

@@ -1,0 +1,1 @@
+"""Laying two recordings of one event side by side in time."""

@@ -1,0 +1,12 @@
+"""The catalog: what a library knows about its files, in one SQLite database.
+
+It is the truth from which every index can be rebuilt. Vectors of the embedded store lie in the same
+database and are written in the same transaction as the file's row, so a kill at any instant leaves either
+the whole file or none of it. The database is in WAL mode: readers never block, and are never blocked.
+"""
+
+from echoic.storage.catalog.catalog import Catalog, Known
+from echoic.storage.catalog.conditions import parse_tag
+from echoic.storage.catalog.schema import unusable
+
+__all__ = ["Catalog", "Known", "parse_tag", "unusable"]

@@ -1,0 +1,421 @@
+"""The catalog's verbs: what is asked of a library's database, and what is written into it.
+
+Paths are absolute and kept as bytes, since a file name need not be valid Unicode. Methods that write must
+run inside :meth:`Catalog.transaction`; only one thread of all processes may hold :meth:`Catalog.writing`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from echoic.audio.tags import folded, tag_values
+from echoic.errors import LibraryError, UsageError
+from echoic.spec import EncoderSpec
+from echoic.storage.catalog.conditions import among, encoded, fits_glob, parse_tag, readings
+from echoic.storage.catalog.conditions import under as at_or_under
+from echoic.storage.catalog.database import Database
+from echoic.storage.catalog.schema import EARLIER_SPANS
+from echoic.types import AudioInfo, FileRecord, FileState, Note
+from echoic.untrusted import shown
+
+__all__ = ["Catalog", "Known"]
+
+_FILE_COLUMNS = (
+    "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message, notes"
+)
+
+
+class Known(NamedTuple):
+    """What a file was like when it was indexed, and the collections that it is in."""
+
+    id: int
+    path: str
+    size: int
+    mtime_ns: int
+    digest: str
+    state: FileState
+    notes: tuple[Note, ...]
+    encoders: tuple[str, ...]
+
+
+class Catalog(Database):
+    """An open catalog, for any number of threads.
+
+    Parameters
+    ----------
+    folder : Path
+        The library's folder, made if it is not there.
+
+    Raises
+    ------
+    LibraryError
+        If the database is damaged, of a newer version, or the folder cannot be written.
+    """
+
+    # Settings and encoders
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the library, or None."""
+        row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a setting with the library."""
+        self.connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def add_encoder(self, spec: EncoderSpec, source: str) -> None:
+        """Use this revision of an encoder from now on; if it is known it keeps its files."""
+        if self.encoders().get(source) == spec:
+            return
+        fields = asdict(spec) | {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
+        self.connection.execute(
+            "INSERT INTO encoders (key, spec, source, turn)"
+            " SELECT ?, ?, ?, coalesce(max(turn), 0) + 1 FROM encoders WHERE true"
+            " ON CONFLICT (key) DO UPDATE SET spec = excluded.spec, source = excluded.source,"
+            " turn = excluded.turn",
+            (spec.key, json.dumps(fields), source),
+        )
+
+    def encoders(self) -> dict[str, EncoderSpec]:
+        """Return the encoders in use by their source, in the order they were added."""
+        return dict(self._revisions())
+
+    def superseded(self) -> dict[EncoderSpec, EncoderSpec]:
+        """Return the revisions that another of the same source has taken the place of, and which one."""
+        in_use = self.encoders()
+        return {spec: in_use[source] for source, spec in self._revisions() if in_use[source] != spec}
+
+    def _revisions(self) -> list[tuple[str, EncoderSpec]]:
+        found = []
+        for source, text in self.connection.execute("SELECT source, spec FROM encoders ORDER BY turn"):
+            try:
+                fields = json.loads(text)
+                sets = {name: frozenset(fields[name]) for name in ("inputs", "purposes")}
+                found.append((source, EncoderSpec(**fields | sets)))
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+                raise LibraryError(
+                    f"what the library {self.folder} says of the encoder {shown(source)} cannot be used "
+                    f"({error}); index into another with --library"
+                ) from error
+        return found
+
+    def delete_encoder(self, key: str) -> None:
+        """Forget an encoder's revision, and which files are in its collection."""
+        self.connection.execute("DELETE FROM encoders WHERE key = ?", (key,))
+
+    # Files
+
+    def files(
+        self, under: Path | None = None, *, file_ids: Collection[int] | None = None
+    ) -> list[FileRecord]:
+        """Return all files, or those at or under a path, or those of some ids, in order of path."""
+        condition, values = at_or_under(under) if file_ids is None else among(file_ids)
+        encoders: dict[int, list[str]] = {}
+        chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
+        for file_id, key in self.connection.execute(
+            "SELECT file_id, key FROM encoded JOIN encoders ON encoder_id = encoders.id"
+            f" WHERE {chosen} ORDER BY encoder_id",
+            values,
+        ):
+            encoders.setdefault(file_id, []).append(key)
+        tags: dict[int, dict[str, tuple[str, ...]]] = {}
+        for file_id, name, value in self.connection.execute(
+            f"SELECT file_id, name, value FROM tags WHERE {chosen} ORDER BY name, value", values
+        ):
+            known = tags.setdefault(file_id, {})
+            known[name] = (*known.get(name, ()), value)
+        rows = self.connection.execute(
+            f"SELECT {_FILE_COLUMNS} FROM files WHERE {condition} ORDER BY path", values
+        )
+        return [_record(row, tuple(encoders.get(row[0], ())), tags.get(row[0], {})) for row in rows]
+
+    def file_at(self, path: Path) -> FileRecord | None:
+        """Return the file at a path, or None."""
+        found = self.files(path)
+        return found[0] if found and found[0].path == os.path.abspath(path) else None
+
+    def known_at(self, path: Path) -> Known | None:
+        """Return what is needed to tell whether the file at a path has changed, or None."""
+        row = self.connection.execute(
+            "SELECT id, path, size, mtime_ns, digest, state, notes, (SELECT group_concat(key, char(10))"
+            " FROM encoded JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
+            " FROM files WHERE path = ?",
+            (encoded(path),),
+        ).fetchone()
+        return None if row is None else _known(row)
+
+    def paths_of_size(self, size: int) -> Iterator[str]:
+        """Go through the paths of the files that had a size in bytes, in order."""
+        for (path,) in self.connection.execute(
+            "SELECT path FROM files WHERE size = ? ORDER BY path", (size,)
+        ):
+            yield os.fsdecode(path)
+
+    def stamps_between(self, first: str, last: str, most: int) -> dict[tuple[str, int, int], int]:
+        """Return ids by path, size and time stamp, in order of path, but for files that failed.
+
+        Parameters
+        ----------
+        first, last : str
+            Absolute paths; the least and greatest that are wanted.
+        most : int
+            How many to return at most.
+        """
+        rows = self.connection.execute(
+            "SELECT path, size, mtime_ns, id FROM files WHERE path BETWEEN ? AND ? AND state <> 'failed'"
+            " ORDER BY path LIMIT ?",
+            (os.fsencode(first), os.fsencode(last), most),
+        )
+        return {(os.fsdecode(path), size, mtime_ns): i for path, size, mtime_ns, i in rows}
+
+    def paths_in(self, keys: Collection[str]) -> list[Path]:
+        """Return the paths of the files that are in one of some collections, in order."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT path FROM files JOIN encoded ON file_id = files.id"
+            " JOIN encoders ON encoder_id = encoders.id WHERE key IN (SELECT value FROM json_each(?))"
+            " ORDER BY path",
+            (json.dumps(list(keys)),),
+        )
+        return [Path(os.fsdecode(path)) for (path,) in rows]
+
+    def paths(self, file_ids: Sequence[int]) -> dict[int, str]:
+        """Return the paths of files by id; ids without a file are left out."""
+        found = {}
+        for file_id in file_ids:  # a few dozen look-ups by primary key: microseconds each
+            row = self.connection.execute("SELECT path FROM files WHERE id = ?", (file_id,)).fetchone()
+            if row is not None:
+                found[file_id] = os.fsdecode(row[0])
+        return found
+
+    def matching(
+        self,
+        *,
+        path: str | Sequence[str] | None = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> set[int]:
+        """Return the ids of the files that fit every condition.
+
+        Parameters
+        ----------
+        path : str or sequence of str, optional
+            A glob on the whole path, or, unless it starts at the root, on the end of it; of a file, or of a
+            folder that it lies in. ``*`` also spans folders. Of several, one must fit.
+        min_duration, max_duration : float, optional
+            Seconds, inclusive.
+        tags : sequence of str
+            Each must be among the file's tags, in any case: ``VALUE`` of any name, or ``NAME=VALUE``.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty, or no file could be so long.
+        """
+        least, most = min_duration or 0.0, np.inf if max_duration is None else max_duration
+        if not 0 <= least <= most:
+            raise UsageError(f"no file lasts {least:g} s or longer, and {most:g} s or shorter")
+        rows = self.connection.execute(
+            "SELECT id, path FROM files WHERE duration >= ? AND duration <= ?",
+            (least, most),
+        )
+        found = {file_id: os.fsdecode(encoded) for file_id, encoded in rows}
+        if path is not None:
+            globs = [path] if isinstance(path, str) else path
+            found = {i: p for i, p in found.items() if any(fits_glob(p, glob) for glob in globs)}
+        for tag in tags:
+            tagged = self._tagged(tag)
+            found = {i: p for i, p in found.items() if i in tagged}
+        return set(found)
+
+    def _tagged(self, tag: str) -> set[int]:
+        """Return the ids of all files that have a tag."""
+        query = "SELECT file_id FROM tags WHERE folded = ? AND (name = ? OR ? = '')"
+        return set().union(
+            *(
+                set.intersection(
+                    *({i for (i,) in self.connection.execute(query, (value, name, name))} for value in values)
+                )
+                for name, values in readings(tag)
+            )
+        )
+
+    def count(self) -> dict[FileState, int]:
+        """Count the files in each state."""
+        return dict(self.connection.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+
+    def total_duration(self) -> float:
+        """Sum the durations of all files, in seconds."""
+        row = self.connection.execute("SELECT coalesce(sum(duration), 0) FROM files").fetchone()
+        return float(row[0])
+
+    def put_file(
+        self, path: Path, size: int, mtime_ns: int, digest: str, info: AudioInfo, state: FileState
+    ) -> int:
+        """Write a file's row, new or changed, and return its id."""
+        file_id = self.connection.execute(
+            "INSERT INTO files (path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state,"
+            " message, notes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " digest = excluded.digest, duration = excluded.duration, sample_rate = excluded.sample_rate,"
+            " channels = excluded.channels, codec = excluded.codec, state = excluded.state,"
+            " message = excluded.message, notes = excluded.notes RETURNING id",
+            (
+                encoded(path),
+                size,
+                mtime_ns,
+                digest,
+                info.duration,
+                info.sample_rate,
+                info.channels,
+                info.codec,
+                state,
+                info.lost,
+                json.dumps([asdict(note) for note in info.notes]) if info.notes else "",
+            ),
+        ).fetchone()[0]
+        self.connection.execute("DELETE FROM tags WHERE file_id = ? AND NOT given", (file_id,))
+        for spelt, text in info.tags.items():
+            name = folded(spelt)
+            self.connection.executemany(
+                "INSERT OR IGNORE INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, 0)",
+                [(file_id, name, folded(value), value) for value in tag_values(name, text)],
+            )
+        return int(file_id)
+
+    def put_failure(self, path: Path, size: int, mtime_ns: int, message: str) -> None:
+        """Record that a file cannot be used; an earlier version of it stays searchable."""
+        self.connection.execute(
+            "INSERT INTO files (path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state,"
+            " message) VALUES (?, ?, ?, '', 0, 0, 0, '', 'failed', ?)"
+            " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " digest = '', state = 'failed', message = excluded.message",
+            (encoded(path), size, mtime_ns, message),
+        )
+
+    def touch_file(self, file_id: int, size: int, mtime_ns: int) -> None:
+        """Note a new time stamp of a file whose content is as it was."""
+        self.connection.execute(
+            "UPDATE files SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, file_id)
+        )
+
+    def move_file(self, file_id: int, path: Path, mtime_ns: int) -> None:
+        """Give a renamed file its new path; its vectors stay."""
+        self.connection.execute(
+            "UPDATE files SET path = ?, mtime_ns = ? WHERE id = ?", (encoded(path), mtime_ns, file_id)
+        )
+
+    def delete_files(self, file_ids: Sequence[int]) -> None:
+        """Forget files with their tags, and which collections they are in."""
+        self.connection.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
+
+    def ids_at(self, path: Path) -> list[int]:
+        """Return the ids of the files at or under a path, in order of path."""
+        condition, values = at_or_under(path)
+        rows = self.connection.execute(f"SELECT id FROM files WHERE {condition} ORDER BY path", values)
+        return [file_id for (file_id,) in rows]
+
+    def ids_named(self, path: Path) -> list[int]:
+        """Return the ids of the files at or under a path, or, where there are none, of those in a glob."""
+        return self.ids_at(path) or sorted(self.matching(path=os.fspath(path)))
+
+    def tag_files(self, file_ids: Sequence[int], tags: Sequence[str]) -> None:
+        """Add tags that a person gave, ``VALUE`` or ``NAME=VALUE``.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty.
+        """
+        for name, values in map(parse_tag, tags):
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, 1)",
+                [(file_id, name, folded(value), value) for file_id in file_ids for value in values],
+            )
+
+    def untag_files(self, file_ids: Sequence[int], tags: Sequence[str]) -> None:
+        """Take tags away: ``VALUE`` under any name, or ``NAME=VALUE``.
+
+        Raises
+        ------
+        UsageError
+            If a tag is empty.
+        """
+        wanted = {(name, value) for tag in tags for name, values in readings(tag) for value in values}
+        self.connection.executemany(
+            "DELETE FROM tags WHERE file_id = ? AND folded = ? AND (name = ? OR ? = '')",
+            [(file_id, value, name, name) for file_id in file_ids for name, value in wanted],
+        )
+
+    # What is in the stores
+
+    def put_encoded(self, file_id: int, key: str, n_segments: int) -> None:
+        """Note that a file is in a collection, and with how many segments."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO encoded SELECT ?, id, ? FROM encoders WHERE key = ?",
+            (file_id, n_segments, key),
+        )
+
+    def n_segments(self, key: str) -> dict[int, int]:
+        """Count the segments of each file that is in a collection: 0 where nothing can be heard."""
+        rows = self.connection.execute(
+            "SELECT file_id, n_segments FROM encoded JOIN encoders ON encoder_id = encoders.id"
+            " WHERE key = ? ORDER BY file_id",
+            (key,),
+        )
+        return dict(rows)
+
+    def earlier_spans(self, key: str) -> list[tuple[int, bytes, bytes, int]]:
+        """Return (file, starts, ends, checksum) of what an older Echoic kept here and not in the store."""
+        if not self._has_earlier_spans():
+            return []
+        return self.connection.execute(
+            f"SELECT file_id, starts, ends, checksum FROM {EARLIER_SPANS}"
+            " JOIN encoders ON encoder_id = encoders.id WHERE key = ?",
+            (key,),
+        ).fetchall()
+
+    def forget_earlier_spans(self, key: str) -> None:
+        """Forget them, once the store has them."""
+        self.connection.execute(
+            f"DELETE FROM {EARLIER_SPANS} WHERE encoder_id IN (SELECT id FROM encoders WHERE key = ?)", (key,)
+        )
+        if not self.connection.execute(f"SELECT EXISTS (SELECT 1 FROM {EARLIER_SPANS})").fetchone()[0]:
+            self.connection.execute(f"DROP TABLE {EARLIER_SPANS}")
+
+    def _has_earlier_spans(self) -> bool:
+        query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)"
+        return bool(self.connection.execute(query, (EARLIER_SPANS,)).fetchone()[0])
+
+
+def _known(row: tuple[Any, ...]) -> Known:
+    *plain, notes, keys = row[2:]
+    fields = (*plain, _notes(notes), tuple(keys.split("\n")) if keys else ())
+    return Known(row[0], os.fsdecode(row[1]), *fields)
+
+
+def _notes(text: str) -> tuple[Note, ...]:
+    try:
+        return tuple(map(_note, json.loads(text))) if text else ()
+    except (RecursionError, TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError(f"its notes are none: {error}") from error
+
+
+def _note(kept: Any) -> Note:
+    if isinstance(kept, str):  # earlier: kind and sentence in one, and no word on the track
+        kind, _, sentence = kept.partition(": ")
+        kept = {"kind": kind, "sentence": sentence}
+    return Note(**kept)
+
+
+def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, tuple[str, ...]]) -> FileRecord:
+    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, _notes(row[-1]))
+    return FileRecord(*fields)
