@@ -35,8 +35,9 @@ from echoic.encoders.base import Encoder, encode_windows
 from echoic.encoders.card import read_card
 from echoic.encoders.onnx import BUNDLED
 from echoic.encoders.registry import load_encoder
-from echoic.recordings.alignment import FEATURES, align
+from echoic.recordings.alignment import align
 from echoic.recordings.decision import Decision, expanded
+from echoic.recordings.evidence import FEATURES
 from echoic.recordings.stretches import QUERY_HOP
 from echoic.types import Float32
 

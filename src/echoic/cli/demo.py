@@ -69,10 +69,10 @@ def run(
 
 
 def _synthesise(folder: Path) -> None:
-    from echoic.audio.synthesis import write_collection
+    from echoic.audio.synthesis import write_demo
 
     complain(f"synthesising sounds into {shorten(str(folder))} …")
-    written = write_collection(folder)
+    written = write_demo(folder)
     families = sorted({path.parent.name for path in written})
     say(f"{len(written)} files: {', '.join(families)}")
 

@@ -20,27 +20,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from echoic.recordings.evidence import FEATURES, OTHERS, best_others, weighed
+from echoic.recordings.overlay import SPEEDS, STEP, Overlay, possible
 from echoic.recordings.repeats import SAME_PLACE
-from echoic.recordings.track import SPEEDS, STEP, Track, possible
 from echoic.storage.vectors.base import VectorStore
-from echoic.storage.vectors.neighbours import Neighbours
 from echoic.types import Float32, Segments
 
-__all__ = ["FEATURES", "Alignment", "Comparison", "Place", "align", "realign"]
+__all__ = ["Alignment", "Comparison", "Place", "align", "realign"]
 
 Float64 = npt.NDArray[np.float64]
-
-#: Names of the numbers that an alignment is judged by, see :func:`_evidence`.
-FEATURES = (
-    "similarity",
-    "over_best_other",
-    "over_five_others",
-    "deviations_over_cohort",
-    "share_won",
-    "over_second_alignment",
-    "scatter",
-    "log_windows",
-)
 
 # Of each window. Many windows need few each: what counts is how many agree.
 _MOST_NEIGHBOURS, _LEAST_NEIGHBOURS, _VOTES = 60, 20, 1_200
@@ -63,7 +51,6 @@ _SAME_FIT, _ROUGH = 0.97, 0.05
 # different music that one query was laid against has .3 to .5.
 _SAME_SOUND = 0.75
 _OVERLAP = 1.0  # s that two places may have in common
-_OTHERS = 5
 _COARSE_SPEEDS = np.array([0.91, 0.94, 0.97, 1.0, 1.03, 1.06, 1.09])
 _THINNED = 4  # of so many windows one looks for further places
 
@@ -96,7 +83,7 @@ class Alignment:
     evidence : ndarray of float64, shape (len(FEATURES),)
     best_speed : float
         The speed that fits best; ``speed`` is 1 where that fits about as well.
-    track : Track
+    overlay : Overlay
         The windows beside that part of the recording.
     """
 
@@ -108,7 +95,7 @@ class Alignment:
     others: Float64
     evidence: Float64
     best_speed: float
-    track: Track
+    overlay: Overlay
 
     @property
     def margins(self) -> Float64:
@@ -119,7 +106,7 @@ class Alignment:
     @property
     def fit(self) -> float:
         """The mean cosine with the recording at each window's very place."""
-        return float(self.track.fits(np.array([self.start]), np.array([self.speed]))[0])
+        return float(self.overlay.fits(np.array([self.start]), np.array([self.speed]))[0])
 
 
 def align(
@@ -176,9 +163,9 @@ class Comparison:
         n_neighbours = min(_MOST_NEIGHBOURS, max(_LEAST_NEIGHBOURS, _VOTES // max(1, each * len(query))))
         self._neighbours = store.search(query.vectors, n_neighbours, within=within).without(without)
         self._cohort = query.vectors @ cohort.T
-        self._best_of_cohort = -np.sort(-self._cohort, axis=1)[:, :_OTHERS]
+        self._best_of_cohort = -np.sort(-self._cohort, axis=1)[:, :OTHERS]
         self._ballots = self._cast()
-        self._tracks: dict[int, Track | None] = {}
+        self._overlays: dict[int, Overlay | None] = {}
 
     @property
     def over_cohort(self) -> Float64:
@@ -204,18 +191,18 @@ class Comparison:
             nothing is similar at all.
         """
         found: dict[int, tuple[float, float, float]] = {}
-        tracks: dict[int, Track] = {}
+        overlays: dict[int, Overlay] = {}
         of_file: dict[int, list[tuple[float, float]]] = {}
         for place in (*self._candidates(rows), *known):
             of_file.setdefault(place.file_id, []).append(place[1:])
         self._lay(of_file)
         for file_id, candidates in of_file.items():
-            whole = self.track(file_id)
+            whole = self.overlay(file_id)
             if whole is None:
                 continue
-            tracks[file_id] = track = whole.of(rows)
-            best = _best_place(track, candidates)
-            going_on = _best_place(track, [place[1:] for place in known if place.file_id == file_id])
+            overlays[file_id] = overlay = whole.of(rows)
+            best = _best_place(overlay, candidates)
+            going_on = _best_place(overlay, [place[1:] for place in known if place.file_id == file_id])
             if best is not None:
                 goes_on = going_on is not None and going_on[0] >= _GOES_ON * best[0]
                 found[file_id] = going_on if goes_on and going_on is not None else best
@@ -225,15 +212,15 @@ class Comparison:
         # What one file has over another that holds the same sound is nothing: copies are judged as one.
         first = ranked[0]
         copies = [
-            i for i in ranked if i == first or _is_copy(tracks[first], found[first], tracks[i], found[i])
+            i for i in ranked if i == first or _is_copy(overlays[first], found[first], overlays[i], found[i])
         ]
         second = max((found[i][0] for i in ranked if i not in copies), default=0.0)
-        others = _best_others(self._neighbours[rows], self._best_of_cohort[rows], set(copies))
+        others = best_others(self._neighbours[rows], self._best_of_cohort[rows], set(copies))
         alignments = []
         for file_id in copies:
             score, start, speed = found[file_id]
             aligned = self._aligned(
-                Place(file_id, start, speed), rows, tracks[file_id], others, score - second
+                Place(file_id, start, speed), rows, overlays[file_id], others, score - second
             )
             if aligned is not None:
                 alignments.append(aligned)
@@ -241,16 +228,16 @@ class Comparison:
 
     def places(self, alignment: Alignment, rows: slice = slice(None)) -> list[Alignment]:
         """Find where else in its file the very same sound lies, the nearest to the query first."""
-        whole = self.track(alignment.file_id)
+        whole = self.overlay(alignment.file_id)
         if whole is None:
             return []
-        track = whole.of(rows)
+        overlay = whole.of(rows)
         here = alignment.fit, alignment.start, alignment.speed
         over_second = float(alignment.evidence[FEATURES.index("over_second_alignment")])
-        length = track.span + self._window
-        starts = track.centres - alignment.speed * track.query_centres[0]
+        length = overlay.span + self._window
+        starts = overlay.centres - alignment.speed * overlay.query_centres[0]
         speeds = np.full(len(starts), alignment.speed)
-        scores = track.of(slice(None, None, _THINNED)).scores(starts, speeds)
+        scores = overlay.of(slice(None, None, _THINNED)).scores(starts, speeds)
         found, apart = [alignment], [alignment.start]
         for at in np.argsort(-scores, kind="stable"):
             if scores[at] < _NEARLY_AS_GOOD * here[0]:
@@ -258,37 +245,37 @@ class Comparison:
             if min(abs(float(starts[at]) - start) for start in apart) < length / 2:
                 continue
             apart.append(float(starts[at]))
-            best = _best_place(track, [(float(starts[at]), alignment.speed)], steps=8)
+            best = _best_place(overlay, [(float(starts[at]), alignment.speed)], steps=8)
             # A place that is not refined yet is off by hundredths of a second at most.
-            if best is None or _likeness(track, here, track, best) < SAME_PLACE - _ROUGH:
+            if best is None or _likeness(overlay, here, overlay, best) < SAME_PLACE - _ROUGH:
                 continue
             there = self._aligned(
-                Place(alignment.file_id, *best[1:]), rows, track, alignment.others, over_second
+                Place(alignment.file_id, *best[1:]), rows, overlay, alignment.others, over_second
             )
             if (
                 there is not None
                 and there.fit >= _SAME_FIT * here[0]
                 and min(abs(there.start - other.start) for other in found) >= length - _OVERLAP
-                and _likeness(track, here, track, (there.fit, there.start, there.speed)) >= SAME_PLACE
+                and _likeness(overlay, here, overlay, (there.fit, there.start, there.speed)) >= SAME_PLACE
             ):
                 found.append(there)
         return sorted(found[1:], key=lambda other: -other.fit)
 
     def along(self, place: Place) -> tuple[Float64, npt.NDArray[np.bool_]]:
         """Give the cosine of every window of the stretch with a recording, and which lie inside of it."""
-        track = self.track(place.file_id)
-        if track is None:
+        overlay = self.overlay(place.file_id)
+        if overlay is None:
             return np.zeros(len(self.query)), np.zeros(len(self.query), np.bool_)
-        similarities, weights = track.along(place.start, place.speed)
+        similarities, weights = overlay.along(place.start, place.speed)
         return similarities, weights > 0
 
     def edges(self, file_id: int) -> tuple[float, float]:
         """Tell from when to when a recording has windows, in seconds of its own."""
-        track = self.track(file_id)
-        if track is None:
+        overlay = self.overlay(file_id)
+        if overlay is None:
             return 0.0, 0.0
         half = self._window / 2
-        return float(track.centres[0]) - half, float(track.centres[-1]) + half
+        return float(overlay.centres[0]) - half, float(overlay.centres[-1]) + half
 
     def shortlist(self, rows: slice, most: int) -> list[Place]:
         """Find the places where some windows in a row may lie, the best first, quickly."""
@@ -298,29 +285,31 @@ class Comparison:
         self._lay(of_file)
         found: list[tuple[float, Place]] = []
         for file_id, candidates in of_file.items():
-            whole = self.track(file_id)
+            whole = self.overlay(file_id)
             best = None if whole is None else _best_place(whole.of(rows), candidates)
             if best is not None:
                 found.append((best[0], Place(file_id, *best[1:])))
         return [place for _, place in sorted(found, key=lambda row: -row[0])[:most]]
 
-    def track(self, file_id: int) -> Track | None:
+    def overlay(self, file_id: int) -> Overlay | None:
         """Lay the whole stretch beside a file; None if that is gone since it was found."""
         self._lay([file_id])
-        return self._tracks[file_id]
+        return self._overlays[file_id]
 
     def _lay(self, file_ids: Iterable[int]) -> None:
         """Lay the whole stretch beside files, all that are new at once."""
-        new = [file_id for file_id in file_ids if file_id not in self._tracks]
+        new = [file_id for file_id in file_ids if file_id not in self._overlays]
         if not new:
             return
         stored = self._store.fetch(new)
         for file_id in new:
-            file, track = stored.get(file_id), None
+            file, overlay = stored.get(file_id), None
             if file is not None:
                 cosines = self.query.vectors @ file.vectors.T
-                track = Track(cosines, self.centres, file.vectors, file.starts + self._window / 2, self._hop)
-            self._tracks[file_id] = track
+                overlay = Overlay(
+                    cosines, self.centres, file.vectors, file.starts + self._window / 2, self._hop
+                )
+            self._overlays[file_id] = overlay
 
     def _cast(self) -> npt.NDArray[np.void]:
         """Make a table of the votes: by which window, for which file, where in it, how much."""
@@ -334,15 +323,15 @@ class Comparison:
         return ballots
 
     def _aligned(
-        self, place: Place, rows: slice, track: Track, others: Float64, over_second: float
+        self, place: Place, rows: slice, overlay: Overlay, others: Float64, over_second: float
     ) -> Alignment | None:
         """Refine a place and sum up what speaks for it; None if nothing lies in the recording."""
-        near = track.near(place.start, place.speed)
+        near = overlay.near(place.start, place.speed)
         start, speed, best_speed = near.refined(place.start, place.speed)
         similarities, weights = near.along(start, speed)
         if not weights.any():
             return None
-        evidence = _evidence(similarities, weights, others, self._cohort[rows], over_second, self._each)
+        evidence = weighed(similarities, weights, others, self._cohort[rows], over_second, self._each)
         covered = weights > 0
         return Alignment(
             place.file_id, start, speed, covered, similarities, others, evidence, best_speed, near
@@ -381,7 +370,7 @@ class Comparison:
 
 
 def _best_place(
-    track: Track, candidates: Sequence[tuple[float, float]], steps: int = 4
+    overlay: Overlay, candidates: Sequence[tuple[float, float]], steps: int = 4
 ) -> tuple[float, float, float] | None:
     """Find the (score, start, speed) that fits best near some (start, speed); None where none fits."""
     if not candidates:
@@ -389,20 +378,20 @@ def _best_place(
     rough, speeds = np.array(candidates).T
     fine = (rough[:, None] + STEP * np.arange(-steps, steps + 1, dtype=np.float64)).ravel()
     speeds = np.repeat(speeds, len(fine) // len(rough))
-    scores = track.scores(fine, speeds)
+    scores = overlay.scores(fine, speeds)
     best = int(np.argmax(scores))
     return (float(scores[best]), float(fine[best]), float(speeds[best])) if scores[best] > 0 else None
 
 
 def _is_copy(
-    one: Track, at: tuple[float, float, float], other: Track, there: tuple[float, float, float]
+    one: Overlay, at: tuple[float, float, float], other: Overlay, there: tuple[float, float, float]
 ) -> bool:
     """Tell whether two files hold the same sound where a query was laid against them."""
     return there[0] >= _NEARLY_AS_GOOD * at[0] and _likeness(one, at, other, there) >= _SAME_SOUND
 
 
 def _likeness(
-    one: Track, at: tuple[float, float, float], other: Track, there: tuple[float, float, float]
+    one: Overlay, at: tuple[float, float, float], other: Overlay, there: tuple[float, float, float]
 ) -> float:
     """Compare two places where a query was laid, each (score, start, speed): the mean cosine, -1 if apart."""
     (vectors, inside), (other_vectors, other_inside) = one.vectors_at(*at[1:]), other.vectors_at(*there[1:])
@@ -430,22 +419,22 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
     Alignment
         The same one if it does not fit better: what was sped up with its pitch kept does not.
     """
-    speed, track = alignment.best_speed, alignment.track
+    speed, overlay = alignment.best_speed, alignment.overlay
     if abs(speed - 1) < _HARDLY_FAST:
         return alignment
 
     @cache
-    def look(speed: float) -> tuple[float, float, Track]:
+    def look(speed: float) -> tuple[float, float, Overlay]:
         query = at_speed(speed)
         if not len(query):  # what came once, and is gone
-            return -1.0, alignment.start, track
+            return -1.0, alignment.start, overlay
         centres = query.starts + window / speed / 2
-        again = replace(track, cosines=query.vectors @ track.vectors.T, query_centres=centres)
+        again = replace(overlay, cosines=query.vectors @ overlay.vectors.T, query_centres=centres)
         return *again.held(alignment.start, alignment.speed, speed), again
 
     found = alignment.start, alignment.speed
-    (fit,) = track.fits(np.array([alignment.start]), np.array([alignment.speed]))
-    gain = _OTHER_PITCH / (1 + track.span)
+    (fit,) = overlay.fits(np.array([alignment.start]), np.array([alignment.speed]))
+    gain = _OTHER_PITCH / (1 + overlay.span)
     if look(speed)[0] < fit + gain:
         return alignment
     for _ in range(2):
@@ -458,43 +447,6 @@ def realign(alignment: Alignment, at_speed: Callable[[float], Segments], window:
         if abs(moved) < 0.5:
             break
     best, start, again = look(speed)
-    if best < fit + gain or not again.gains_throughout(track, found, (start, speed), gain):
+    if best < fit + gain or not again.gains_throughout(overlay, found, (start, speed), gain):
         return alignment
     return replace(alignment, start=start, speed=speed)
-
-
-def _best_others(near: Neighbours, cohort: Float32, without: Set[int]) -> Float64:
-    """Give the five best cosines of each window with other recordings, one a recording: (n, 5)."""
-    order = np.argsort(near.file_ids, axis=1, kind="stable")  # among those of a file the best stays first
-    files, scores = (np.take_along_axis(column, order, 1) for column in (near.file_ids, near.scores))
-    is_best = np.diff(files, axis=1, prepend=-1) != 0  # -1 are those that were not found
-    is_best &= ~np.isin(files, np.fromiter(without, np.int64, len(without)))
-    best = np.where(is_best, scores, -np.inf).astype(np.float64)
-    rivals = np.concatenate([best, cohort], axis=1)
-    ranked: Float64 = -np.sort(-rivals, axis=1)[:, :_OTHERS]
-    return ranked
-
-
-def _evidence(
-    similarities: Float64, weights: Float64, others: Float64, cohort: Float32, over_second: float, each: int
-) -> Float64:
-    """Sum up what speaks for an alignment, in the order of :data:`FEATURES`."""
-
-    def mean(values: Float64) -> float:
-        return float((values * weights).sum() / weights.sum())
-
-    covered = weights > 0
-    margin = similarities - others[:, 0]
-    spread = cohort.std(axis=1) + 0.02
-    return np.array(
-        [
-            mean(similarities),
-            mean(margin),
-            mean(similarities - others.mean(axis=1)),
-            mean((similarities - cohort.mean(axis=1)) / spread),
-            float((margin[covered] > 0).mean()),
-            over_second,
-            float(similarities[covered].std()),
-            float(np.log(each * covered.sum())),
-        ]
-    )

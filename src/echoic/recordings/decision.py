@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from echoic.encoders.base import Encoder, RecordingEncoder, normalize
 from echoic.errors import EncoderError, UsageError
-from echoic.recordings.alignment import FEATURES
+from echoic.recordings.evidence import FEATURES
 from echoic.types import Float32
 
 __all__ = ["Decision", "check_probability", "expanded"]
@@ -111,7 +111,7 @@ def _unpacked(name: str, revision: str, dim: int, content: bytes) -> Decision:
 
 
 def check_probability(min_score: float | None) -> None:
-    """Refuse a least probability that is none.
+    """Refuse a lowest score that is no probability.
 
     Raises
     ------

@@ -132,7 +132,7 @@ def identify(
     decision: Decision,
     *,
     at_speed: Callable[[float, float, float], Segments] | None = None,
-    least: float | None = None,
+    min_score: float | None = None,
     within: Set[int] | None = None,
     without: Set[int] = frozenset(),
     every_place: bool = False,
@@ -151,7 +151,7 @@ def identify(
     at_speed : callable, optional
         Encodes the query between two times as :func:`~echoic.recordings.alignment.realign` asks for it at a
         speed, the third argument; no rows where it is not to be had any more.
-    least : float, optional
+    min_score : float, optional
         Probability from which on a match is told; by default the decision's own threshold.
     within : set of int, optional
         The only files to look into.
@@ -160,7 +160,9 @@ def identify(
     every_place : bool
         Tell each place of a recording at which all of the query lies, not only the nearest.
     """
-    listener = _Listener(decision, decision.threshold if least is None else least, spec.window, every_place)
+    listener = _Listener(
+        decision, decision.threshold if min_score is None else min_score, spec.window, every_place
+    )
     for stretch, is_last in stretches(segments):
         comparison = Comparison(
             stretch,
@@ -190,8 +192,8 @@ def in_order(heard: Iterable[Heard]) -> list[Heard]:
 class _Listener:
     """What has been heard so far and is not over yet."""
 
-    def __init__(self, decision: Decision, least: float, window: float, every_place: bool) -> None:
-        self._decision, self._least, self._window = decision, least, window
+    def __init__(self, decision: Decision, min_score: float, window: float, every_place: bool) -> None:
+        self._decision, self._min_score, self._window = decision, min_score, window
         self._every_place = every_place
         self._current: list[_Detection] = []
         self._told: list[_Detection] = []  # lately
@@ -259,7 +261,7 @@ class _Listener:
         found = []
         for alignment in comparison.align(rows, known):
             probability = self._decision.probability(alignment.evidence)
-            if probability >= self._least:
+            if probability >= self._min_score:
                 found.append(_Found(alignment, probability, rows, slice(0, len(comparison.query))))
         return found
 
@@ -328,8 +330,8 @@ class _Listener:
                 continue  # two that lie apart do not bear each other out: in a loop, chance would do
             laid = old.laid(), new.laid()
             speed = laid[old.finish - old.begin < new.finish - new.begin].speed
-            track = comparison.track(new.file_id)
-            start = None if track is None else common_start(track, laid, speed)
+            overlay = comparison.overlay(new.file_id)
+            start = None if overlay is None else common_start(overlay, laid, speed)
             if start is not None:
                 for one, other in zip((old, new), laid, strict=True):
                     middle = (other.begin + other.finish) / 2

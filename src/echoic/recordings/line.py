@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from echoic.recordings.track import possible
+from echoic.recordings.overlay import possible
 
 __all__ = ["STRETCH", "Line"]
 

@@ -68,7 +68,7 @@ class Recognition:
     ----------
     catalog : Catalog
     spaces : Spaces
-    least : float, optional
+    min_score : float, optional
         Probability from which on something is told; by default one that unknown recordings rarely reach.
     noted : callable, optional
         Called with a query and what a person should know of it.
@@ -80,23 +80,23 @@ class Recognition:
     UnknownEncoderError
         If the library was made without fingerprints.
     UsageError
-        If ``least`` is no probability.
+        If ``min_score`` is no probability.
     """
 
     def __init__(
         self,
         catalog: Catalog,
         spaces: Spaces,
-        least: float | None,
+        min_score: float | None,
         noted: Callable[[Path, Note], None] = lambda *_: None,
     ) -> None:
-        check_probability(least)
+        check_probability(min_score)
         source, self._spec = spaces.chosen(None, "recordings")
         self._catalog = catalog
         self._encoder = spaces.encoder(source, self._spec)
         self._store = spaces.store(self._spec)
         self._decision = Decision.load(self._encoder)
-        self._least = least
+        self._min_score = min_score
         self._noted = noted
 
     def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
@@ -164,7 +164,7 @@ class Recognition:
             self._spec,
             self._decision,
             at_speed=at_speed,
-            least=self._least,
+            min_score=self._min_score,
             **options,
         )
 

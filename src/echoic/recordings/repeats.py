@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from echoic.recordings.track import STEP, Track
+from echoic.recordings.overlay import STEP, Overlay
 
 __all__ = ["SAME_PLACE", "Laid", "common_start"]
 
@@ -36,12 +36,12 @@ class Laid(NamedTuple):
     speed: float
 
 
-def common_start(track: Track, laid: Sequence[Laid], speed: float) -> float | None:
+def common_start(overlay: Overlay, laid: Sequence[Laid], speed: float) -> float | None:
     """Find one place in a recording that holds the sound of all places that a query was laid against.
 
     Parameters
     ----------
-    track : Track
+    overlay : Overlay
         Of the whole recording; only its own windows are looked at.
     laid : sequence of Laid
         Spans of the query.
@@ -54,16 +54,16 @@ def common_start(track: Track, laid: Sequence[Laid], speed: float) -> float | No
         Where the query's time 0 lies, in seconds: the earliest of those that fit alike. None if the recording
         has no such place.
     """
-    half = (track.centres[1] - track.centres[0]) / 2 if len(track.centres) > 1 else 0.0
-    earliest = track.centres[0] - half - speed * min(span.begin for span in laid) - _LEAVES
-    latest = track.centres[-1] + half - speed * max(span.finish for span in laid) + _LEAVES
+    half = (overlay.centres[1] - overlay.centres[0]) / 2 if len(overlay.centres) > 1 else 0.0
+    earliest = overlay.centres[0] - half - speed * min(span.begin for span in laid) - _LEAVES
+    latest = overlay.centres[-1] + half - speed * max(span.finish for span in laid) + _LEAVES
     if earliest > latest:
         return None
-    beside = [_beside_itself(track, span) for span in laid]
+    beside = [_beside_itself(overlay, span) for span in laid]
     if any(one is None for one in beside):
         return None
     spans = [one for one in beside if one is not None]
-    starts = np.arange(earliest, latest + track.hop / 2, track.hop / 2)
+    starts = np.arange(earliest, latest + overlay.hop / 2, overlay.hop / 2)
     worst = np.min([_coarse(span, starts, speed) for span in spans], axis=0)
     best = np.argsort(-worst, kind="stable")[:_TRIED]
     steps = STEP / 2 * np.arange(-5, 6)
@@ -76,16 +76,18 @@ def common_start(track: Track, laid: Sequence[Laid], speed: float) -> float | No
     return float(fine[int(np.argmax(together))])
 
 
-def _beside_itself(track: Track, span: Laid) -> Track | None:
+def _beside_itself(overlay: Overlay, span: Laid) -> Overlay | None:
     """Take the recording's windows at one place of a span for the query's; None if there are none."""
-    first = int(np.searchsorted(track.centres, span.start + span.speed * span.begin))
-    last = int(np.searchsorted(track.centres, span.start + span.speed * span.finish))
+    first = int(np.searchsorted(overlay.centres, span.start + span.speed * span.begin))
+    last = int(np.searchsorted(overlay.centres, span.start + span.speed * span.finish))
     if last <= first:
         return None
     rows = np.unique(np.linspace(first, last - 1, min(_WINDOWS, last - first)).astype(np.int64))
-    times = (track.centres[rows] - span.start) / span.speed
-    return Track(track.vectors[rows] @ track.vectors.T, times, track.vectors, track.centres, track.hop)
+    times = (overlay.centres[rows] - span.start) / span.speed
+    return Overlay(
+        overlay.vectors[rows] @ overlay.vectors.T, times, overlay.vectors, overlay.centres, overlay.hop
+    )
 
 
-def _coarse(span: Track, starts: Float64, speed: float) -> Float64:
+def _coarse(span: Overlay, starts: Float64, speed: float) -> Float64:
     return span.scores(starts, np.full(len(starts), speed))

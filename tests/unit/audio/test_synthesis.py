@@ -13,7 +13,7 @@ from echoic.audio.synthesis import (
     ARRANGEMENTS,
     FAMILIES,
     PIECES,
-    collection,
+    demo,
     long_recording,
     make_piece,
     make_sound,
@@ -21,7 +21,7 @@ from echoic.audio.synthesis import (
     noise,
     talk,
     tone,
-    write_collection,
+    write_demo,
 )
 from echoic.errors import UsageError
 
@@ -176,11 +176,11 @@ def test_the_live_take_has_the_harmony_of_its_piece(pieces):
     assert len(pieces["night-drive-live"]) > 1.05 * len(pieces["night-drive"])
 
 
-def test_collection_is_laid_out_by_family_in_mixed_formats(tmp_path, monkeypatch, pieces):
+def test_the_demo_is_laid_out_by_family_in_mixed_formats(tmp_path, monkeypatch, pieces):
     # Pieces take a second each; these are the same ones, made once for the whole file.
-    monkeypatch.setattr(collection, "make_piece", lambda name, **_: pieces[name])
+    monkeypatch.setattr(demo, "make_piece", lambda name, **_: pieces[name])
     seen = []
-    paths = write_collection(tmp_path / "demo", takes=1, sample_rate=_RATE, on_file=seen.append)
+    paths = write_demo(tmp_path / "demo", takes=1, sample_rate=_RATE, on_file=seen.append)
     assert paths == seen
     assert sorted(paths) == sorted(p for p in (tmp_path / "demo").rglob("*") if p.is_file())
     assert all(path.stat().st_size > 1_000 for path in paths)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.recordings.alignment import FEATURES, Comparison, align, realign
+from echoic.recordings.alignment import Comparison, align, realign
+from echoic.recordings.evidence import FEATURES
 from echoic.storage.vectors import MemoryStore
 from echoic.types import Float32, Segments
 

@@ -13,8 +13,8 @@ from echoic.audio.front_end import Waveform
 from echoic.encoders.registry import load_encoder
 from echoic.errors import EncoderError
 from echoic.recordings import identification, parts
-from echoic.recordings.alignment import FEATURES
 from echoic.recordings.decision import Decision, expanded
+from echoic.recordings.evidence import FEATURES
 from echoic.recordings.identification import Heard, identify
 from echoic.spec import EncoderSpec
 from echoic.types import Float32, Segments
@@ -229,9 +229,9 @@ def test_the_pieces_in_which_a_query_comes_do_not_matter() -> None:
 
 def test_what_is_told_is_as_probable_as_was_asked() -> None:
     query = heard(RECORDINGS[2], 12.0, 1.0, 6.0, noise=1.5)
-    [match] = found(query, least=0.0)
-    assert found(query, least=match.score - 1e-6) == [match]
-    assert found(query, least=match.score + 1e-6) == []
+    [match] = found(query, min_score=0.0)
+    assert found(query, min_score=match.score - 1e-6) == [match]
+    assert found(query, min_score=match.score + 1e-6) == []
 
 
 def test_memory_does_not_grow_with_the_query() -> None:

@@ -1,9 +1,9 @@
-"""Sounds made from nothing: the demo collection, and the test suite's source of audio.
+"""Sounds made from nothing: the sounds of the demo, and the test suite's source of audio.
 
 Everything is a pure function of its arguments and a seed: no global state, no order of calls.
 """
 
-from echoic.audio.synthesis.collection import long_recording, write_collection
+from echoic.audio.synthesis.demo import long_recording, write_demo
 from echoic.audio.synthesis.pieces import ARRANGEMENTS, PIECES, make_piece, make_version
 from echoic.audio.synthesis.signals import noise, tone
 from echoic.audio.synthesis.sounds import FAMILIES, make_sound, talk
@@ -19,5 +19,5 @@ __all__ = [
     "noise",
     "talk",
     "tone",
-    "write_collection",
+    "write_demo",
 ]

@@ -86,14 +86,14 @@ class _Claim:
     stretches: list[slice]
     heard: list[_Heard] = field(default_factory=list)
 
-    def is_believed(self, least: float) -> bool:
+    def is_believed(self, min_score: float) -> bool:
         """Among several stretches some go wrong: one alone must be sure, two that agree need not be."""
         scores = sorted((heard.score for heard in self.heard), reverse=True)
-        if not scores or scores[0] < least:
+        if not scores or scores[0] < min_score:
             return False
         if len(self.stretches) == 1:
             return scores[0] >= _SURE or self.part.end - self.part.start >= _SHORT
-        return scores[0] >= _SURE or (len(scores) > 1 and scores[1] >= least)
+        return scores[0] >= _SURE or (len(scores) > 1 and scores[1] >= min_score)
 
 
 class FileComparison:
@@ -104,7 +104,7 @@ class FileComparison:
     store : VectorStore
     spec : EncoderSpec
     decision : Decision
-    least : float, optional
+    min_score : float, optional
         Probability from which on something is told; by default the decision's own threshold.
     """
 
@@ -113,10 +113,10 @@ class FileComparison:
         store: VectorStore,
         spec: EncoderSpec,
         decision: Decision,
-        least: float | None,
+        min_score: float | None,
     ) -> None:
         self._store, self._spec, self._decision = store, spec, decision
-        self._least = decision.threshold if least is None else least
+        self._min_score = decision.threshold if min_score is None else min_score
         self._kept: OrderedDict[int, Segments] = OrderedDict()
 
     def shared(
@@ -146,7 +146,7 @@ class FileComparison:
         claims: list[_Claim] = []
         for other_id, (times, places) in self._similar(one, others, came).items():
             other = self._segments(other_id)
-            if (score := same_clip(one, other)) >= self._least:
+            if (score := same_clip(one, other)) >= self._min_score:
                 told.append(_as_one_clip(other_id, one, other, score))
             elif min(len(one), len(other)) > _CLIP:
                 for part in shared_parts(one, other, times, places):
@@ -226,9 +226,9 @@ class FileComparison:
                             near |= self._neighbours(one, [rows])
                         heard[key] = self._aligned(one, rows, without, near)
                     claim.heard += self._agreeing(one, rows, claim, heard[key])
-                    if len(claim.heard) > 1 and claim.is_believed(self._least):
+                    if len(claim.heard) > 1 and claim.is_believed(self._min_score):
                         break
-                if claim.is_believed(self._least):
+                if claim.is_believed(self._min_score):
                     told.append(claim)
                 came(0.5 + 0.5 * number / len(pending))
             yield from told

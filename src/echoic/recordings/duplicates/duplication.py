@@ -35,7 +35,7 @@ class Duplication:
     ----------
     catalog : Catalog
     spaces : Spaces
-    least : float, optional
+    min_score : float, optional
         Probability from which on something is told; by default one that unknown recordings rarely reach.
 
     Raises
@@ -45,17 +45,17 @@ class Duplication:
     UnknownEncoderError
         If the library was made without fingerprints.
     UsageError
-        If ``least`` is no probability.
+        If ``min_score`` is no probability.
     """
 
-    def __init__(self, catalog: Catalog, spaces: Spaces, least: float | None) -> None:
-        check_probability(least)
+    def __init__(self, catalog: Catalog, spaces: Spaces, min_score: float | None) -> None:
+        check_probability(min_score)
         source, self._spec = spaces.chosen(None, "recordings")
         encoder = spaces.encoder(source, self._spec)  # says so if what is installed is another revision
         self._catalog = catalog
         self._store = spaces.store(self._spec)
         self._decision = Decision.load(encoder)
-        self._least = self._decision.threshold if least is None else least
+        self._min_score = self._decision.threshold if min_score is None else min_score
 
     def findings(self, progress: Callable[[Progress], None] | None) -> Iterator[tuple[Duplicate, ...]]:
         """Tell what belongs together, as it is found: a group of copies, or what one file shares."""
@@ -63,7 +63,7 @@ class Duplication:
         stored = set(self._store.file_ids().tolist())
         same = _same_content(records.values(), stored)
         reporter = Reporter([records[i] for i in same], progress)
-        comparison = FileComparison(self._store, self._spec, self._decision, self._least)
+        comparison = FileComparison(self._store, self._spec, self._decision, self._min_score)
         path = self._catalog.folder / "index" / "duplicates.sqlite"
         with closing(Found(path, self._state(records.values(), stored))) as found:
 
@@ -81,7 +81,7 @@ class Duplication:
 
     def _state(self, records: Iterable[FileRecord], stored: set[int]) -> str:
         """Name the state of the library that results are valid for."""
-        facts = [_METHOD, self._spec.key, self._decision.revision, self._least]
+        facts = [_METHOD, self._spec.key, self._decision.revision, self._min_score]
         facts += [(r.id, r.digest, r.duration, r.id in stored) for r in sorted(records, key=lambda r: r.id)]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The demo collection on disk, and recordings of any length for benchmarks."""
+"""The sounds of the demo on disk, and recordings of any length for benchmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from echoic.audio.synthesis.sounds import FAMILIES, make_sound
 from echoic.errors import UsageError
 from echoic.types import Float32
 
-__all__ = ["long_recording", "write_collection"]
+__all__ = ["long_recording", "write_demo"]
 
 _SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 _PIECE_SUFFIXES = (".mp3", ".m4a", ".flac")
@@ -25,7 +25,7 @@ _POOL_TAKES = 4  # of each family, synthesised once for a long recording
 _FOREGROUND = ("bells", "birds", "bubbles", "drums", "plucks", "sirens", "voices")
 
 
-def write_collection(
+def write_demo(
     folder: str | os.PathLike[str],
     *,
     takes: int = 10,
@@ -33,7 +33,7 @@ def write_collection(
     seed: int = 0,
     on_file: Callable[[Path], None] | None = None,
 ) -> list[Path]:
-    """Synthesise the demo collection and write it, one folder a family and one of pieces.
+    """Synthesise the sounds of the demo and write them, one folder a family and one of pieces.
 
     Formats are mixed: wav, flac, ogg, opus, mp3 and m4a. Files that exist are overwritten.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from echoic.types import Float32
 
-__all__ = ["SPEEDS", "STEP", "Track", "possible"]
+__all__ = ["SPEEDS", "STEP", "Overlay", "possible"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def possible(speed: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class Overlay:
     """A query beside one recording, or a part of it: the cosine of every pair of their windows.
 
     Parameters
@@ -63,7 +63,7 @@ class Track:
     centres: Float64
     hop: float
 
-    def near(self, start: float, speed: float) -> Track:
+    def near(self, start: float, speed: float) -> Overlay:
         """Leave out what is far from an alignment, of which a long recording has much."""
         places = start + speed * self.query_centres[[0, -1]]
         first = max(0, int(np.searchsorted(self.centres, places[0] - _NEAR)) - 4)
@@ -73,7 +73,7 @@ class Track:
             self, cosines=self.cosines[:, part], vectors=self.vectors[part], centres=self.centres[part]
         )
 
-    def of(self, rows: slice) -> Track:
+    def of(self, rows: slice) -> Overlay:
         """Keep some of the query's windows."""
         return replace(self, cosines=self.cosines[rows], query_centres=self.query_centres[rows])
 
@@ -181,7 +181,7 @@ class Track:
         return fits
 
     def gains_throughout(
-        self, before: Track, plain: tuple[float, float], other: tuple[float, float], needed: float
+        self, before: Overlay, plain: tuple[float, float], other: tuple[float, float], needed: float
     ) -> bool:
         """Tell whether another (start, speed) fits better than a plain one did before, early and late.
 
@@ -189,8 +189,8 @@ class Track:
         are silent, or sound with something else, lie at one end.
         """
 
-        def halves(track: Track, start: float, speed: float) -> list[float]:
-            each = track._each(np.array([start]), np.array([speed]))[0]
+        def halves(overlay: Overlay, start: float, speed: float) -> list[float]:
+            each = overlay._each(np.array([start]), np.array([speed]))[0]
             return [float(half.mean()) for half in np.array_split(each, 2) if len(half)]
 
         gains = zip(halves(self, *other), halves(before, *plain), strict=False)
