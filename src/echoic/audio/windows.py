@@ -140,12 +140,11 @@ class Windower:
         stretch = self._frame * STRETCH
         if self._window < stretch:
             return np.zeros(len(windows), np.bool_)
-        ends = windows[:, : self._frame], windows[:, -self._frame :]
-        heads, tails = (
-            frame_powers(stretches.ravel(), self._frame).reshape(-1, STRETCH)
-            for stretches in (windows[:, :stretch], windows[:, -stretch:])
-        )
-        both: npt.NDArray[np.bool_] = (heads[:, 0] >= _floor(ends[0])) & (tails[:, -1] >= _floor(ends[1]))
+        # Both as beginnings: a tail is looked at from its end.
+        ends = np.concatenate([windows[:, :stretch], windows[:, : -stretch - 1 : -1]])
+        powers = frame_powers(ends.ravel(), self._frame)[::STRETCH]
+        heads, tails = np.split(powers >= _floor(ends[:, : self._frame]), 2)
+        both: npt.NDArray[np.bool_] = heads & tails
         return both
 
     def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
