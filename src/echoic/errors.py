@@ -10,6 +10,7 @@
     │   └── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
     ├── EncoderError              an encoder cannot be loaded or breaks its contract
     ├── DatasetError              the data to train or measure on cannot be used as it is
+    ├── WeightsError              weights that others trained cannot be fetched, or are not what was pinned
     ├── ModelError                a model in training cannot be read, written or exported
     ├── LibraryError              the library on disk cannot be used
     │   └── LibraryBusyError      another thread or process is writing to it
@@ -37,6 +38,7 @@ __all__ = [
     "UnknownEncoderError",
     "UnreadableError",
     "UsageError",
+    "WeightsError",
     "quoted",
 ]
 
@@ -77,6 +79,10 @@ class EncoderError(EchoicError):
 
 class DatasetError(EchoicError):
     """The data to train or measure on cannot be used as it is."""
+
+
+class WeightsError(EchoicError):
+    """Weights that others trained cannot be fetched, or are not those that were pinned."""
 
 
 class ModelError(EchoicError):

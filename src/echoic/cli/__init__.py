@@ -27,6 +27,7 @@ from echoic.cli import (
     identify,
     index,
     list_,
+    models,
     monitor,
     remove,
     search,
@@ -88,8 +89,8 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, identify, monitor, duplicates, align, embed, status, list_, tag, remove, encoders),
-    *(train, export, evaluate, cache),
+    *(index, search, identify, monitor, duplicates, align, embed, status, list_, tag, remove),
+    *(encoders, models, train, export, evaluate, cache),
     *(doctor, demo),
 )
 for _verb in _VERBS:

@@ -1,7 +1,8 @@
 """Where encoders are found by name.
 
-Three sources, looked up in this order: those that ship with Echoic, those that other packages declare in
-the entry-point group ``echoic.encoders``, and the path of a model (``./mine.onnx``). Nothing is imported or
+Four sources, looked up in this order: those that ship with Echoic, those that other packages declare in
+the entry-point group ``echoic.encoders``, pretrained ones that were added (``echoic models add``), and the
+path of a model (``./mine.onnx``). Nothing is imported or
 loaded before an encoder is asked for.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
+from echoic.encoders.families import FAMILIES, models_folder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.spec import EncoderSpec, Purpose
@@ -87,6 +89,11 @@ class Registry:
         try:
             entry = self._entries[name]
         except KeyError:
+            if name in FAMILIES:
+                raise UnknownEncoderError(
+                    f"{name} is a network that others trained and is not on this machine yet; fetch it with: "
+                    f"echoic models add {name}"
+                ) from None
             raise UnknownEncoderError(
                 f"there is no encoder named {name!r}; choose from {', '.join(sorted(self._entries))} "
                 "or give the path of an .onnx model"
@@ -160,6 +167,8 @@ def available() -> Registry:
     for point in entry_points(group=ENTRY_POINT_GROUP):
         provider = point.dist.name if point.dist is not None else point.value
         registry.add(Entry(point.name, provider, partial(_from_entry_point, point)))
+    for card in sorted(models_folder().glob("*.json")):
+        registry.add(Entry(card.stem, "echoic models", partial(OnnxEncoder, card.with_suffix(".onnx"))))
     return registry
 
 

@@ -12,8 +12,6 @@ refused in one sentence, never one that gives wrong vectors; a full disk is met 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import tempfile
 import time
@@ -34,10 +32,10 @@ from echoic.errors import EncoderError, MissingDependencyError, ModelError, Usag
 from echoic.evaluation import retrieval
 from echoic.spec import is_plain_name
 from echoic.training.graph import example_log_mels, quantize, to_onnx
+from echoic.training.publish import check_parity, publish, staged, write_card
 from echoic.types import Float32, Progress
 
 if TYPE_CHECKING:
-    import onnx
     from torch import nn
 
     from echoic.nn.checkpoint import Checkpoint
@@ -49,7 +47,6 @@ __all__ = ["PRECISIONS", "Exported", "Measured", "export"]
 PRECISIONS = ("fp32", "int8")
 
 _PACKAGES = ("torch", "onnx", "onnxscript", "pytorch_metric_learning")
-_TOLERANCE = 1e-4  # of any component of a vector, between torch and ONNX Runtime
 _MOST_LOST = 0.01  # mAP that 8 bits may cost, absolute
 _N_CALIBRATION = 128  # clips
 _BATCH = 16  # windows
@@ -220,11 +217,11 @@ def _export(
     """Make graphs and cards in ``folder``, compare them, and move the chosen ones to ``output``."""
     examples = example_log_mels(members[0])
     about = _about(members, network, name)
-    encoders = {"fp32": _stage(to_onnx(network, examples, members), about, folder / "fp32.onnx")}
-    _check_parity(network, encoders["fp32"], examples)
+    encoders = {"fp32": staged(to_onnx(network, examples, members), about, folder / "fp32.onnx")}
+    check_parity(network, encoders["fp32"], examples)
     if precision == "int8" and clips is not None:
         quantized = quantize(folder / "fp32.onnx", clips.log_mel)
-        encoders["int8"] = _stage(quantized, about, folder / "int8.onnx")
+        encoders["int8"] = staged(quantized, about, folder / "int8.onnx")
     found = {} if clips is None else _figures(encoders, clips)
     measured = {
         kind: Measured(
@@ -237,10 +234,10 @@ def _export(
     figures: Mapping[str, Any] = found
     if precision == "fp32":
         figures = found.get("fp32") or (members[0].figures if len(members) == 1 else {})
-    staged = folder / f"{precision}.onnx"
-    card = read_card(staged) | {"precision": precision, "figures": dict(figures)}
-    _write_card(card, staged)
-    _publish(staged, output)
+    chosen = folder / f"{precision}.onnx"
+    card = read_card(chosen) | {"precision": precision, "figures": dict(figures)}
+    write_card(card, chosen)
+    publish(chosen, output)
     return Exported(output, card, measured)
 
 
@@ -288,47 +285,6 @@ def _common(values: Iterable[Any]) -> str:
     """Return what all say alike, or nothing."""
     said = set(values)
     return str(said.pop() or "") if len(said) == 1 else ""
-
-
-def _stage(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> OnnxEncoder:
-    """Write a graph and its card, force the graph to the disk, and load both as a search would."""
-    weights = graph.SerializeToString(deterministic=True)
-    with path.open("wb") as file:
-        file.write(weights)
-        file.flush()
-        os.fsync(file.fileno())
-    digest = hashlib.sha256(weights).hexdigest()
-    dim = graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    _write_card(dict(about) | {"revision": digest[:12], "dim": dim, "sha256": {"graph": digest}}, path)
-    return OnnxEncoder(path)
-
-
-def _write_card(card: Mapping[str, Any], model: Path) -> None:
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    # A folder of clips may be named by bytes that are no characters: so they stand in JSON.
-    with model.with_suffix(".json").open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _publish(staged: Path, output: Path) -> None:
-    """Move a model to its place, its card last; whoever meets one without the other is told so."""
-    staged.replace(output)
-    staged.with_suffix(".json").replace(output.with_suffix(".json"))
-
-
-def _check_parity(network: nn.Module, encoder: OnnxEncoder, examples: Float32) -> None:
-    import torch
-
-    with torch.no_grad():
-        expected = network(torch.from_numpy(examples)).numpy()
-    difference = float(np.abs(encoder.encode(examples) - expected).max())
-    if not difference <= _TOLERANCE:
-        raise ModelError(
-            f"the ONNX graph gives vectors that differ from the network's by {difference:.1e}, more than "
-            f"{_TOLERANCE:g}; nothing was written, please report it"
-        )
 
 
 def _check_loss(output: Path, n_clips: int, found: Mapping[str, Mapping[str, float]]) -> None:

@@ -17,22 +17,17 @@ CVPR 2018.
 from __future__ import annotations
 
 import json
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from echoic.audio.synthesis import FAMILIES, make_sound, noise, tone
 from echoic.encoders.onnx import import_onnxruntime
 from echoic.errors import ModelError
+from echoic.nn.graph import FED, described, first_line, interruptible, quiet, traced
 from echoic.types import Float32
 
 if TYPE_CHECKING:
@@ -43,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["example_log_mels", "quantize", "to_onnx"]
 
-_OPSET = 18
-_FED = "echoic"  # key under which a graph notes what the network must be fed
 _BATCH = 16  # windows
 
 
@@ -64,29 +57,10 @@ def example_log_mels(member: Checkpoint) -> Float32:
 
 def to_onnx(network: nn.Module, examples: Float32, members: Sequence[Checkpoint]) -> onnx.ModelProto:
     """Write the network as a graph, its weights and what it must be fed inside."""
-    import torch
-
-    try:
-        with _interruptible(), _quiet():
-            program = torch.onnx.export(
-                network,
-                (torch.from_numpy(examples),),
-                input_names=["log_mel"],
-                output_names=["embedding"],
-                dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
-                opset_version=_OPSET,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-        assert program is not None
-        graph = program.model_proto
-    except Exception as error:
-        kinds = " + ".join(member.architecture for member in members)
-        raise ModelError(f"{kinds} cannot be written as an ONNX graph: {_first_line(error)}") from error
     first = members[0]
     fed = {"front_end": asdict(first.front_end), "window": first.window, "hop": first.hop}
-    return _described(graph, json.dumps(fed, sort_keys=True))
+    what = " + ".join(member.architecture for member in members)
+    return traced(network, examples, what, input_name="log_mel", fed=json.dumps(fed, sort_keys=True))
 
 
 def quantize(model: Path, log_mel: Float32) -> onnx.ModelProto:
@@ -98,7 +72,7 @@ def quantize(model: Path, log_mel: Float32) -> onnx.ModelProto:
 
     prepared, quantized = model.with_name("prepared.onnx"), model.with_name("quantized.onnx")
     try:
-        with _interruptible(), _quiet():
+        with interruptible(), quiet():
             quant_pre_process(model, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
@@ -116,10 +90,10 @@ def quantize(model: Path, log_mel: Float32) -> onnx.ModelProto:
         raise
     except Exception as error:
         raise ModelError(
-            f"the model cannot be written as int8 ({_first_line(error)}); export it as fp32"
+            f"the model cannot be written as int8 ({first_line(error)}); export it as fp32"
         ) from error
-    [fed] = [prop.value for prop in onnx.load(model).metadata_props if prop.key == _FED]
-    return _described(onnx.load(quantized), fed)
+    [fed] = [prop.value for prop in onnx.load(model).metadata_props if prop.key == FED]
+    return described(onnx.load(quantized), fed)
 
 
 class _Batches:
@@ -131,70 +105,3 @@ class _Batches:
     def get_next(self) -> dict[str, Float32] | None:
         batch = next(self._batches, None)
         return None if batch is None else {"log_mel": batch}
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Stop when asked to, even where a tool takes that for an error of its own, as torch.export does."""
-    stops: list[KeyboardInterrupt] = []
-
-    def noting(handle: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
-        def note(number: int, frame: FrameType | None) -> None:
-            try:
-                handle(number, frame)
-            except KeyboardInterrupt as stop:
-                stops.append(stop)
-                raise
-
-        return note
-
-    # Signals are ours to handle in the main thread alone, and where they are neither ignored nor deadly.
-    in_main = threading.current_thread() is threading.main_thread()
-    kinds = [signal.SIGINT, signal.SIGTERM] if in_main else []
-    handlers = {kind: handle for kind in kinds if callable(handle := signal.getsignal(kind))}
-    for kind, handle in handlers.items():
-        signal.signal(kind, noting(handle))
-    try:
-        yield
-    except Exception as error:
-        if stops:
-            raise stops[0] from error
-        raise
-    finally:
-        for kind, handle in handlers.items():
-            signal.signal(kind, handle)
-    if stops:
-        raise stops[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself what tools say of their own insides: deprecated calls, packages they could also use."""
-    loggers = [logging.getLogger("torch.onnx"), logging.getLogger()]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _described(graph: onnx.ModelProto, fed: str) -> onnx.ModelProto:
-    """Note what the network must be fed, in place of what the tools noted: stack traces with paths."""
-    import onnx
-
-    main = graph.graph
-    tensors = (*main.input, *main.output, *main.value_info, *main.initializer)
-    for noted in (graph, main, *main.node, *tensors):
-        noted.ClearField("metadata_props")
-        noted.ClearField("doc_string")
-    onnx.helper.set_model_props(graph, {_FED: fed})
-    return graph
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -450,14 +450,14 @@ def test_a_kill_at_any_move_never_leaves_a_model_that_gives_wrong_vectors(
     code = f"""
         import os, signal
         from pathlib import Path
-        from echoic.training.export import _publish
+        from echoic.training.publish import publish
         move, done = Path.replace, []
         def replace(self, target):
             if len(done) == {moves}:
                 os.kill(os.getpid(), signal.SIGKILL)
             done.append(move(self, target))
         Path.replace = replace
-        _publish(Path({str(staged)!r}), Path({str(earlier)!r}))
+        publish(Path({str(staged)!r}), Path({str(earlier)!r}))
         os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)

