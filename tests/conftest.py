@@ -29,8 +29,10 @@ CLIP_SUFFIXES = (".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".we
 
 @pytest.fixture(scope="session", autouse=True)
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what Echoic notes about servers out of the settings of whoever runs the tests."""
+    """Keep what Echoic notes about servers, and models that were added, apart from those of whoever tests."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHOIC_MODELS", str(tmp_path_factory.mktemp("models")))
+        patch.setenv("ECHOIC_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
         yield
 

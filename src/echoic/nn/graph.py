@@ -129,8 +129,8 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger("torch.onnx"), logging.getLogger()]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.filterwarnings("ignore", "The tensor attributes", UserWarning)
+        for kind in (FutureWarning, UserWarning):
+            warnings.simplefilter("ignore", kind)
         try:
             for logger in loggers:
                 logger.setLevel(logging.ERROR)

@@ -107,13 +107,13 @@ def rank_files(
         near = store.search(queries, segments, within=within)
         n_found = near.found.sum(axis=1)
         known = near.without(without)
-        file_ids = np.unique(known.file_ids[known.found])
+        # With the numbers, too, as np.unique() for the values alone would import all of numpy.ma.
+        file_ids, numbers = np.unique(known.file_ids[known.found], return_inverse=True)
         if len(file_ids) >= k or (n_found < segments).all():
             break
         segments *= 4
 
     rows, columns = np.nonzero(known.found)
-    numbers = np.searchsorted(file_ids, known.file_ids[rows, columns])
     scores = known.scores[rows, columns].astype(np.float64)
     # What a query's list does not hold scores at most as its last entry.
     bounds = np.min(near.scores, axis=1, where=near.found, initial=np.inf).astype(np.float64)
