@@ -23,7 +23,7 @@ from echoic.audio.decode import Resampler, open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.errors import AudioError, NotAudioError, UnreadableError, UsageError
 from echoic.types import AudioInfo, Float32
-from tests.hostile import EXPECTED, SECONDS, flip
+from tests.hostile import EXPECTED, SECONDS, flip, wav_header
 from tests.media import mux, sound
 
 RATE = 44_100
@@ -508,6 +508,35 @@ def test_errors_tell_what_might_work_another_time(hostile_files: dict[str, Path]
         open_audio(hostile_files["empty"])
     with pytest.raises(NotAudioError, match="in a format that is not read"):
         open_audio(hostile_files["picture"])
+
+
+@pytest.mark.parametrize("n_channels", [65, 128, 255, 512])
+def test_many_channels(tmp_path: Path, n_channels: int) -> None:
+    one = (np.sin(np.arange(4_000) * 0.2) * 9_000).astype("<i2")
+    samples = np.repeat(one, n_channels).tobytes()
+    path = tmp_path / "many.wav"
+    path.write_bytes(wav_header(8_000, len(samples), n_channels=n_channels) + samples)
+    heard, info = read_audio(path, 8_000)
+    assert info.channels == n_channels
+    np.testing.assert_allclose(heard, one / 2**15, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_channels", "what"),
+    [
+        (8_000, 0, "has no channels by its header, or more than the 512 that are read"),
+        (8_000, 513, "has no channels by its header, or more than the 512 that are read"),
+        (8_000, 600, "has no channels by its header, or more than the 512 that are read"),
+        (99, 1, "its sample rate, 99 Hz, is none of sound"),
+        (4_000_000, 1, "its sample rate, 4000000 Hz, is none of sound"),
+    ],
+)
+def test_headers_beyond_what_is_read_are_told(tmp_path: Path, rate: int, n_channels: int, what: str) -> None:
+    samples = bytes(2 * 1_200 * max(1, n_channels))
+    path = tmp_path / "odd.wav"
+    path.write_bytes(wav_header(rate, len(samples), n_channels=n_channels) + samples)
+    with pytest.raises(NotAudioError, match=what):
+        open_audio(path)
 
 
 def test_names_that_do_not_print_are_escaped(tmp_path: Path) -> None:
