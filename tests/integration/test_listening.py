@@ -118,6 +118,12 @@ def test_hostile_files_through_a_pipe(hostile_files: dict[str, Path], name: str)
                 assert heard_of(heard.blocks) > 0.01
 
 
+@pytest.mark.parametrize("text", [b"#EXTM3U\nsong.mp3\n", b"[playlist]\nFile1=song.mp3\n", b"#EXTM3U"])
+def test_a_playlist_through_a_pipe_is_told_as_one(text: bytes) -> None:
+    with pytest.raises(NotAudioError, match="it is a playlist"), live.piped(io.BytesIO(text)):
+        pass
+
+
 def test_hostile_files_from_a_server(hostile_files: dict[str, Path]) -> None:
     served = {name: hostile_files[name].read_bytes() for name in FILES}
     with Server(served) as server:
