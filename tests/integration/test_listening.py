@@ -118,6 +118,38 @@ def test_hostile_files_through_a_pipe(hostile_files: dict[str, Path], name: str)
                 assert heard_of(heard.blocks) > 0.01
 
 
+@pytest.mark.parametrize("text", [b"#EXTM3U\nsong.mp3\n", b"[playlist]\nFile1=song.mp3\n", b"#EXTM3U"])
+def test_a_playlist_through_a_pipe_is_told_as_one(text: bytes) -> None:
+    with pytest.raises(NotAudioError, match="it is a playlist"), live.piped(io.BytesIO(text)):
+        pass
+
+
+@pytest.mark.parametrize("bytes_at_a_time", [1_000, 1 << 16])
+@pytest.mark.parametrize("suffixes", [".aiff", ".wav", ".flac", ".mp3", ".mp4", ".flac .mp3"])
+def test_files_behind_each_other_through_a_pipe(tmp_path: Path, suffixes: str, bytes_at_a_time: int) -> None:
+    samples = sound(7.0, 44_100)
+    whole = b""
+    for number, part in enumerate((samples[: 4 * 44_100], samples[4 * 44_100 :])):
+        path = tmp_path / f"{number}{suffixes.split()[number % len(suffixes.split())]}"
+        if path.suffix == ".mp4":
+            mux(path, "mp4", "aac", part, sample_rate=44_100, container_options={"movflags": "faststart"})
+        else:
+            write_audio(path, part, 44_100)
+        whole += path.read_bytes()
+    (tmp_path / "both").write_bytes(whole)
+    from_file, _ = read_audio(tmp_path / "both", 44_100)
+
+    class Slow(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            return super().read1(bytes_at_a_time)
+
+    with live.piped(Slow(whole)) as heard:
+        samples = np.concatenate(list(heard.blocks))
+    assert len(samples) == pytest.approx(7 * 44_100, abs=4_096)
+    np.testing.assert_allclose(samples[: 3 * 44_100], from_file[: 3 * 44_100], atol=0.05)
+    assert np.sqrt(np.mean(np.square(samples[5 * 44_100 : 6 * 44_100]))) > 0.01
+
+
 def test_hostile_files_from_a_server(hostile_files: dict[str, Path]) -> None:
     served = {name: hostile_files[name].read_bytes() for name in FILES}
     with Server(served) as server:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from echoic import AudioError, Library, NotAudioError, Note, align, embed
+from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
 from tests.integration.conftest import RATE, write_clip
 from tests.integration.contents import contents
@@ -185,3 +186,21 @@ def test_the_commands_say_so_in_a_sentence(echoic, folder):
     assert searched.stdout == ""
     assert searched.stderr.count("\n") == 1
     assert "no sound in it" in searched.stderr
+
+
+def test_the_hum_that_codecs_make_of_an_offset_is_no_sound(worker, tmp_path):
+    (tmp_path / "in").mkdir()
+    offset = np.full(8 * 44_100, 0.3, np.float32)
+    for name in ("a.m4a", "b.ogg", "c.mp3"):
+        write_audio(tmp_path / "in" / name, offset, 44_100)
+    for seed, name in enumerate(("e.m4a", "f.m4a", "g.ogg", "h.ogg")):
+        music = write_clip(tmp_path / "clip.wav", seed, 6)
+        heard = read_audio(music, 44_100)[0]
+        write_audio(tmp_path / "in" / name, np.concatenate([0.5 * heard + 0.3, offset]), 44_100)
+    with Library(tmp_path / "library") as library:
+        library._opening._pool = (1, worker)
+        library.index([tmp_path / "in"], encoders=["fingerprint"], jobs=1)
+        vectors = {path.rpartition("/")[2]: found.vectors for path, found in contents(library).items()}
+        silent = {name for name, found in vectors.items() if not any(map(len, found.values()))}
+        assert silent == {"a.m4a", "b.ogg", "c.mp3"}
+        assert library.duplicates() == []

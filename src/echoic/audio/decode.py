@@ -21,6 +21,7 @@ from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import begins_recording, links_of, tag_size
 from echoic.audio.metadata import text_tags
 from echoic.audio.notes import with_tracks
+from echoic.audio.playlists import is_playlist
 from echoic.audio.source import Source, StrPath
 from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
 from echoic.errors import NotAudioError, UnreadableError, UsageError, quoted
@@ -39,6 +40,7 @@ _GATHERED = 1.0  # seconds of frames that are dealt with together
 _EDGE = 0.1  # seconds beyond the span asked for that the resampler's filter may see
 _WITHOUT_HEADER = frozenset({"aac", "ac3", "dts", "eac3", "loas", "mp3"})
 _LEAST_SOUND = 0.2  # of the bytes of such a file; of programs called .mp3, up to .17 were taken for sound
+_HEAD = 4096  # bytes by which a playlist is told
 _LEAST_LEFT = 4096  # bytes: half a second of speech, more than most tags
 _REMEMBERED = 64  # files of which is known what is heard: parts of them are asked for again and again
 
@@ -81,10 +83,14 @@ class AudioStream:
             self._links = links_of(self._source)
             first = self._open_chosen(track)
         except BaseException as error:
+            head = self._source.look(0, _HEAD)
             self.close()
             if isinstance(error, NotAudioError) and self._source.error is not None:
                 reason = self._source.error.strerror
                 raise UnreadableError(f"{self._name} cannot be read ({reason}); check the disk") from None
+            if isinstance(error, NotAudioError) and is_playlist(head, self._source.name):
+                what = "it is a playlist or CUE sheet; give the files that it names"
+                raise NotAudioError(f"{self._name} holds no sound: {what}") from None
             if isinstance(error, TrackError):
                 raise NotAudioError(str(error)) from None
             raise

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLE_RATES", "Frames", "Piece", "TrackError", "mix_down", "split"]
 
 SAMPLE_RATES = range(100, 3_072_001)  # Hz: beyond lies a damaged header
+_MOST_CHANNELS = 512  # of ffmpeg's decoders
 _MAX_ERRORS = 20  # of the demuxer, one after another, before it is left alone
 _OBSERVED = 17  # of so many samples one is observed; a number that no tone is likely to be in step with
 _JITTER = 0.001  # s by which the time stamps of frames that follow each other may be rounded
@@ -147,12 +148,13 @@ class Frames:
             self._pieces = self._decode()
             first = next(self._pieces, None)
             if first is None:
-                codec = self.track.codec_context.name
-                raise TrackError(
-                    f"{name} holds no sound: no sample of its audio track ({codec}) can be decoded; "
-                    "get a new copy",
-                    self.n_tracks,
+                codec, rate = self.track.codec_context.name, self.track.codec_context.sample_rate
+                what = (
+                    f"its sample rate, {rate} Hz, is none of sound (100 Hz to 3.072 MHz)"
+                    if rate and rate not in SAMPLE_RATES
+                    else f"no sample of its audio track ({codec}) can be decoded"
                 )
+                raise TrackError(f"{name} holds no sound: {what}; get a new copy", self.n_tracks)
         except BaseException:
             self.close()
             raise
@@ -162,12 +164,7 @@ class Frames:
     def _chosen_track(self, name: str, number: int | None) -> Track:
         track = self.container.streams.best("audio")
         if track is None:
-            kinds = {stream.type for stream in self.container.streams}
-            raise NotAudioError(
-                f"{name} holds no sound: it is subtitles; name the film or recording that they belong to"
-                if kinds == {"subtitle"}
-                else f"{name} holds no sound: it has no audio track; leave it out"
-            )
+            raise NotAudioError(f"{name} {self._without_track()}")
         known = [stream for stream in self.container.streams.audio if stream.codec_context is not None]
         self.n_tracks = len(known)
         if number is not None and self.n_tracks:
@@ -185,6 +182,16 @@ class Frames:
         track.codec_context.thread_count = 1  # workers are one per core
         _use_plain_layout(track)
         return track
+
+    def _without_track(self) -> str:
+        """Say why there is no track of sound that ffmpeg could take."""
+        kinds = {stream.type for stream in self.container.streams}
+        if kinds == {"subtitle"}:
+            return "holds no sound: it is subtitles; name the film or recording that they belong to"
+        if "audio" not in kinds:
+            return "holds no sound: it has no audio track; leave it out"
+        # ffmpeg does not tell which.
+        return f"has no channels by its header, or more than the {_MOST_CHANNELS} that are read; export fewer"
 
     def _find_origin(self, first: Piece) -> float | None:
         if first.time is None:

@@ -19,6 +19,7 @@ __all__ = ["Link", "StreamLinks", "begins_recording", "links_of", "tag_size"]
 _FLAC, _TAG = b"fLaC", b"ID3"
 _WAV_HEAD = 12  # bytes: a mark, the size of what follows the first eight, another mark
 _FILM = b"ftyp"
+_BOX_HEAD = 16  # bytes
 _BEGINS = frozenset({_FLAC, b"RIFF", b"RF64", b"FORM", b"TTA1", b"wvpk", b"OpusHead", b"\x01vorbis"})
 _NEAR = 4096  # bytes that may lie between recordings: tags, padding
 _MARK_SIZE = 10  # bytes by which the begin of a file is told from the same letters in the middle of one
@@ -101,7 +102,10 @@ def begins_recording(source: Source, at: int) -> bool:
 
 def _is_mpeg(source: Source, at: int) -> bool:
     """Tell whether a frame of MP3 or AAC begins at a place, or behind a tag there."""
-    head = source.look(_behind_tags(source, at), 4)
+    return _is_frame(source.look(_behind_tags(source, at), 4))
+
+
+def _is_frame(head: bytes) -> bool:
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     if not head[1] & 0x06:  # no layer: AAC, whose rate has four bits
@@ -148,7 +152,7 @@ def _found(source: Source) -> Iterator[Link]:
         further = find_changes(source)
     elif source.look(4, 4) == _FILM:
         further = _further_films(source)
-    elif _is_aiff(source, 0):
+    elif _is_aiff(source.look(0, _WAV_HEAD)):
         further = _further_aiffs(source)
     else:
         mark = _mark_of(head)
@@ -204,28 +208,38 @@ def _further_wavs(source: Source, first: int) -> Iterator[int]:
 def _further_films(source: Source) -> Iterator[int]:
     """Yield where files of the MP4 family begin behind the first: with a second box that says so."""
     at = 0
-    while len(head := source.look(at, 16)) >= 8:
+    while at < source.size and len(head := source.look(at, _BOX_HEAD)) >= 8:
         if at and head[4:8] == _FILM:
             yield at
-        size = int.from_bytes(head[:4], "big")
-        if size == 1:  # a long one
-            size = int.from_bytes(head[8:], "big")
-        if size < 8:  # to the end of the file, or damaged
-            break
-        at += size
+        at += _box_size(head)
 
 
-def _is_aiff(source: Source, at: int) -> bool:
-    head = source.look(at, _WAV_HEAD)
-    return head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
+def _box_size(head: bytes) -> int:
+    """Return the length of a box by its head; of one to the end, or a damaged one, beyond any end."""
+    size = int.from_bytes(head[:4], "big")
+    if size == 1:  # a long one
+        size = int.from_bytes(head[8:], "big")
+    return size if size >= 8 else 1 << 62
+
+
+def _is_aiff(head: bytes) -> bool:
+    return head[:4] == b"FORM" and head[8:_WAV_HEAD] in (b"AIFF", b"AIFC")
+
+
+def _aiff_size(head: bytes) -> int:
+    return 8 + int.from_bytes(head[4:8], "big")
+
+
+#: Kinds whose heads, of twelve bytes, state how long they are.
+_SIZED = ((_is_wav, _wav_size), (_is_aiff, _aiff_size))
 
 
 def _further_aiffs(source: Source) -> Iterator[int]:
     """Yield where aiffs begin, each at the end that the one before states, or a byte of padding behind it."""
     at: int | None = 0
     while at is not None:
-        end = at + 8 + int.from_bytes(source.look(at + 4, 4), "big")
-        at = next((to for to in (end, end + 1) if _is_aiff(source, to)), None)
+        end = at + _aiff_size(source.look(at, _WAV_HEAD))
+        at = next((to for to in (end, end + 1) if _is_aiff(source.look(to, _WAV_HEAD))), None)
         if at is not None:
             yield at
 
@@ -248,9 +262,13 @@ class StreamLinks:
         self._mark = _mark_of(head)
         # Bytes to hand on without a look: what this link begins with begins no other.
         self._allowed = tags + (self._mark is not None)
-        self._are_wavs = _is_wav(stream.peek(tags + _WAV_HEAD)[tags:])
-        if self._are_wavs:
-            self._allowed += _wav_size(head)
+        head = stream.peek(tags + _WAV_HEAD)[tags:]
+        self._sized = next((kind for kind in _SIZED if kind[0](head)), None)
+        if self._sized is not None:
+            self._allowed = tags + self._sized[1](head)
+        self._are_films = stream.peek(_BOX_HEAD)[4:8] == _FILM
+        if self._are_films:
+            self._allowed = _box_size(stream.peek(_BOX_HEAD))
         self._at_end = False
 
     def _tags(self) -> int:
@@ -285,8 +303,10 @@ class StreamLinks:
         self._at_end = False
         if self._chain is not None:
             self._allowed = page_size(self._stream.peek(HEADER_SIZE))
-        elif self._are_wavs:
-            self._allowed = _wav_size(self._stream.peek(_WAV_HEAD))
+        elif self._sized is not None:
+            self._allowed = self._sized[1](self._stream.peek(_WAV_HEAD))
+        elif self._are_films:
+            self._allowed = _box_size(self._stream.peek(_BOX_HEAD))
         else:
             self._allowed = self._tags() + 1
         return True
@@ -295,17 +315,29 @@ class StreamLinks:
         """Return how many bytes may be handed on before one has to look again; 0 at the end of the link."""
         if self._chain is not None:
             return self._look_at_page(self._chain)
-        if self._are_wavs:
+        if self._sized is not None:
+            begins, _ = self._sized
             ahead = self._stream.peek(_WAV_HEAD + 1)
-            if _is_wav(ahead):
+            if begins(ahead):
                 return 0
-            return min(len(ahead), 1) if _is_wav(ahead[1:]) else size
+            return min(len(ahead), 1) if begins(ahead[1:]) else size
+        if self._are_films:
+            ahead = self._stream.peek(_BOX_HEAD)
+            return 0 if ahead[4:8] == _FILM else _box_size(ahead)
         if self._mark is None:
             return size
         self._stream.peek(_MARK_SIZE)
         ahead = self._stream.ahead
-        place = next(_places(self._mark, ahead), None)
+        places = list(_places(self._mark, ahead))[:1]
+        if self._mark == _FLAC:  # behind which an mp3 may have been put
+            places += [place for place in _places(_TAG, ahead) if self._is_mp3(place)][:1]
+        place = min(places, default=None)
         return max(min(1, len(ahead)), len(ahead) - _MARK_SIZE + 1) if place is None else place
+
+    def _is_mp3(self, at: int) -> bool:
+        """Tell whether a frame of MPEG stands behind the tag that begins at a place."""
+        frame = at + tag_size(self._stream.peek(at + _MARK_SIZE)[at:])
+        return frame - at < _SEARCHED and _is_frame(self._stream.peek(frame + 4)[frame:])
 
     def _look_at_page(self, chain: Chain) -> int:
         header = self._stream.peek(HEADER_SIZE)

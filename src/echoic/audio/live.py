@@ -23,7 +23,7 @@ from echoic.audio.container import open_address
 from echoic.audio.download import FAILURES, Download, begins_as, has_host, reason_of
 from echoic.audio.frames import SAMPLE_RATES, Frames
 from echoic.audio.links import StreamLinks
-from echoic.audio.playlists import address_in, is_hls, is_markup, peek_text
+from echoic.audio.playlists import address_in, is_hls, is_markup, is_playlist, peek_text
 from echoic.audio.source import ByteStream
 from echoic.audio.timeline import LEAST_RATE, Timeline, finite
 from echoic.errors import AudioError, MissingDependencyError, NotAudioError, UnreadableError, quoted
@@ -116,6 +116,8 @@ def piped(file: BinaryIO) -> Iterator[LiveSound]:
     """
     read = getattr(file, "read1", file.read)  # what is there, without waiting for more
     stream = ByteStream(lambda: read(_PIPED) or b"")
+    if is_playlist(stream.peek(_HEAD), ""):
+        raise NotAudioError("standard input holds no sound: it is a playlist; pipe the sound that it names")
     try:
         sound = _Sound("standard input", stream)
     except NotAudioError:

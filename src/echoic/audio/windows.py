@@ -7,9 +7,9 @@ The rule, in samples of the encoder's rate:
    file: it starts at duration − window. Less than that is left uncovered.
 3. A file shorter than the window gives one window, padded with zeros at its end; its span ends with the
    file.
-4. Windows in which no frame of 25 ms reaches −80 dBFS (RMS, without an offset and what swings fewer than 20
-   times a second) are silent and left out, as they resemble each other more than anything else. A file that
-   is silent from end to end has no window.
+4. Windows in which no frame of 25 ms reaches −80 dBFS (RMS, without an offset, what codecs make of it, and
+   what swings fewer than 20 times a second) are silent and left out, as they resemble each other more than
+   anything else. A file that is silent from end to end has no window.
 5. Where the sound of a window takes at most half of it, silence the rest, and the next window or the last one
    that was kept has all of that sound too, it is left out: to an encoder it would be a short sound, and near
    to every short query. So each sound that is heard at all is in some window.
@@ -31,8 +31,9 @@ from echoic.types import Float32
 
 __all__ = ["Windower", "Windows", "cut"]
 
-# Of an offset's square: the most that a resampler makes of it in 25 ms, where it begins or ends.
-_CLICK = 2e-3
+# Of an offset's square: the most that is made of it in 25 ms where it begins or ends with the file, −27 dB by
+# a resampler, and −15 dB by lossy codecs, whose blocks spread it.
+_CLICK = 10 ** (-14 / 10)
 _TOLERANCE = 0.1  # seconds at the end that may stay uncovered
 
 
@@ -140,19 +141,18 @@ class Windower:
         stretch = self._frame * STRETCH
         if self._window < stretch:
             return np.zeros(len(windows), np.bool_)
-        # Both as beginnings: a tail is looked at from its end.
-        ends = np.concatenate([windows[:, :stretch], windows[:, : -stretch - 1 : -1]])
-        powers = frame_powers(ends.ravel(), self._frame)[::STRETCH]
-        heads, tails = np.split(powers >= _floor(ends[:, : self._frame]), 2)
-        both: npt.NDArray[np.bool_] = heads & tails
+        ends = windows[:, :stretch], windows[:, -stretch:]
+        heads, tails = (frame_powers(end.ravel(), self._frame).reshape(-1, STRETCH) for end in ends)
+        both: npt.NDArray[np.bool_] = (heads[:, 0] >= _floor(ends[0])) & (tails[:, -1] >= _floor(ends[1]))
         return both
 
     def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
         """Find where there is sound in a window; None if there is none."""
         powers = frame_powers(samples, self._frame, self._window)
         is_audible = powers >= SILENCE
-        is_audible[:1] &= powers[:1] >= _floor(samples[: self._frame])
-        is_audible[-2:] &= powers[-2:] >= _floor(samples[-self._frame :])
+        stretch = self._frame * STRETCH
+        is_audible[:STRETCH] &= powers[:STRETCH] >= _floor(samples[:stretch])
+        is_audible[-STRETCH:] &= powers[-STRETCH:] >= _floor(samples[-stretch:])
         audible = np.flatnonzero(is_audible)
         if not len(audible):
             return None
@@ -189,12 +189,12 @@ class Windower:
         return Windows(samples, starts, ends)
 
 
-def _floor(frames: Float32) -> npt.NDArray[np.float64]:
-    """Return the mean squares from which on frames at an end of a window, shape (…, n), are no silence.
+def _floor(ends: Float32) -> npt.NDArray[np.float64]:
+    """Return the mean squares from which on frames at the ends of windows, shape (…, n), are no silence.
 
-    A window may begin or end with the file, where a resampler makes a click of an offset.
+    A window may begin or end with the file, where a click is made of an offset.
     """
-    offsets = frames.mean(axis=-1, dtype=np.float64)
+    offsets = ends.mean(axis=-1, dtype=np.float64)
     floor: npt.NDArray[np.float64] = np.maximum(SILENCE, _CLICK * np.square(offsets))
     return floor
 

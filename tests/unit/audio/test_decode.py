@@ -23,7 +23,7 @@ from echoic.audio.decode import Resampler, open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.errors import AudioError, NotAudioError, UnreadableError, UsageError
 from echoic.types import AudioInfo, Float32
-from tests.hostile import EXPECTED, SECONDS, flip
+from tests.hostile import EXPECTED, SECONDS, flip, wav_header
 from tests.media import mux, sound
 
 RATE = 44_100
@@ -508,6 +508,70 @@ def test_errors_tell_what_might_work_another_time(hostile_files: dict[str, Path]
         open_audio(hostile_files["empty"])
     with pytest.raises(NotAudioError, match="in a format that is not read"):
         open_audio(hostile_files["picture"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.m3u", "#EXTM3U\n#EXTINF:3,A song\nsong.mp3\n"),
+        ("a.m3u", "song.mp3\r\nother.flac\r\n"),
+        ("a.m3u8", "\ufeff#EXTM3U\n#EXT-X-TARGETDURATION:6\n0.ts\n"),
+        ("a.pls", "[playlist]\nFile1=song.mp3\n"),
+        ("a.xspf", '<?xml version="1.0"?>\n<playlist version="1" xmlns="http://xspf.org/ns/0/"/>'),
+        ("a.asx", '<asx version="3.0"><entry><ref href="song.mp3"/></entry></asx>'),
+        (
+            "a.cue",
+            'REM GENRE x\nPERFORMER "z"\nFILE "song.wav" WAVE\n  TRACK 01 AUDIO\n    INDEX 01 00:00:00\n',
+        ),
+        ("called.mp3", "#EXTM3U\nsong.mp3\n"),
+        ("called.wav", 'FILE "song.wav" WAVE\n  TRACK 01 AUDIO\n'),
+        ("called.ogg", "ffconcat version 1.0\nfile song.wav\n"),
+    ],
+)
+def test_a_playlist_is_told_as_one(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    with pytest.raises(NotAudioError, match="it is a playlist or CUE sheet; give the files that it names"):
+        open_audio(path)
+
+
+def test_what_is_no_playlist_is_not_told_as_one(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    sound = make_clip("a.wav", seconds=1.0)
+    assert read_audio(sound.rename(sound.with_suffix(".m3u")), 16_000)[1].duration == pytest.approx(1.0)
+    for name, data in (("a.mp3", b"File under jazz; title unknown. " * 40), ("b.pls", bytes(5_000))):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(NotAudioError) as caught:
+            open_audio(tmp_path / name)
+        assert "it is a playlist" not in str(caught.value)
+
+
+@pytest.mark.parametrize("n_channels", [65, 128, 255, 512])
+def test_many_channels(tmp_path: Path, n_channels: int) -> None:
+    one = (np.sin(np.arange(4_000) * 0.2) * 9_000).astype("<i2")
+    samples = np.repeat(one, n_channels).tobytes()
+    path = tmp_path / "many.wav"
+    path.write_bytes(wav_header(8_000, len(samples), n_channels=n_channels) + samples)
+    heard, info = read_audio(path, 8_000)
+    assert info.channels == n_channels
+    np.testing.assert_allclose(heard, one / 2**15, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_channels", "what"),
+    [
+        (8_000, 0, "has no channels by its header, or more than the 512 that are read"),
+        (8_000, 513, "has no channels by its header, or more than the 512 that are read"),
+        (8_000, 600, "has no channels by its header, or more than the 512 that are read"),
+        (99, 1, "its sample rate, 99 Hz, is none of sound"),
+        (4_000_000, 1, "its sample rate, 4000000 Hz, is none of sound"),
+    ],
+)
+def test_headers_beyond_what_is_read_are_told(tmp_path: Path, rate: int, n_channels: int, what: str) -> None:
+    samples = bytes(2 * 1_200 * max(1, n_channels))
+    path = tmp_path / "odd.wav"
+    path.write_bytes(wav_header(rate, len(samples), n_channels=n_channels) + samples)
+    with pytest.raises(NotAudioError, match=what):
+        open_audio(path)
 
 
 def test_names_that_do_not_print_are_escaped(tmp_path: Path) -> None:

@@ -56,6 +56,57 @@ def test_what_swings_too_slowly_to_be_heard_is_not_loud_and_a_bass_is(rate, phas
     np.testing.assert_allclose(power((12, 0.5), (400, 0.1)), power((400, 0.1)), rtol=0.1)
 
 
+def hum(frequency: float, *levels: float) -> np.ndarray:
+    """Two seconds of what a codec makes of an offset of 1: its tone and the first multiples, in dB."""
+    time = np.arange(2 * RATE) / RATE
+    partials = [
+        np.sqrt(2) * 10 ** (level / 20) * np.sin(2 * np.pi * k * frequency * time)
+        for k, level in enumerate(levels, 1)
+    ]
+    return np.sum(partials, axis=0).astype(np.float32)
+
+
+# As AAC at 64 kbit/s has it at 44.1 and 48 kHz, and Vorbis of the least quality.
+HUMS = [
+    (44_100 / 1024, -17, -38, -58, -77),
+    (48_000 / 1024, -16.5, -38, -58, -75),
+    (43.07, -38, -52, -60, -65),
+]
+
+
+@pytest.mark.parametrize("partials", HUMS)
+@pytest.mark.parametrize("offset", [0.03, -0.3, 0.9])
+def test_the_hum_that_codecs_make_of_an_offset_is_not_loud(partials, offset):
+    samples = (offset * (1 + hum(*partials))).astype(np.float32)
+    assert frame_powers(samples, FRAME).max() < SILENCE
+    alone = samples - np.float32(offset)
+    assert frame_powers(alone, FRAME).max() > SILENCE
+    loudest = Loudest(RATE)
+    for block in np.array_split(samples, 7):
+        loudest.push(block)
+    assert loudest.power < SILENCE
+    with_sound = samples + tone(400, 1e-2, len(samples))
+    assert frame_powers(with_sound, FRAME).min() > 4e-5
+
+
+@pytest.mark.parametrize(
+    ("offset", "partials"),
+    [
+        (0.0, [(41.2, 0.1)]),  # a bass's lowest string
+        (0.3, [(41.2, 0.1)]),
+        (0.3, [(43.07, 0.1)]),
+        (0.3, [(41.2, 0.02), (82.4, 0.01), (123.6, 0.006), (164.8, 0.004)]),  # with overtones, below a hum
+        (-0.3, [(32.7, 0.02), (65.4, 0.006), (163.5, 0.004)]),  # an organ's pedal
+        (0.005, [(50, 1e-3)]),  # mains, over what sound cards add
+        (-0.01, [(60, 4e-3)]),
+        (0.3, [(50, 0.01), (150, 3e-3), (250, 1e-3)]),
+    ],
+)
+def test_a_bass_or_a_hum_over_an_offset_is_sound(offset, partials):
+    samples = offset + sum(tone(f, a, 2 * RATE) for f, a in partials)
+    assert frame_powers(samples.astype(np.float32), FRAME).min() > SILENCE
+
+
 def test_an_offset_that_jumps_is_loud_where_it_jumps():
     samples = np.where(np.arange(40 * FRAME) < 20 * FRAME + 7, 0.1, 0.4).astype(np.float32)
     loud = np.flatnonzero(frame_powers(samples, FRAME) > SILENCE)
