@@ -13,9 +13,7 @@ HEAVY = ("torch", "transformers", "pymilvus", "librosa", "fastapi", "onnxruntime
 
 
 def test_importing_echoic_loads_nothing_heavy():
-    code = (
-        "import sys; from echoic import *; print(*{name.partition('.')[0] for name in sys.modules})"
-    )
+    code = "import sys; from echoic import *; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "numpy" in loaded.stdout.split()
     assert not set(HEAVY) & set(loaded.stdout.split())
