@@ -122,7 +122,7 @@ def need_source(named: Sequence[object] | None, mic: bool, device: str | None, k
 
 
 def seconds(text: str) -> float:
-    """Read a time: seconds; as results print it, ``1:15:29``, ``3:09`` ``0:15.5``; ``1h15m`` or ``90s``."""
+    """Read a time: seconds; as results print it, ``1:15:29``, ``3:09`` or ``0:15.5``; or ``1h15m``."""
     clock = _TIME.fullmatch(text.strip())
     if clock is not None:
         hours, minutes, rest = int(clock[1] or 0), int(clock[2]), float(clock[3])
