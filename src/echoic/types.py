@@ -397,8 +397,8 @@ class IndexReport:
     Parameters
     ----------
     added, changed, encoded, moved, removed, unchanged : int
-        Files. ``changed`` counts new content, ``encoded`` known content, of moved files too, that was encoded
-        for an encoder, or a revision of one, that it had no vectors of.
+        Files. ``changed`` counts new content, ``encoded`` known content, of moved files too, that got the
+        vectors it lacked: of an encoder added since, of a new revision, or lost ones.
     partial, failed : tuple of (path, message)
         Files of which a part, or nothing, could be read, with one sentence each.
     skipped : int

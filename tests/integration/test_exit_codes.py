@@ -38,6 +38,7 @@ KINDS = {
         "embed audio/bad.wav --encoder spectral -o o.npz",
         "index audio/bad.wav --library other --encoder spectral",
     ),
+    "a folder that holds no sound": (1, "holds no audio", "monitor hollow", "train hollow"),
     "no library": (
         1,
         "there is no library at new yet; make one with: echoic index FOLDER",
@@ -208,6 +209,7 @@ def made(home, worker):
         for family in ("a", "b"):
             write_clip(home / "classes" / family / f"{seed}.wav", seed)
     (home / "audio" / "bad.wav").write_text("not audio")
+    (home / "hollow").mkdir()
     with Library(home / "library") as library:
         library._opening._pool = (1, worker)
         library.index([home / "audio"], encoders=["spectral", "fingerprint", "harmony"], jobs=1)

@@ -139,7 +139,7 @@ def print_report(report: IndexReport) -> None:
     counts = {
         "added": report.added,
         "changed": report.changed,
-        "encoded for a new encoder": report.encoded,
+        "given vectors that were missing": report.encoded,
         "moved": report.moved,
         "removed": report.removed,
         "unchanged": report.unchanged,
