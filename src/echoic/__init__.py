@@ -7,41 +7,47 @@
 ...         print(hit.path, hit.start, hit.end, hit.score)
 """
 
-from echoic.analysis.files import embed
-from echoic.audio.front_end import FrontEnd, Waveform
-from echoic.audio.spectrogram import LogMel
-from echoic.encoders.base import Encoder, TextEncoder
-from echoic.errors import (
-    AudioError,
-    EchoicError,
-    EncoderError,
-    LibraryBusyError,
-    LibraryError,
-    MissingDependencyError,
-    NotAudioError,
-    StoreError,
-    UnknownEncoderError,
-    UnreadableError,
-    UsageError,
-)
-from echoic.library import Library
-from echoic.recordings.timing.align import align
-from echoic.spec import EncoderSpec
-from echoic.types import (
-    AudioInfo,
-    Duplicate,
-    FileRecord,
-    Hit,
-    IndexReport,
-    LiveSound,
-    Match,
-    Note,
-    Progress,
-    Segments,
-    SharedStretch,
-    Status,
-    TimeAlignment,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from echoic.analysis.files import embed
+    from echoic.audio.front_end import FrontEnd, Waveform
+    from echoic.audio.spectrogram import LogMel
+    from echoic.encoders.base import Encoder, TextEncoder
+    from echoic.errors import (
+        AudioError,
+        EchoicError,
+        EncoderError,
+        LibraryBusyError,
+        LibraryError,
+        MissingDependencyError,
+        NotAudioError,
+        StoreError,
+        UnknownEncoderError,
+        UnreadableError,
+        UsageError,
+    )
+    from echoic.library import Library
+    from echoic.recordings.timing.align import align
+    from echoic.spec import EncoderSpec
+    from echoic.types import (
+        AudioInfo,
+        Duplicate,
+        FileRecord,
+        Hit,
+        IndexReport,
+        LiveSound,
+        Match,
+        Note,
+        Progress,
+        Segments,
+        SharedStretch,
+        Status,
+        TimeAlignment,
+    )
 
 __all__ = [
     "AudioError",
@@ -81,3 +87,61 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Where each lies. They are imported when they are first asked for: until then nothing takes time, so that the
+# command line can take care of Ctrl-C before it does.
+_HOMES = {
+    "echoic.audio.front_end": (
+        "FrontEnd",
+        "Waveform",
+    ),
+    "echoic.audio.spectrogram": ("LogMel",),
+    "echoic.analysis.files": ("embed",),
+    "echoic.encoders.base": (
+        "Encoder",
+        "TextEncoder",
+    ),
+    "echoic.errors": (
+        "AudioError",
+        "EchoicError",
+        "EncoderError",
+        "LibraryBusyError",
+        "LibraryError",
+        "MissingDependencyError",
+        "NotAudioError",
+        "StoreError",
+        "UnknownEncoderError",
+        "UnreadableError",
+        "UsageError",
+    ),
+    "echoic.recordings.timing.align": ("align",),
+    "echoic.library": ("Library",),
+    "echoic.spec": ("EncoderSpec",),
+    "echoic.types": (
+        "AudioInfo",
+        "Duplicate",
+        "FileRecord",
+        "Hit",
+        "IndexReport",
+        "LiveSound",
+        "Match",
+        "Note",
+        "Progress",
+        "Segments",
+        "SharedStretch",
+        "Status",
+        "TimeAlignment",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

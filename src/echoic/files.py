@@ -30,12 +30,16 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If it cannot be moved: ``path`` is a folder, say.
+        If it cannot be moved: ``path`` is a folder, say. Those from within that name no file name ``path``.
     """
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename in (None, os.fspath(partial)):
+            error.filename = os.fspath(path)
+        raise
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

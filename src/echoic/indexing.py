@@ -41,6 +41,7 @@ class _Plan:
 
     work: list[tuple[Found, tuple[str, ...]]] = field(default_factory=list)
     known: set[str] = field(default_factory=set)  # those of them that are no new files
+    same: set[str] = field(default_factory=set)  # those of the known that are as they were, but lack vectors
     failed: list[tuple[str, str]] = field(default_factory=list)
     moved: int = 0
     removed: int = 0
@@ -164,7 +165,7 @@ def bring_up_to_date(
     _reconcile(catalog, stores)
     planner = _Planner(catalog, stores, sources, required, replaced, track)
     plan = planner.plan(paths, frozenset(map(os.path.abspath, leave)))
-    added = changed = 0
+    added = changed = encoded = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
     notes: list[tuple[str, Note]] = []
@@ -185,6 +186,8 @@ def bring_up_to_date(
             notes += [(found.path, note) for note in result.info.notes]
             if result.info.lost:
                 partial.append((found.path, f"{quoted(found.path)}: {result.info.lost}"))
+            elif found.path in plan.same:
+                encoded += 1
             elif found.path in plan.known:
                 changed += 1
             else:
@@ -199,6 +202,7 @@ def bring_up_to_date(
     return IndexReport(
         added=added,
         changed=changed,
+        encoded=encoded,
         moved=plan.moved,
         removed=plan.removed,
         unchanged=plan.unchanged,
@@ -323,7 +327,7 @@ class _Planner:
         missing = tuple(key for key in due if record.id not in self._holds(key))
         if missing:
             plan.work.append((item, missing))
-            plan.known.add(item.path)
+            plan.same.add(item.path)
         elif moved:
             plan.moved += 1
         else:

@@ -186,8 +186,7 @@ class Library(Finder):
         """Forget an encoder, by name or path, with all vectors that it made; it need not be installed."""
         catalog, spaces = self._open()
         with catalog.writing():
-            _, spec = spaces.chosen(encoder)
-            spaces.drop(spec)
+            spaces.drop(spaces.named(encoder))
 
     # Looking at it
 

@@ -396,8 +396,9 @@ class IndexReport:
 
     Parameters
     ----------
-    added, changed, moved, removed, unchanged : int
-        Files. ``changed`` counts new content and further encoders on known content, also of moved files.
+    added, changed, encoded, moved, removed, unchanged : int
+        Files. ``changed`` counts new content, ``encoded`` known content, of moved files too, that got the
+        vectors it lacked: of an encoder added since, of a new revision, or lost ones.
     partial, failed : tuple of (path, message)
         Files of which a part, or nothing, could be read, with one sentence each.
     skipped : int
@@ -414,6 +415,7 @@ class IndexReport:
 
     added: int = 0
     changed: int = 0
+    encoded: int = 0
     moved: int = 0
     removed: int = 0
     unchanged: int = 0

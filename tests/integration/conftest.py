@@ -70,7 +70,7 @@ class CommandLine:
                 stdout, stderr = process.communicate(timeout=60)
             finally:
                 process.kill()
-        out, err = os.fsdecode(stdout), os.fsdecode(stderr)
+        out, err = os.fsdecode(stdout or b""), os.fsdecode(stderr or b"")
         assert "Traceback" not in err, err
         assert "Exception ignored" not in err, err
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"

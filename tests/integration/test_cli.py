@@ -474,7 +474,7 @@ def test_doctor_finds_vectors_that_are_gone_and_index_brings_them_back(within, d
     connection.close()
     [finding] = broken(within("doctor", "--json", code=1))
     assert finding["detail"] == "spectral@1: the vectors of 10 files are missing; index them again"
-    assert "10 changed, 20 unchanged" in within("index", folder, "--jobs", "1").stdout
+    assert "10 given vectors that were missing, 20 unchanged" in within("index", folder, "--jobs", "1").stdout
     within("doctor")
     assert library.check() == []
 
@@ -485,7 +485,7 @@ def test_doctor_finds_damaged_vectors_and_index_mends_them(within, damaged, fold
     connection.close()
     [finding] = broken(within("doctor", "--json", code=1))
     assert finding["detail"] == "spectral@1: the vectors of 1 files are missing; index them again"
-    assert "1 changed, 29 unchanged" in within("index", folder, "--jobs", "1").stdout
+    assert "1 given vectors that were missing, 29 unchanged" in within("index", folder, "--jobs", "1").stdout
     within("doctor")
     assert library.check() == []
 

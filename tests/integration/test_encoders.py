@@ -36,7 +36,7 @@ def test_a_new_revision_takes_the_place_of_the_old_in_every_file(library, index,
     index(encoders=[str(model)])
     change_card(model, revision="2")
     report = index(clips[0], encoders=[str(model)])  # one path; yet no file may be left behind
-    assert (report.changed, report.failed) == (4, ())
+    assert (report.encoded, report.changed, report.failed) == (4, 0, ())
     assert counts(library) == {"mean-level@2": 4}
     assert stored_keys(library) == {"mean-level@2": 4}
     assert library.check() == []
@@ -121,7 +121,7 @@ def test_an_encoder_that_fails_blames_no_file(library, index, model, clips):
     assert "\n" not in str(caught.value)
     assert [record.state for record in library.files()] == ["indexed"] * 4
     write_model(model, silent, front_end=front_end)
-    assert index(encoders=[str(model)]).changed == 4
+    assert index(encoders=[str(model)]).encoded == 4
 
 
 def test_a_card_that_cannot_be_meant_blames_no_file(library, index, model, clips):

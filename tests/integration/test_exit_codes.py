@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from echoic import Library
+from echoic import Library, UsageError
 from tests.integration.conftest import CommandsWithin, write_clip
 
 ABSENT = "absent.wav"
@@ -38,6 +38,7 @@ KINDS = {
         "embed audio/bad.wav --encoder spectral -o o.npz",
         "index audio/bad.wav --library other --encoder spectral",
     ),
+    "a folder that holds no sound": (1, "holds no audio", "monitor hollow", "train hollow"),
     "no library": (
         1,
         "there is no library at new yet; make one with: echoic index FOLDER",
@@ -123,10 +124,40 @@ KINDS = {
         "list --tag ",
         "list audio --tag =dark",
     ),
+    "a name that is empty": (
+        2,
+        "is empty|are empty|an empty (name stands for nothing|glob fits no file)",
+        "index ",
+        "index audio --encoder ",
+        "index audio --library new --store ",
+        "list ",
+        "remove ",
+        "remove --encoder ",
+        "tag  --add x",
+        "search ",
+        "search audio/0.flac --path ",
+        "search audio/0.flac --encoder ",
+        "search --like ",
+        "search --text ",
+        "identify ",
+        "identify audio/0.flac --path ",
+        "monitor ",
+        "align  audio/0.flac",
+        "align audio/0.flac audio/1.flac --write ",
+        "embed  -o o.npz",
+        "embed audio -o ",
+        "evaluate ",
+        "evaluate classes --encoder ",
+        "demo ",
+        "train ",
+        "list --library ",
+    ),
     "a place to write to that is none": (
         2,
-        r"the folder of .* does not exist|cannot be written|no suffix that can be written",
+        r"the folder of .* does not exist|cannot be written|no suffix that can be written|ends in .npz, not",
         "embed audio --encoder spectral -o absent/o.npz",
+        "embed audio --encoder spectral -o o.txt",
+        "embed audio --encoder spectral -o o",
         "evaluate classes --encoder spectral --report absent/o.html",
         "align audio/0.flac audio/1.flac --write absent/x.wav",
         "align audio/0.flac audio/1.flac --write x.xyz",
@@ -178,6 +209,7 @@ def made(home, worker):
         for family in ("a", "b"):
             write_clip(home / "classes" / family / f"{seed}.wav", seed)
     (home / "audio" / "bad.wav").write_text("not audio")
+    (home / "hollow").mkdir()
     with Library(home / "library") as library:
         library._opening._pool = (1, worker)
         library.index([home / "audio"], encoders=["spectral", "fingerprint", "harmony"], jobs=1)
@@ -203,6 +235,24 @@ def test_nothing_found_is_done(made, home):
     assert made("search", "audio/0.flac", "--path", "absent", cwd=home).stdout == ""
     result = made("list", "--tag", "absent", cwd=home)
     assert (result.stdout, result.stderr) == ("", "no file is so tagged\n")
+
+
+def test_an_empty_glob_is_refused_in_python_too(made, home):
+    with Library(home / "library") as library:
+        for find in (library.search, library.versions, library.identify):
+            for globs in ("", ["*", ""]):
+                with pytest.raises(UsageError, match="an empty glob fits no file"):
+                    find(home / "audio" / "0.flac", path=globs)
+
+
+def test_nothing_to_list_is_said(made, home):
+    assert made("list", "audio/0.flac", "--failed", cwd=home).stderr == "nothing failed, of 1 file\n"
+    assert "bad.wav" in made("list", "--failed", cwd=home).stdout
+
+
+def test_an_encoder_to_forget_is_not_advised_to_be_added(made, home):
+    told = made("remove", "--encoder", "absent", code=2, cwd=home).stderr
+    assert told == "error: the library has no encoder 'absent', only spectral, fingerprint, harmony\n"
 
 
 def test_a_part_that_lies_behind_the_end_is_wrong_usage(made, home):

@@ -116,7 +116,7 @@ def test_a_retrained_model_takes_the_place_of_the_old_at_the_next_index(
         LibraryError, match=f"made with {key(trained, 1)}, and {key(trained, 2)} is installed"
     ):
         library.search(stranger)
-    assert index(encoders=[]).changed == 3
+    assert index(encoders=[]).encoded == 3
     assert library.status().segments == {key(trained, 2): 3}
     assert len(library.search(stranger)) == 3
     assert library.check() == []

@@ -320,7 +320,7 @@ def test_an_encoder_added_later_leaves_the_first_alone(library, index, three, mo
     index()
     before = contents(library)
     report = index(encoders=[str(model)])
-    assert (report.changed, report.added) == (3, 0)
+    assert (report.encoded, report.changed, report.added) == (3, 0, 0)
     for path, content in contents(library).items():
         np.testing.assert_array_equal(content.vectors["spectral@1"], before[path].vectors["spectral@1"])
         assert len(content.vectors["mean-level@1"]) == 1

@@ -5,16 +5,32 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import echoic
 
 HEAVY = ("torch", "transformers", "pymilvus", "librosa", "fastapi", "onnxruntime", "faiss", "av", "scipy")
 
 
 def test_importing_echoic_loads_nothing_heavy():
-    code = "import sys, echoic; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import sys; from echoic import *; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "numpy" in loaded.stdout.split()
     assert not set(HEAVY) & set(loaded.stdout.split())
+
+
+def test_importing_echoic_takes_no_time_until_something_of_it_is_used():
+    code = "import sys, echoic; print(*sys.modules); echoic.Library; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(str.split, loaded.stdout.splitlines())
+    assert [name for name in before if name.startswith("echoic.")] == []
+    assert "echoic.library" in after
+
+
+def test_what_is_not_of_it_is_told_as_of_any_module():
+    with pytest.raises(AttributeError, match="module 'echoic' has no attribute 'absent'"):
+        _ = echoic.absent
+    assert set(echoic.__all__) <= set(dir(echoic))
 
 
 def test_public_face_is_what_it_is_meant_to_be():

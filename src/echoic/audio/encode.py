@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import av
 import av.error
 import numpy as np
 
 from echoic.errors import UsageError
+from echoic.files import written_whole
 from echoic.types import Float32
 
 __all__ = ["check_writable", "write_audio", "write_blocks"]
@@ -58,7 +59,7 @@ def write_audio(
     ----------
     path : str or path
         Its suffix chooses the format: .wav, .aiff, .flac (16 bits), .mp3, .ogg (Vorbis), .opus, .m4a (AAC),
-        .webm (Opus), .wma. An existing file is overwritten.
+        .webm (Opus), .wma. An existing file is replaced once all is written.
     samples : ndarray of float32, shape (n,) or (n, channels)
         Full scale at ±1; up to 8 channels.
     sample_rate : int
@@ -115,7 +116,8 @@ def write_blocks(
         raise UsageError(f"{path.suffix} takes at most {most} channels, not {channels}; mix them down")
     channels_out = _at_least(channels, chosen.channels)
     # A file object, as ffmpeg reads names with colons or percent signs in its own way.
-    with path.open("wb") as file:
+    with written_whole(path) as partial, partial.open("wb") as opened:
+        file = _Output(opened)
         try:
             # Bit-exact: the same sound is the same file. Ogg would number its streams at random.
             with av.open(file, "w", format=chosen.container, options={"fflags": "+bitexact"}) as container:
@@ -135,12 +137,44 @@ def write_blocks(
                     frame.time_base = Fraction(1, sample_rate)
                     container.mux(stream.encode(frame))
                     at += len(block)
+                    if file.error is not None:
+                        break
                 container.mux(stream.encode(None))
         except (av.error.FFmpegError, ValueError) as error:
             raise UsageError(
                 f"{path.name} cannot be written as {codec or chosen.codec} with {channels_out} channels at "
                 f"{rate_out} Hz ({error}); choose another format or rate"
             ) from error
+        if file.error is not None:
+            raise file.error
+
+
+class _Output:
+    """A file for ffmpeg to write to, which takes whatever comes once the system has refused something.
+
+    What is raised to ffmpeg while it closes a file is printed by PyAV and lost.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        return self._tried(self._file.write, len(data), data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._tried(self._file.seek, 0, offset, whence)
+
+    def tell(self) -> int:
+        return self._tried(self._file.tell, 0)
+
+    def _tried(self, do: Callable[..., int], otherwise: int, *args: object) -> int:
+        if self.error is None:
+            try:
+                return do(*args)
+            except OSError as error:
+                self.error = error
+        return otherwise
 
 
 def check_writable(path: Path) -> None:

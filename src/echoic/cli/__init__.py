@@ -6,8 +6,12 @@ usage, 130 stopped by Ctrl-C, 143 by SIGTERM.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -37,29 +41,74 @@ from echoic.cli import (
 )
 from echoic.cli.output import complain, say
 from echoic.cli.stopping import exit_code, stop_at_signals
-from echoic.errors import EchoicError, UsageError
+from echoic.errors import EchoicError, UsageError, quoted
 
 __all__ = ["app", "main"]
 
 
 class _Verbs(TyperGroup):
-    """Turns the errors that Echoic raises on purpose into one sentence and an exit code."""
+    """Turns what Echoic raises on purpose, and what the system refuses, into a sentence and an exit code."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _in_one_sentence():  # --help and --version are printed here
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
+        with _in_one_sentence():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    try:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a pipe that nobody reads is met here rather than at the very end
-            return result
+            yield
         except EchoicError as error:
             complain(f"error: {error}")
             raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
         except KeyboardInterrupt as stop:
             complain("stopped")
             raise typer.Exit(exit_code(stop)) from None
-        except BrokenPipeError:
-            # The reader, `head` say, has had enough. What Python flushes at its end must find no pipe.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+        finally:
+            sys.stdout.flush()  # a full disk, or a pipe that nobody reads, is met here, not at the very end
+    except BrokenPipeError:  # the reader, `head` say, has had enough
+        _leave_stdout()
+        raise typer.Exit(0) from None
+    except OSError as error:
+        what = "a file" if error.filename is None else quoted(str(error.filename))
+        if error.filename == _STDOUT:
+            _leave_stdout()
+        advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "put that right"
+        complain(f"error: {what} cannot be used ({error.strerror or error}); {advice} and run it again")
+        raise typer.Exit(1) from error
+
+
+_STDOUT = "standard output"
+
+
+class _Stdout(io.TextIOWrapper):
+    """Standard output, which is named as files are where the system refuses to take more."""
+
+    def write(self, text: str) -> int:
+        with self._named():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._named():
+            super().flush()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = _STDOUT
+            raise
+
+
+def _leave_stdout() -> None:
+    """Let nothing more be written to it, not what Python flushes at its end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -98,10 +147,17 @@ for _verb in _VERBS:
 
 
 def main() -> None:
-    """Run the command line; the entry point of ``echoic``."""
+    """Run the command line."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # a shell has closed it
+            nothing = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nothing, mode, encoding="utf-8", closefd=False))
+    given: Any = sys.stdout
+    sys.stdout = _Stdout(given.detach(), given.encoding, line_buffering=given.line_buffering)
     # A file name need not be valid in the terminal's encoding. In results it must come out byte for byte.
     is_utf8 = sys.stdout.encoding.lower() == "utf-8"
-    sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    command = typer.main.get_command(app)  # takes a moment, and from now on there may be something to tidy up
     stop_at_signals()
-    app()
+    command()

@@ -34,31 +34,41 @@ def run(
     print_rows = csv_printer(Duplicate) if as_csv else None
     anything = False
     with Library(library) as lib, progress_bar("comparing") as bar:
-        for finding in lib.duplicates_as_found(min_score=min_score, progress=bar):
-            anything = True
-            with bar.wiped():  # and flushed: it is long until the next
-                if json:
-                    for duplicate in finding:
-                        print_json(asdict(duplicate))
-                elif print_rows:
-                    print_rows(finding)
-                else:
-                    for line in lines.of(finding):
-                        say(line)
+        try:
+            for finding in lib.duplicates_as_found(min_score=min_score, progress=bar):
+                anything = True
+                with bar.wiped():  # and flushed: it is long until the next
+                    if json:
+                        for duplicate in finding:
+                            print_json(asdict(duplicate))
+                    elif print_rows:
+                        print_rows(finding)
+                    else:
+                        for line in lines.of(finding):
+                            say(line)
+        finally:  # after Ctrl-C too
+            with bar.wiped():
+                for line in lines.rest():
+                    say(line)
     if not anything:
         complain("no recording is in the library twice")
 
 
 class _Lines:
-    """Spells findings: each group of copies in one line, and what a group shares with others once."""
+    """Spells findings: each group of copies in one line, and what a group shares with others once.
+
+    What a file shares with several others alike waits until it is known which of those are copies.
+    """
 
     def __init__(self) -> None:
         self._first: dict[str, str] = {}  # of each group, by its members
         self._told: dict[frozenset[str], tuple[str, str]] = {}
+        self._waiting: list[list[Duplicate]] = []  # the same part, shared with each of several files
 
     def of(self, finding: Sequence[Duplicate]) -> Iterator[str]:
         if finding[0].whole:
             yield self._group(finding)
+            yield from self._settled()
             return
         alike: list[list[Duplicate]] = []
         for part in finding:
@@ -73,7 +83,33 @@ class _Lines:
                 alike.append([part])
             else:
                 line.append(part)
-        yield from (_spelt(line) for line in alike)
+        self._waiting += alike
+        yield from self._settled()
+
+    def rest(self) -> Iterator[str]:
+        """Spell what still waits, now that nothing more will be found."""
+        yield from map(self._spelt, self._waiting)
+        self._waiting = []
+
+    def _settled(self) -> Iterator[str]:
+        waiting, self._waiting = self._waiting, []
+        for parts in waiting:
+            if len({part.other for part in parts} - self._first.keys()) > 1:
+                self._waiting.append(parts)
+            else:
+                yield self._spelt(parts)
+
+    def _spelt(self, parts: Sequence[Duplicate]) -> str:
+        """Spell a part with the file that has it and one of each group that shares it."""
+        part = parts[0]
+        one_of_each: dict[str, str] = {}
+        for each in parts:
+            one_of_each.setdefault(self._first.get(each.other, each.other), each.other)
+        names = "  ".join(map(shorten, (part.path, *one_of_each.values())))
+        here = f"{as_clock(part.start)} – {as_clock(part.end)}"
+        there = f"{as_clock(part.other_start)} – {as_clock(part.other_end)}"
+        score = min(each.score for each in parts)
+        return f"{names}    {here} = {there}    {score:.2f}{_change(part, '  {}')}"
 
     def _group(self, pairs: Sequence[Duplicate]) -> str:
         first = pairs[0].path
@@ -97,14 +133,6 @@ def _is_alike(one: Duplicate, other: Duplicate) -> bool:
     return all(abs(a - b) <= _ALIKE for a, b in zip(ours, theirs, strict=True)) and _change(
         one, "{}"
     ) == _change(other, "{}")
-
-
-def _spelt(parts: Sequence[Duplicate]) -> str:
-    part = parts[0]
-    names = "  ".join(dict.fromkeys(shorten(path) for path in (part.path, *(p.other for p in parts))))
-    here = f"{as_clock(part.start)} – {as_clock(part.end)}"
-    there = f"{as_clock(part.other_start)} – {as_clock(part.other_end)}"
-    return f"{names}    {here} = {there}    {min(p.score for p in parts):.2f}{_change(part, '  {}')}"
 
 
 def _change(duplicate: Duplicate, layout: str) -> str:

@@ -45,6 +45,8 @@ def run(
         raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
     if output.is_dir():
         raise UsageError(f"{quoted(output)} is a folder; name a file that ends in .npz")
+    if output.suffix.lower() != ".npz":
+        raise UsageError(f"the vectors are written to a file that ends in .npz, not to {quoted(output)}")
     with progress_bar("encoding") as progress:
         found, failed = embed(files, encoder=encoder, jobs=jobs, track=track, progress=progress)
     for message in failed.values():

@@ -52,7 +52,7 @@ def run(
 
     OUT.onnx and its card OUT.json belong together; --encoder OUT.onnx uses them wherever an encoder is named.
     """
-    from echoic.training.export import export
+    from echoic.training.export import MOST_LOST, export
 
     with progress_bar("decoding") as progress:
         made = export(models, output, precision=precision, data=data, name=name, progress=progress)
@@ -63,6 +63,12 @@ def run(
             if key in found.figures
         )
         say(f"{kind}{figures}  {as_size(found.n_bytes)}  {found.speed:.0f}x realtime on one thread")
+    if made.lost is not None and made.lost.high > MOST_LOST:
+        complain(
+            f"warning: too few clips are held out to tell whether int8 loses more than {MOST_LOST:g} of mAP: "
+            f"it loses {made.lost.value:.3f} (95 % interval {made.lost.low:.3f} to {made.lost.high:.3f}); "
+            "measure on more with --data, or export it as fp32"
+        )
     speeds = [found.speed for found in made.measured.values()]
     if speeds[-1] < speeds[0]:
         complain(f"warning: {precision} is slower than fp32 on this machine, and only smaller")

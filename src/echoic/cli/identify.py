@@ -58,10 +58,12 @@ def run(
     ] = None,
     mic: Microphone = False,
     device: MicrophoneDevice = None,
-    start: Annotated[float | None, time_option("Listen from this second on; or as in 1:15:29.")] = None,
+    start: Annotated[
+        float | None, time_option("Listen from here on: seconds, or as in 1:15:29, 90m, 1.5h or 1h15m.")
+    ] = None,
     end: Annotated[
         float | None,
-        time_option(f"Listen up to this second [default: the end; {_LISTENS:g} of the microphone]."),
+        time_option(f"Listen up to here [default: the end; {_LISTENS:g} of the microphone]."),
     ] = None,
     min_score: MinScore = None,
     path: PathGlobs = None,

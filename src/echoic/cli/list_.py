@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from echoic.cli.options import Json, LibraryFolder, Tags, expand_path, need_known
-from echoic.cli.output import as_clock, complain, print_json, say, shorten
+from echoic.cli.output import as_clock, complain, counted, print_json, say, shorten
 from echoic.errors import quoted
 
 
@@ -34,8 +34,12 @@ def run(
         records = lib.files(path, tags=tag or ())
         if path is not None and not records:
             need_known(lib, [path])
-    if tag and not records:
-        complain("no file is so tagged")
+    if not records:
+        complain(
+            "no file is so tagged" if tag else "the library has no files; add some with: echoic index FOLDER"
+        )
+    elif failed and all(record.state == "indexed" for record in records):
+        complain(f"nothing failed, of {counted(len(records), 'file')}")
     for record in records:
         if failed and record.state == "indexed":
             continue

@@ -24,7 +24,7 @@ from echoic.cli.options import (
     refuse_address,
 )
 from echoic.cli.output import complain, note_teller
-from echoic.errors import AudioError
+from echoic.errors import AudioError, UnreadableError, quoted
 from echoic.scanning import scan
 from echoic.types import LiveSound
 
@@ -88,5 +88,8 @@ def _expanded(sources: list[str]) -> list[str]:
             found.append(source)
         else:
             # What cannot be looked at is told when it is opened.
-            found += [entry.path for entry in scan([Path(source)])]
+            inside = [entry.path for entry in scan([Path(source)])]
+            if not inside:
+                raise UnreadableError(f"{quoted(source)} holds no audio files; name a folder that does")
+            found += inside
     return found

@@ -50,6 +50,10 @@ __all__ = [
 
 def expand(text: str) -> str:
     """Put the home folder for a leading ``~``, as the shell does only where it stands bare."""
+    if text == "":  # as a path it would be the folder that one is in, with all that lies there
+        raise UsageError(
+            "an empty name stands for nothing; give one (or is a variable of the shell not set?)"
+        )
     # Path.expanduser() raises for a file that is called ~old.wav; this leaves it.
     return os.path.expanduser(text)  # noqa: PTH111
 
@@ -98,6 +102,8 @@ TrackOption = Annotated[
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_UNITS = re.compile(rf"(?=.)(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.ASCII | re.IGNORECASE)
 
 
 def need_known(library: Library, paths: Sequence[Path]) -> None:
@@ -116,23 +122,27 @@ def need_source(named: Sequence[object] | None, mic: bool, device: str | None, k
 
 
 def seconds(text: str) -> float:
-    """Read a time: seconds, or as results print it, ``1:15:29``, ``3:09`` or ``0:15.5``."""
+    """Read a time: seconds; as results print it, ``1:15:29``, ``3:09`` or ``0:15.5``; or ``1h15m``."""
     clock = _TIME.fullmatch(text.strip())
     if clock is not None:
         hours, minutes, rest = int(clock[1] or 0), int(clock[2]), float(clock[3])
         if rest < 60 and (minutes < 60 or clock[1] is None):
             return 3600.0 * hours + 60 * minutes + rest
+    elif units := _UNITS.fullmatch(text.strip()):
+        return 3600 * float(units[1] or 0) + 60 * float(units[2] or 0) + float(units[3] or 0)
     else:
         with suppress(ValueError):
             number = float(text)
             if not math.isnan(number):
                 return number
-    raise typer.BadParameter(f"{text!r} is no time; give seconds, as in 75.5, or as in 1:15.5 or 2:03:09")
+    raise typer.BadParameter(
+        f"{text!r} is no time; give seconds, as in 75.5, or as in 1:15.5, 2:03:09, 90m or 1h15m"
+    )
 
 
 def time_option(says: str) -> Any:
     """Make an option that takes a time."""
-    return typer.Option(metavar="S", parser=seconds, help=says)
+    return typer.Option(metavar="TIME", parser=seconds, help=says)
 
 
 LibraryFolder = Annotated[

@@ -10,7 +10,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,8 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line for a person's eyes, beside the results."""
     sys.stdout.flush()
-    sys.stderr.write(f"{text}\n")
+    with suppress(OSError):  # there is nowhere left to say that a disk is full
+        sys.stderr.write(f"{text}\n")
 
 
 def print_json(line: Mapping[str, Any]) -> None:
@@ -138,6 +139,7 @@ def print_report(report: IndexReport) -> None:
     counts = {
         "added": report.added,
         "changed": report.changed,
+        "given vectors that were missing": report.encoded,
         "moved": report.moved,
         "removed": report.removed,
         "unchanged": report.unchanged,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand_path, need_known
+from echoic.cli.options import LibraryFolder, expand, expand_path, need_known
 from echoic.cli.output import counted, say
 from echoic.errors import UsageError
 
@@ -19,7 +19,9 @@ def run(
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Forget this encoder, with all vectors that it made."),
+        typer.Option(
+            metavar="NAME", parser=expand, help="Forget this encoder, with all vectors that it made."
+        ),
     ] = None,
     library: LibraryFolder = None,
 ) -> None:

@@ -49,9 +49,10 @@ def run(
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
     encoder: EncoderName = None,
     start: Annotated[
-        float | None, time_option("Use FILE from this second, or a time as in 1:15:29, …")
+        float | None,
+        time_option("Use FILE from here, … A time is seconds, or as in 1:15:29, 90m, 1.5h or 1h15m."),
     ] = None,
-    end: Annotated[float | None, time_option("… to this one.")] = None,
+    end: Annotated[float | None, time_option("… to here.")] = None,
     like: Annotated[
         list[Path] | None,
         typer.Option(metavar="F", parser=expand_path, help="A further example; may be repeated."),

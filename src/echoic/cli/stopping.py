@@ -21,7 +21,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def stop_at_signals() -> None:
-    """Take SIGTERM, and SIGHUP where there is one, as Ctrl-C is taken, unless they are ignored (nohup)."""
+    """Raise KeyboardInterrupt from now on at Ctrl-C, SIGTERM and SIGHUP, unless they are ignored (nohup)."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:

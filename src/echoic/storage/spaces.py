@@ -284,6 +284,21 @@ class Spaces:
             f"if echoic encoders lists it, add it with: echoic index FOLDER --encoder {shlex.quote(wanted)}"
         )
 
+    def named(self, name: str) -> EncoderSpec:
+        """Find an encoder of the library by its name or the path of its model; it need not be installed.
+
+        Raises
+        ------
+        UnknownEncoderError
+            If the library has no such encoder.
+        """
+        specs = self._catalog.encoders()
+        for source, spec in specs.items():
+            if name == spec.name or spell_out(name) == source:
+                return spec
+        others = f", only {', '.join(spec.name for spec in specs.values())}" if specs else ""
+        raise UnknownEncoderError(f"the library has no encoder {name!r}{others}")
+
     def encoder(self, source: str, spec: EncoderSpec) -> Encoder:
         """Load the encoder of a space.
 

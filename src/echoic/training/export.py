@@ -30,6 +30,8 @@ from echoic.encoders.card import FORMAT, read_card
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.errors import EncoderError, MissingDependencyError, ModelError, UsageError, quoted
 from echoic.evaluation import retrieval
+from echoic.evaluation.labelled import Estimate
+from echoic.evaluation.retrieval import Float64, bootstrap_interval
 from echoic.spec import is_plain_name
 from echoic.training.graph import example_log_mels, quantize, to_onnx
 from echoic.training.publish import check_parity, publish, staged, write_card
@@ -42,12 +44,13 @@ if TYPE_CHECKING:
     from echoic.training.batches import Sound
     from echoic.training.loop import Examples
 
-__all__ = ["PRECISIONS", "Exported", "Measured", "export"]
+__all__ = ["MOST_LOST", "PRECISIONS", "Exported", "Measured", "export"]
 
 PRECISIONS = ("fp32", "int8")
 
+MOST_LOST = 0.01  # mAP that 8 bits may cost, absolute
+
 _PACKAGES = ("torch", "onnx", "onnxscript", "pytorch_metric_learning")
-_MOST_LOST = 0.01  # mAP that 8 bits may cost, absolute
 _N_CALIBRATION = 128  # clips
 _BATCH = 16  # windows
 _BLOCK = 60  # seconds of a clip read at a time
@@ -76,11 +79,23 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A model that was written: its card, and the precisions that were compared, by name."""
+    """A model that was written.
+
+    Parameters
+    ----------
+    path : Path
+    card : dict
+    measured : dict of str to Measured
+        The precisions that were compared, by name.
+    lost : Estimate, optional
+        Of int8: the mAP that it costs, clip by clip, and the 95 % interval of that. Where this reaches beyond
+        ``MOST_LOST``, there were too few clips to tell.
+    """
 
     path: Path
     card: dict[str, Any]
     measured: dict[str, Measured]
+    lost: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +144,8 @@ def export(
     UsageError
         If the output cannot be meant, the checkpoints do not go together, or int8 has no clips to go by.
     ModelError
-        If a checkpoint cannot be read, the graph differs from the network or loses too much as int8, or a
-        file cannot be written. What was at the output is untouched.
+        If a checkpoint cannot be read, the graph differs from the network or surely loses too much as int8,
+        or a file cannot be written. What was at the output is untouched.
     DatasetError
         If ``data`` cannot be used.
     MissingDependencyError
@@ -222,15 +237,17 @@ def _export(
     if precision == "int8" and clips is not None:
         quantized = quantize(folder / "fp32.onnx", clips.log_mel)
         encoders["int8"] = staged(quantized, about, folder / "int8.onnx")
-    found = {} if clips is None else _figures(encoders, clips)
+    found, precisions = ({}, {}) if clips is None else _figures(encoders, clips)
     measured = {
         kind: Measured(
             found.get(kind, {}), (folder / f"{kind}.onnx").stat().st_size, _speed(encoder, examples)
         )
         for kind, encoder in encoders.items()
     }
+    lost = None
     if precision == "int8" and clips is not None:
-        _check_loss(output, len(clips.labels), found)
+        lost = _lost(precisions, clips)
+        _check_loss(output, len(clips.labels), found, lost)
     figures: Mapping[str, Any] = found
     if precision == "fp32":
         figures = found.get("fp32") or (members[0].figures if len(members) == 1 else {})
@@ -238,7 +255,7 @@ def _export(
     card = read_card(chosen) | {"precision": precision, "figures": dict(figures)}
     write_card(card, chosen)
     publish(chosen, output)
-    return Exported(output, card, measured)
+    return Exported(output, card, measured, lost)
 
 
 def _about(members: Sequence[Checkpoint], network: nn.Module, name: str) -> dict[str, Any]:
@@ -287,12 +304,21 @@ def _common(values: Iterable[Any]) -> str:
     return str(said.pop() or "") if len(said) == 1 else ""
 
 
-def _check_loss(output: Path, n_clips: int, found: Mapping[str, Mapping[str, float]]) -> None:
+def _lost(precisions: Mapping[str, Float64], clips: _Clips) -> Estimate:
+    """Say how much less each clip finds by int8; whole groups are drawn for the interval."""
+    losses = precisions["fp32"] - precisions["int8"]
+    _, group_of = np.unique(clips.groups, return_inverse=True)
+    return Estimate(float(np.nanmean(losses)), *bootstrap_interval(losses, group_of))
+
+
+def _check_loss(output: Path, n_clips: int, found: Mapping[str, Mapping[str, float]], lost: Estimate) -> None:
+    """Refuse int8 where it is sure to lose too much: of few clips, one that falls a rank may be by chance."""
     before, after = (found[kind]["mean_average_precision"] for kind in ("fp32", "int8"))
-    if not before - after <= _MOST_LOST:
+    if not lost.low <= MOST_LOST:
         raise ModelError(
             f"as int8 the mAP on {n_clips} held-out clips would fall from {before:.3f} to {after:.3f}, "
-            f"by more than {_MOST_LOST:g}; {quoted(output)} was not written: export it as fp32"
+            f"by more than {MOST_LOST:g} (95 % interval {lost.low:.3f} to {lost.high:.3f}); {quoted(output)} "
+            "was not written: export it as fp32"
         )
 
 
@@ -371,12 +397,22 @@ def _calibration(examples: Examples, member: Checkpoint) -> Float32:
     return log_mels
 
 
-def _figures(encoders: Mapping[str, OnnxEncoder], clips: _Clips) -> dict[str, dict[str, float]]:
-    """Search each held-out clip among the others, as a training measures it; by encoder."""
+def _figures(
+    encoders: Mapping[str, OnnxEncoder], clips: _Clips
+) -> tuple[dict[str, dict[str, float]], dict[str, Float64]]:
+    """Search each held-out clip among the others, as a training measures it.
+
+    Returns
+    -------
+    found : dict of str to dict
+        Means, by encoder.
+    precisions : dict of str to ndarray, shape (clips,)
+        Average precision of each clip, by encoder.
+    """
     rows = [_embed(audio, encoders) for audio in clips.audio]
     labels, groups = np.array(clips.labels), np.array(clips.groups)
     excluded = groups[:, None] == groups[None]
-    found = {}
+    found, precisions = {}, {}
     for kind in encoders:
         vectors = np.stack([row[kind] for row in rows])
         similarities = vectors @ vectors.T
@@ -387,11 +423,12 @@ def _figures(encoders: Mapping[str, OnnxEncoder], clips: _Clips) -> dict[str, di
                 "no two held-out clips are of one class and of different groups, so that nothing can be "
                 "measured; name other clips with --data"
             )
+        precisions[kind] = precision
         found[kind] = {
             "p1": round(float(np.nanmean(first)), 6),
             "mean_average_precision": round(float(np.nanmean(precision)), 6),
         }
-    return found
+    return found, precisions
 
 
 def _embed(audio: Sound, encoders: Mapping[str, OnnxEncoder]) -> dict[str, Float32]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from echoic.audio.decode import open_audio, read_audio
-from echoic.audio.encode import write_audio, write_blocks
+from echoic.audio.encode import _FORMATS, write_audio, write_blocks
 from echoic.errors import UsageError
 from tests.conftest import CLIP_RATE, CLIP_SECONDS, CLIP_SUFFIXES
 from tests.media import sound
@@ -77,3 +78,20 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         write_blocks(tmp_path / "b.wav", [np.zeros((5, 9), np.float32)], 16_000, 9)
     assert not (tmp_path / "a.txt").exists()
     assert not (tmp_path / "b.wav").exists()
+
+
+@pytest.mark.parametrize("suffix", list(_FORMATS))
+def test_a_full_disk_is_one_error_and_what_was_there_stays(suffix, tmp_path, capfd):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"before")
+    noise = np.random.default_rng(0).uniform(-1, 1, (480_000, 2)).astype(np.float32)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))  # of a file: fails as a full disk does
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_audio(path, noise, 48_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(path)
+    assert capfd.readouterr().err == ""
+    assert [(left.name, left.read_bytes()) for left in tmp_path.iterdir()] == [(path.name, b"before")]

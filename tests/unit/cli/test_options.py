@@ -28,6 +28,12 @@ from echoic.cli.output import as_clock
         ("1:15:29.25", 4529.25),
         ("100:00:00", 360_000),
         (" 3:09 ", 189),
+        ("75m", 4500),
+        ("1.5h", 5400),
+        ("30s", 30),
+        ("1h15m", 4500),
+        ("1H15M30.5S", 4530.5),
+        ("2h.5s", 7200.5),
     ],
 )
 def test_times(text, time):
@@ -36,7 +42,30 @@ def test_times(text, time):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "soon", "nan", "3:", ":09", "3:60", "1:60:00", "1:2:3:4", "3:0x9", "-1:00", "3;09", "1:1.5:00"],
+    [
+        "",
+        "soon",
+        "nan",
+        "3:",
+        ":09",
+        "3:60",
+        "1:60:00",
+        "1:2:3:4",
+        "3:0x9",
+        "-1:00",
+        "3;09",
+        "1:1.5:00",
+        "h",
+        "m",
+        "1d",
+        "15m1h",
+        "-5m",
+        "1h 5",
+        "1:15m",
+        "5min",
+        "1e3s",
+        ".m",
+    ],
 )
 def test_what_is_no_time(text):
     with pytest.raises(typer.BadParameter, match="is no time; give seconds"):

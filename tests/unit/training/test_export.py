@@ -1,5 +1,6 @@
 """A trained model becomes an encoder: the same vectors, an honest card, and never half a file."""
 
+import contextlib
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="exporting needs torch: pip install 'echoic[train]'")
 onnx = pytest.importorskip("onnx", reason="exporting needs onnx: pip install 'echoic[train]'")
@@ -18,6 +20,7 @@ from echoic.audio.decode import read_audio  # noqa: E402 - only where torch is
 from echoic.audio.encode import write_audio  # noqa: E402
 from echoic.audio.spectrogram import LogMel  # noqa: E402
 from echoic.audio.synthesis import make_sound, noise, tone  # noqa: E402
+from echoic.cli import app  # noqa: E402
 from echoic.encoders.base import encode_windows  # noqa: E402
 from echoic.encoders.onnx import OnnxEncoder  # noqa: E402
 from echoic.errors import (  # noqa: E402
@@ -295,6 +298,47 @@ def test_int8_that_loses_too_much_is_refused(checkpoint, data, tmp_path, monkeyp
     ):
         export([checkpoint], tmp_path / "m.onnx", precision="int8")
     assert list(tmp_path.iterdir()) == []
+
+
+def clips(n):
+    return module._Clips(np.empty((0, 1, 1), np.float32), [], ["a"] * n, [str(i) for i in range(n)])
+
+
+@pytest.mark.parametrize(
+    ("losses", "is_sure"),
+    [
+        ([0.5] + [0.0] * 7, False),  # of eight clips one finds its like at rank 2 instead of 1
+        ([0.5, 0.5] + [0.0] * 6, False),
+        ([0.5, -0.5] * 4, False),
+        ([0.0] * 8, False),
+        ([0.5] * 6 + [0.0] * 2, True),
+        ([0.5] * 16 + [0.0] * 184, True),
+        ([0.03] * 200, True),
+        ([0.005] * 200, False),
+        ([np.nan] + [0.03] * 199, True),  # a clip with nothing to find
+    ],
+)
+def test_int8_is_refused_where_the_loss_is_sure_and_not_by_chance(losses, is_sure, tmp_path):
+    before = np.full(len(losses), 0.9)
+    lost = module._lost({"fp32": before, "int8": before - losses}, clips(len(losses)))
+    assert lost.low <= lost.value <= lost.high
+    assert lost.value == pytest.approx(np.nanmean(losses))
+    means = {"fp32": {"mean_average_precision": 0.9}, "int8": {"mean_average_precision": 0.9 - lost.value}}
+    told = f"on {len(losses)} held-out clips .* by more than 0.01 .95 % interval"
+    with pytest.raises(ModelError, match=told) if is_sure else contextlib.nullcontext():
+        module._check_loss(tmp_path / "m.onnx", len(losses), means, lost)
+
+
+def test_where_too_few_clips_tell_what_int8_loses_it_is_written_and_said(
+    checkpoint, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "_lost", lambda *_: module.Estimate(0.063, 0.0, 0.19))
+    words = ["export", str(checkpoint), "-o", str(tmp_path / "m.onnx"), "--precision", "int8"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    assert "too few clips are held out to tell whether int8 loses more than 0.01 of mAP" in done.stderr
+    assert "it loses 0.063 (95 % interval 0.000 to 0.190); measure on more with --data" in done.stderr
+    assert OnnxEncoder(tmp_path / "m.onnx").spec.dim == 24
 
 
 def test_figures_are_measured_where_data_is_given(checkpoint, data, tmp_path):

@@ -218,7 +218,7 @@ class Catalog(Database):
         Raises
         ------
         UsageError
-            If a tag is empty, or no file could be so long.
+            If a tag or a glob is empty, or no file could be so long.
         """
         least, most = min_duration or 0.0, np.inf if max_duration is None else max_duration
         if not 0 <= least <= most:
@@ -230,6 +230,8 @@ class Catalog(Database):
         found = {file_id: os.fsdecode(encoded) for file_id, encoded in rows}
         if path is not None:
             globs = [path] if isinstance(path, str) else path
+            if "" in globs:
+                raise UsageError("an empty glob fits no file; give one, as in 'drums/*.wav'")
             found = {i: p for i, p in found.items() if any(fits_glob(p, glob) for glob in globs)}
         for tag in tags:
             tagged = self._tagged(tag)
