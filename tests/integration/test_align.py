@@ -207,7 +207,34 @@ def test_cuts_in_both_and_a_drift_are_several_stretches(write, show, tmp_path):
     assert re.fullmatch(r"from 0:(49\.9|50\.\d) on 3\.00\d s later", told[2])
     assert told[3].startswith("nothing in common from 1:3")
     assert re.fullmatch(r"from 1:4\d\.\d on 7\.00\d s earlier", told[4])
-    assert re.search(r"within \d ms, probability 1\.00", told[5])
+    assert re.fullmatch(
+        r"all else from 0:00\.0 to 2:\d\d\.\d of .*other\.wav is in common, within \d ms, probability 1\.00",
+        told[5],
+    )
+
+
+def test_small_cuts_are_steps_and_no_drift(write, show):
+    lost = [15, 40, 55, 75, 95, 110]
+    kept = zip([0, *(at + 0.3 for at in lost)], [*lost, len(show) / RATE], strict=True)
+    spans = list(kept)
+    other = np.concatenate([part(show, start, end) for start, end in spans])
+    found = align(write("one.wav", show), write("other.wav", hissing(other, 40)))
+    check(found, [(a - 0.3 * n, b - 0.3 * n, 0.3 * n, 0) for n, (a, b) in enumerate(spans)])
+    assert max(stretch.deviation for stretch in found.stretches) < 0.005
+
+
+def test_what_begins_and_ends_softly_at_another_speed_is_all_in_common(write, show):
+    seconds = len(show) / RATE
+    soft = show.copy()
+    fade = np.geomspace(0.01, 0.1, 8 * RATE)
+    for fading in (soft[4 * RATE : 12 * RATE], soft[-8 * RATE :][::-1]):
+        fading *= fade
+    soft[4 * RATE :][:RATE] = soft[-RATE:] = 0.3 * show[20 * RATE : 21 * RATE]
+    for ppm in (1_001, 1e6 / 24, -40_000):
+        other = fast(soft[4 * RATE :], ppm)
+        other += 0.0005 * noise(len(other) / RATE + 1, RATE, 3)[: len(other)]
+        found = align(write("one.wav", soft), write("other.wav", other))
+        check(found, [(0, (seconds - 4) / (1 + ppm / 1e6), 4, ppm)])
 
 
 def test_what_noise_hides_is_no_gap_and_what_was_replaced_is(write, show):

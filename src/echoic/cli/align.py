@@ -71,10 +71,12 @@ def tell(found: TimeAlignment) -> None:
     say(f"{other} begins {abs(before.offset):.3f} s {where} {one}")
     if abs(found.drift_ppm) >= 1:
         say(f"drift {found.drift_ppm:+.0f} ppm: {3.6 * found.drift_ppm / 1000:+.3f} s an hour")
+    shared = "in common from {} to {} of {}"
     for stretch in found.stretches[1:]:
         jump = stretch.first_start - before.offset - (1 + before.drift_ppm / 1e6) * stretch.start
         if stretch.start - before.end > _NO_GAP:
             say(f"nothing in common from {as_clock(before.end)} to {as_clock(stretch.start)} of {other}")
+            shared = "all else from {} to {} of {} is in common"
         if abs(jump) < stretch.deviation + before.deviation:
             say(f"from {as_clock(stretch.start)} on as before")
         else:
@@ -82,7 +84,7 @@ def tell(found: TimeAlignment) -> None:
         before = stretch
     loosest = max(found.stretches, key=lambda stretch: stretch.deviation)
     say(
-        f"in common from {as_clock(found.stretches[0].start)} to {as_clock(before.end)} of {other}, "
+        f"{shared.format(as_clock(found.stretches[0].start), as_clock(before.end), other)}, "
         f"{_bound(loosest)}, probability {found.score:.2f}"
     )
     say(f"that is {shares}")

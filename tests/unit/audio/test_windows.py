@@ -42,16 +42,16 @@ def oracle(samples: Float32, window: int, hop: int, rate: int) -> list[tuple[int
             part = slice(max(0, min(at, end - start - 6 * frame)), at + 6 * frame)
             degree = 17 * len(within[part]) / (6 * frame) if len(within[part]) > frame else 1
             low[at : part.stop] = swing(within[part], round(degree))[at - part.start :]
-        last = (end - start - 1) // frame * frame
+        n_frames = -(-(end - start) // frame)
 
         def click(place: int) -> float:
-            """What a resampler may make of an offset where a file begins or ends."""
+            """What may be made of an offset where a file begins or ends."""
             offsets = [0.0]
-            if place == 0:
-                offsets.append(within[:frame].mean())
-            if place >= last - frame:
-                offsets.append(within[-frame:].mean())
-            return 0.002 * max(np.square(offsets))
+            if place // frame < 6:
+                offsets.append(within[: 6 * frame].mean())
+            if place // frame >= n_frames - 6:
+                offsets.append(within[-6 * frame :].mean())
+            return 10**-1.4 * max(np.square(offsets))
 
         for at in range(start, end, frame):
             inside = samples[at : min(at + frame, end)].astype(np.float64)

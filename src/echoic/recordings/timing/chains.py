@@ -30,6 +30,7 @@ _GAP = 6.0  # s that a chain may go on without a hit
 _SHAKE = 0.3  # s that a place may lie off
 _BEND = 0.1  # how much faster or slower the one may play
 _WAITING = 0.01  # what a second without a hit costs
+_WEAK, _USUAL = 0.4, 75  # of what a good second of a chain weighs, what each must; per cent of those below it
 _LEAST = 0.8  # what a chain must weigh: a few windows that are nearly the same
 _ROWS = 512  # windows compared at a time
 _NEAR = 0.25  # s that a hit may lie from its line
@@ -96,12 +97,32 @@ def find_chains(hits: Hits) -> list[Chain]:
         if weight < _LEAST or len(members) < 2:
             continue
         members.reverse()
-        found += _straightened(Chain(times[members], places[members], weights[members]))
+        for chain in _dense(Chain(times[members], places[members], weights[members])):
+            found += _straightened(chain)
     chains: list[Chain] = []
     for chain in sorted(found, key=lambda chain: -chain.weight):
         if not any(_overlap(chain, other) for other in chains):
             chains.append(chain)
     return chains
+
+
+def _dense(chain: Chain) -> list[Chain]:
+    """Cut a chain where little speaks for it: by chance it goes on into what lies beside another passage."""
+    found, left = [], [chain]
+    while left:
+        whole = left.pop()
+        if len(whole.times) < 2 or whole.weight < _LEAST:
+            continue
+        _, seconds = np.unique(np.floor(whole.times), return_inverse=True)
+        cost = _WEAK * float(np.percentile(np.bincount(seconds, whole.weights), _USUAL))
+        passing = np.diff(whole.times, prepend=whole.times[0])
+        sums = np.cumsum(whole.weights - cost * passing)
+        begun = sums - whole.weights  # had it begun with each, for whose time nothing is to be paid
+        last = int(np.argmax(sums - np.minimum.accumulate(begun)))
+        first = int(np.argmin(begun[: last + 1]))
+        found.append(whole.of(np.arange(first, last + 1)))
+        left += [whole.of(np.arange(first)), whole.of(np.arange(last + 1, len(sums)))]
+    return found
 
 
 def _straightened(chain: Chain) -> list[Chain]:

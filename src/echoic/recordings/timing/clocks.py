@@ -21,12 +21,15 @@ Float64 = npt.NDArray[np.float64]
 
 _SEARCHED = 1.0  # s to either side
 _EDGE = 0.02  # s of that in which a peak is the slope of another
-_PROBES = 10  # spots at which the speed is looked for
+# Spots at which the speed is looked for; more where something was cut so often that few lie on a line.
+_PROBES, _MANY_PROBES = 10, 40
 # Seconds of a probe, the steps of the speeds that are tried for it, and how far those may lie from 1. Long
 # probes find what noise hides, but only where the speed is nearly right.
 _PROBED = ((0.5, 2e-3, 0.1), (3.0, 2e-4, 1.5e-3))
+_BLUR = 5e-4  # s that two sounds run apart within a spot, from which on it stands out less
 _SPOT = 2.0  # s
 _SPOTS = 160
+_ENDS = 10.0  # s at either end that have spots closer together
 _CLEAR = 5.5  # deviations by which the peak at a spot must stand out; the highest of noise reaches 4.5
 _ON_LINE = 0.01  # s that a spot may lie from its line
 _FEWEST = 3  # spots that make a line beside another
@@ -96,80 +99,122 @@ def measured(
         Those of other passages, which are tried first.
     """
     span = end - start
-    line = _speed_found(coarse, start, end, first, second, speeds)
-    if line is None:
+    found = _speed_found(coarse, start, end, first, second, speeds)
+    if found is None:
         return []
+    path, speed = found
     length = float(np.clip(span / 4, 0.25, _SPOT))
+    # Cuts at even distances look as a speed does; not so what lies between them.
+    others = [other for other in (1.0, *speeds) if abs(other - speed) * length > _BLUR]
+    if others:
+        some = np.linspace(start, end - length, _PROBES)
+        speed = max(
+            (speed, *others),
+            key=lambda tried: float(np.sum(_spots(path, tried, some, length, first, second)[2])),
+        )
     n_spots = int(np.clip(2 * span / length, 6, _SPOTS))
     at = np.linspace(start, end - length, n_spots)
-    times, places, clear = _spots(line, at, length, first, second)
-    times, places = times[clear], places[clear]
-    labels = _labelled(times, places, line.speed)
+    if n_spots == _SPOTS:  # too far apart to tell where it begins and ends
+        ends = np.arange(0, min(_ENDS, span / 2), 1.0)
+        at = np.unique(np.concatenate([at, start + ends, end - length - ends]))
+    times, places = _clear_spots(path, speed, at, length, first, second)
+    labels = _labelled(times, places, speed)
     if (labels >= 0).sum() < max(_ENOUGH, len(at) / 4, len(times) / 2):
         return []
-    runs = _runs(labels)
-    pieces = [_fitted(times[rows], places[rows], float(times[rows[-1]]) + length) for rows in runs]
-    for before, after in itertools.pairwise(pieces):
-        jump = abs(after.line.place(after.start) - before.line.place(after.start))
-        if jump <= _JUMP * (before.bound + after.bound):  # spots that scatter, and no cut
-            rows = np.concatenate(runs)
-            return [_fitted(times[rows], places[rows], float(times[rows[-1]]) + length)]
+    return _apart(times, places, _runs(labels), length)
+
+
+def _apart(times: Float64, places: Float64, runs: list[npt.NDArray[np.int64]], length: float) -> list[Piece]:
+    """Lay a line through each run of spots; through two together, where they scatter and nothing was cut."""
+
+    def fitted(rows: npt.NDArray[np.int64]) -> Piece:
+        return _fitted(times[rows], places[rows], float(times[rows[-1]]) + length)
+
+    pieces = [fitted(rows) for rows in runs]
+    while len(pieces) > 1:
+        jumps = [
+            abs(after.line.place(after.start) - before.line.place(after.start)) / (before.bound + after.bound)
+            for before, after in itertools.pairwise(pieces)
+        ]
+        least = int(np.argmin(jumps))
+        if jumps[least] > _JUMP:
+            break
+        runs = [*runs[:least], np.concatenate(runs[least : least + 2]), *runs[least + 2 :]]
+        pieces[least : least + 2] = [fitted(runs[least])]
     return pieces
 
 
 def _speed_found(
     coarse: Line, start: float, end: float, first: Waveform, second: Waveform, speeds: list[float]
-) -> Line | None:
-    """Find the speed at which most waveforms correlate best, and agree on a line."""
+) -> tuple[Line, float] | None:
+    """Find the speed at which most waveforms correlate best, and agree on a line, or on some of that speed.
+
+    Returns
+    -------
+    path : Line
+        Where spots are best looked for: the line, if most agree on one.
+    speed : float
+    """
     span = end - start
     unsure = _UNSURE / max(span, 1.0)
-    for length, step, most in _PROBED:
+    for n_probes, (length, step, most) in itertools.product((_PROBES, _MANY_PROBES), _PROBED):
         length = min(length, span / 2)
-        at = np.linspace(start, end - length, _PROBES)
-        middle = float(at.mean())
+        at = np.linspace(start, end - length, n_probes)
         # How little speeds may differ is a matter of how long a probe is.
         step = min(step * 0.5 / length, 0.01) if length < 0.5 else step
         low, high = max(coarse.speed - unsure, 1 - most), min(coarse.speed + unsure, 1 + most)
-        grid = np.arange(np.ceil((low - 1) / step), np.floor((high - 1) / step) + 1) * step + 1
-        known = [speed for speed in (*speeds, 1.0) if abs(speed - coarse.speed) * span < _SEARCHED]
-        best: tuple[int, Line] | None = None
+        # Many short pieces are of the devices that recorded the rest: their speeds are known.
+        n_tried = (np.floor((high - 1) / step) + 1) * (n_probes == _PROBES)
+        grid = np.arange(np.ceil((low - 1) / step), n_tried) * step + 1
+        best: tuple[int, Line, float] | None = None
         # What fingerprints have of a long passage may lie between two of the grid, and be nearer than either.
-        for speed in (*known, coarse.speed, *(float(speed) for speed in grid)):
-            tried = Line(coarse.place(middle) - speed * middle, speed)
-            times, places, clear = _spots(tried, at, length, first, second)
-            near = _consensus(times[clear], places[clear], speed, 2 * step)
-            agreeing = int(near.sum())
-            if agreeing < _FEWEST:
+        for speed in (*speeds, 1.0, coarse.speed, *(float(speed) for speed in grid)):
+            times, places = _clear_spots(coarse, speed, at, length, first, second)
+            labels = _grouped(times, places, speed, 2 * step)
+            # Where something was cut, some lines as steep explain what one slanted line would. Each must be
+            # worth it.
+            agreeing = int((labels >= 0).sum() - max(0, labels.max(initial=0)))
+            if agreeing < _ENOUGH or (best is not None and agreeing <= best[0]):
                 continue
-            pace, offset = np.polyfit(times[clear][near], places[clear][near], 1)
-            if best is None or agreeing > best[0]:
-                best = agreeing, Line(float(offset), float(pace))
+            most_of = labels == 0
+            pace, offset = np.polyfit(times[most_of], places[most_of], 1)
+            line = Line(float(offset), float(pace))
+            best = agreeing, line if most_of.sum() >= len(at) / 2 else coarse, line.speed
             if agreeing >= 0.7 * len(at):
                 break
-        if best is not None and best[0] >= _ENOUGH:
-            return best[1]
+        if best is not None:
+            return best[1:]
     return None
 
 
+def _clear_spots(
+    path: Line, speed: float, at: Float64, length: float, first: Waveform, second: Waveform
+) -> tuple[Float64, Float64]:
+    """Measure where the second lies in the first, near a path: (times, places) of what stands out clearly."""
+    times, places, prominences = _spots(path, speed, at, length, first, second)
+    clear = prominences >= _CLEAR
+    return times[clear], places[clear]
+
+
 def _spots(
-    line: Line, at: Float64, length: float, first: Waveform, second: Waveform
-) -> tuple[Float64, Float64, npt.NDArray[np.bool_]]:
-    """Measure where the second lies in the first: (times, places, which stand out clearly)."""
+    path: Line, speed: float, at: Float64, length: float, first: Waveform, second: Waveform
+) -> tuple[Float64, Float64, Float64]:
+    """Measure where the second lies in the first, near a path: (times, places, prominences)."""
     n, most = round(length * second.rate), round(2 * _SEARCHED * second.rate)
     edge = _EDGE * second.rate
-    times, places, clear = [], [], []
+    times, places, prominences = [], [], []
     for wanted in at:
         begin = round(float(wanted) * second.rate)
         time = begin / second.rate
         here = second.part(begin, begin + n)
         # The first is read from a whole sample on, so that nothing is rounded.
-        since = round((line.place(time) - line.speed * _SEARCHED) * first.rate) / first.rate
-        delay = delay_between(resampled(first, since, line.speed, n + most), here, most)
+        since = round((path.place(time) - speed * _SEARCHED) * first.rate) / first.rate
+        delay = delay_between(resampled(first, since, speed, n + most), here, most)
         if delay is not None and edge < delay.samples < most - edge:
             times.append(time)
-            places.append(since + line.speed * delay.samples / second.rate)
-            clear.append(delay.prominence >= _CLEAR)
-    return np.array(times), np.array(places), np.array(clear, bool)
+            places.append(since + speed * delay.samples / second.rate)
+            prominences.append(delay.prominence)
+    return np.array(times), np.array(places), np.array(prominences)
 
 
 def _consensus(times: Float64, places: Float64, speed: float, slack: float) -> npt.NDArray[np.bool_]:
@@ -193,18 +238,27 @@ def _consensus(times: Float64, places: Float64, speed: float, slack: float) -> n
 
 def _labelled(times: Float64, places: Float64, speed: float) -> npt.NDArray[np.int64]:
     """Number the lines that the spots lie on, -1 for none: first that of most, then those as steep."""
+    labels = _grouped(times, places, speed, 4e-4, most=1)
+    on_first = labels == 0
+    if on_first.any():
+        speed = float(np.polyfit(times[on_first], places[on_first], 1)[0])
+        labels[~on_first] = _grouped(times[~on_first], places[~on_first], speed, 1e-5)
+        labels[~on_first & (labels >= 0)] += 1
+    return labels
+
+
+def _grouped(
+    times: Float64, places: Float64, speed: float, slack: float, most: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Number the lines of a speed, within ``slack``, that spots lie on, that of most first; -1 for none."""
     labels = np.full(len(times), -1)
     left = np.arange(len(times))
-    slack = 4e-4
-    while len(left) >= _FEWEST:
+    while len(left) >= _FEWEST and labels.max() + 1 != most:
         near = _consensus(times[left], places[left], speed, slack)
         if near.sum() < _FEWEST:
             break
-        rows = left[near]
-        labels[rows] = labels.max() + 1
+        labels[left[near]] = labels.max() + 1
         left = left[~near]
-        if slack > 1e-5:
-            speed, slack = float(np.polyfit(times[rows], places[rows], 1)[0]), 1e-5
     return labels
 
 

@@ -403,13 +403,19 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
     """Measure passages on the waveforms, find their ends, and say within what they hold."""
     pieces: list[Piece] = []
     speeds: list[float] = []
+    unmeasured: list[_Judged] = []
     for passage in sorted(judged, key=lambda passage: passage.start - passage.end):
         found = measured(passage.line, passage.start, passage.end, first, second, speeds)
         speeds += [piece.line.speed for piece in found if piece.line.speed not in (1.0, *speeds)][:1]
-        # The same devices recorded all of it: where some waveforms agree, those of the rest do as well.
-        if not found and (not pieces or not pieces[0].exact or passage.end - passage.start > _BESIDE_EXACT):
-            found = [Piece(passage.line, passage.start, passage.end, _COARSE)]
         pieces += found
+        unmeasured += [] if found else [passage]
+    if pieces:
+        speed = pieces[0].line.speed
+        left_out = [passage for passage in unmeasured if not _is_told_coarsely(passage, speed)]
+        judged = [passage for passage in judged if passage not in left_out]
+    for passage in judged:
+        if passage in unmeasured:
+            pieces.append(Piece(passage.line, passage.start, passage.end, _COARSE))
     pieces, between = joined(on_one_clock(_unrivalled(sorted(pieces, key=lambda piece: piece.start))))
     parts = []
     gaps = _widened([*between, *(gap for passage in judged for gap in passage.gaps)])
@@ -421,6 +427,15 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
         for piece in _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
     ]
+
+
+def _is_told_coarsely(passage: _Judged, speed: float) -> bool:
+    """Say whether to believe fingerprints alone, where the waveforms of other passages agree at some speed.
+
+    The same devices recorded all of it: this one's should agree as well.
+    """
+    length = passage.end - passage.start
+    return length > _BESIDE_EXACT and abs(passage.line.speed - speed) * length <= 2 * _COARSE
 
 
 def _widened(gaps: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -441,7 +456,8 @@ def _unrivalled(pieces: list[Piece]) -> list[Piece]:
         length = piece.end - piece.start
         begin = max(piece.line.place(piece.start), by.line.place(by.start))
         end = min(piece.line.place(piece.end), by.line.place(by.end))
-        return by.end - by.start > 2 * length and end - begin > length / 2
+        believed = by.exact or not piece.exact
+        return believed and by.end - by.start > 2 * length and end - begin > length / 2
 
     return [piece for piece in pieces if not any(is_taken(piece, by) for by in pieces)]
 

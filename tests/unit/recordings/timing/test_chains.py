@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.recordings.timing.chains import find_chains, fit_line, hits_between
+from echoic.recordings.timing.chains import Hits, find_chains, fit_line, hits_between
 from echoic.types import Segments
 
 HOP, DIM = 0.5, 128
@@ -48,6 +48,19 @@ def test_each_passage_that_two_share_is_a_chain() -> None:
         assert speed == pytest.approx(1, abs=0.01)
         assert near.mean() > 0.9
         assert (chain.times[0], chain.times[-1]) == pytest.approx((start, end), abs=2)
+
+
+def test_a_passage_ends_where_the_next_begins_though_some_windows_go_on_by_chance() -> None:
+    times = 0.2 * np.arange(75)
+    strays = np.array([15.4, 17.0, 18.2, 20.6, 23.0])
+    rows = np.concatenate([times, strays, 15 + times])
+    order = np.argsort(rows, kind="stable")
+    places = np.concatenate([times, strays + 0.2, 20 + times])[order]
+    weights = np.concatenate([np.full(75, 0.4), np.full(5, 0.3), np.full(75, 0.4)])[order]
+    one, other = find_chains(Hits(np.arange(len(rows)), rows[order], places, weights))[:2]
+    one, other = sorted((one, other), key=lambda chain: chain.times[0])
+    assert (one.times[0], one.times[-1]) == pytest.approx((0, 15), abs=1)
+    assert (other.times[0], other.times[-1]) == pytest.approx((15, 30), abs=1)
 
 
 def test_what_has_nothing_in_common_has_no_chain_of_weight() -> None:

@@ -70,6 +70,26 @@ def test_a_small_cut_is_seen_between_spots(sound, waveform) -> None:
     assert before.end < 61 < 62 > after.start > 58
 
 
+@pytest.mark.parametrize(
+    ("every", "seconds", "ppm"),
+    [(60, 180, 0), (20, 200, 0), (50, 600, 0), (30, 200, 300), (60, 180, 1e6 / 24)],
+)
+def test_even_cuts_are_no_speed(sound, waveform, every, seconds, ppm) -> None:
+    """A slanted line lies near all of them, as fingerprints have it; they are steps all the same."""
+    lost, speed = 0.3, 1 + ppm / 1e6
+    kept = [
+        sound[round((at + lost * (at > 0)) * RATE) : (at + every) * RATE] for at in range(0, seconds, every)
+    ]
+    there, here = waveform(sound[: seconds * RATE]), waveform(fast(np.concatenate(kept), ppm))
+    coarse = Line(-lost / 2, speed * (1 + lost / (every - lost)))
+    pieces = measured(coarse, 0.0, here.duration, there, here, [] if ppm < 1_000 else [speed])
+    assert len(pieces) == len(kept)
+    for number, piece in enumerate(pieces):
+        assert worst(piece, Line(lost * number, speed)) <= piece.bound <= 0.002
+        assert piece.start >= (number * (every - lost)) / speed - 2
+        assert piece.end <= ((number + 1) * (every - lost) + lost) / speed + 2
+
+
 def test_what_drifts_and_what_wobbles_is_not_told_better_than_it_is(sound, waveform) -> None:
     samples = sound[: 120 * RATE]
     times = np.arange(len(samples)) / RATE
