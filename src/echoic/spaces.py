@@ -261,6 +261,8 @@ class Spaces:
             raise LibraryError(
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )
+        if takes != "audio":
+            specs = {source: _as_installed(source, spec) for source, spec in specs.items()}
         if name is None:
             taking = {source: spec for source, spec in specs.items() if takes in spec.inputs}
             if not taking:
@@ -365,6 +367,15 @@ class Spaces:
         if strangers:
             findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
         return findings
+
+
+def _as_installed(source: str, spec: EncoderSpec) -> EncoderSpec:
+    """Return what is installed of an encoder: its revision may have learnt words since a library was made."""
+    try:
+        installed = load_encoder(source).spec
+    except EchoicError:
+        return spec  # loading it to search by will say why
+    return installed if installed.key == spec.key else spec
 
 
 def _kept(path: str) -> str:
