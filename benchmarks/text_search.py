@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.text_search [--data DIR] [--encoder NAME] [--all-misses]
+    python -m benchmarks.text_search [--data DIR] [--encoder NAME] [--all-misses] [--readme]
     python -m benchmarks.text_search --speed
 
 DIR (default: $ECHOIC_DATA, or ``../shared/data`` beside the checkout) holds ESC-50. Asked are the names of
@@ -28,11 +28,12 @@ import numpy as np
 
 from benchmarks.cold_start import fill_library, write_query
 from benchmarks.retrieval import FREE, QUERY_FOLD, Row, data_folder
-from benchmarks.tables import load, machine, print_table, verdict
+from benchmarks.tables import load, machine, print_table, verdict, write_table
 from echoic import Library
 from echoic.embed_files import embed
 from echoic.encoders.base import TextEncoder, mean_vector
 from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
+from echoic.errors import UsageError
 from echoic.types import Float32
 
 PHRASES = Path(__file__).with_name("phrases.tsv")
@@ -61,9 +62,16 @@ def found(
 ) -> list[Answer]:
     """Answer questions by all clips, those of whose class there is one."""
     labels = np.array([row["label"] for row in clips])
-    questions = [(label, words) for label, words in questions if label in labels]
-    order = np.argsort(-(encoder.encode_text([words for _, words in questions]) @ sounds.T), axis=1)
-    return [(*question, labels[row]) for question, row in zip(questions, order, strict=True)]
+    answers = []
+    for label, words in questions:
+        if label in labels:
+            try:
+                [vector] = encoder.encode_text([words])
+                order = np.argsort(-(sounds @ vector))
+            except UsageError:
+                order = np.argsort(labels == label)  # no word of it is known: as bad as can be
+            answers.append((label, words, labels[order]))
+    return answers
 
 
 def figures(answers: Sequence[Answer]) -> tuple[float, float]:
@@ -76,7 +84,7 @@ def figures(answers: Sequence[Answer]) -> tuple[float, float]:
     return float(np.mean(first)), float(np.mean(precise))
 
 
-def measure(data: Path, name: str, all_misses: bool) -> None:
+def measure(data: Path, name: str, all_misses: bool, readme: bool) -> None:
     encoder = load_encoder(name)
     if not isinstance(encoder, TextEncoder):
         sys.exit(f"{name} takes no words")
@@ -103,6 +111,8 @@ def measure(data: Path, name: str, all_misses: bool) -> None:
                 missed += [(where, label, words, r[0]) for label, words, r in answers if r[0] != label]
     header = ["searched", "asked", "questions", "P@1", "mAP", "goal (P@1)"]
     print_table(f"Words find sounds: {encoder.spec.key}", header, table)
+    if readme:
+        write_table("words", header[:-1], [row[:-1] for row in table])
     if all_misses:
         print("\n".join(f"{where}: {words!r} ({label}) finds {got}" for where, label, words, got in missed))
 
@@ -125,7 +135,7 @@ def measure_speed() -> None:
         write_query(example, "birds")
         fill_library(Path(folder, "library"), source, load_encoder(source).spec, N_FILES, example)
         with Library(Path(folder, "library")) as lib:
-            phrases = [words for _, words in asked()["phrases"]]
+            phrases = [words for _, words in asked()["plain"]]
             for words in phrases[:3]:
                 lib.search(text=words, k=10)  # the index is made, the words are loaded
             lib.search(example, k=10)
@@ -152,6 +162,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--all-misses", action="store_true", help="print every question that found another class"
     )
+    parser.add_argument("--readme", action="store_true", help="write the figures into README.md")
     parser.add_argument("--speed", action="store_true", help="measure the time of a search instead")
     options = parser.parse_args()
     print(f"{machine()}\n", flush=True)
@@ -160,4 +171,4 @@ if __name__ == "__main__":
     elif (where := data_folder(options.data)) is None:
         sys.exit(1)
     else:
-        measure(where, options.encoder, options.all_misses)
+        measure(where, options.encoder, options.all_misses, options.readme)

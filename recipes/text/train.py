@@ -279,7 +279,7 @@ def learn(options: argparse.Namespace) -> None:
         },
     }
     if options.output:
-        np.savez_compressed(options.output, **arrays)
+        np.savez(options.output, **arrays)  # not packed: it is read each time that words are asked
 
 
 def main() -> None:
