@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from echoic.encoders.onnx import import_onnxruntime
 from echoic.encoders.text import split
@@ -84,6 +83,8 @@ def endings(counts: Counter[str], words: set[str]) -> list[str]:
 
 
 def main() -> None:
+    from tokenizers import Tokenizer  # of this recipe alone; its parts are tested without it
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -268,7 +268,7 @@ class Spaces:
             if not taking:
                 raise UsageError(
                     f"no encoder of the library {self._catalog.folder} takes {takes}; add one that does "
-                    "with: echoic index FOLDER --encoder NAME"
+                    f"with: echoic index FOLDER --encoder {DEFAULT_ENCODERS[0]}"
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
