@@ -98,5 +98,6 @@ def test_a_kind_is_shown_by_the_clips_that_are_labelled_and_by_what_is_heard(tmp
     assert "a dog barks" in dog.texts
     assert kinds["classes", "Dog"].texts == ["Any sounds of the domestic dog."]
     np.testing.assert_array_equal(kinds["classes", "Dog"].shown, [0, 0.5, 0.5, 0])
-    assert kinds["names", "sounds:boing_2"].texts == ["boing"]
+    assert kinds["names", "boing"].texts == ["boing"]
+    np.testing.assert_array_equal(kinds["phrases", "bounce"].shown, [0, 0, 0, 1])  # by the file's name
     assert ("classes", "Rain") not in kinds  # nothing sounds of it

@@ -1,7 +1,9 @@
 """Encodes words into the space of sounds: a vector for each word, their mean, and a small network.
 
-Of a text only its words count, not their order, their case, accents or punctuation. A word that is not known
-by itself may be one by its beginning and its ending, as ``caterwaul`` and ``##ing``; others are left out.
+Of a text only its words count, not their order, their case, accents or punctuation, but for commas,
+semicolons and ``and``: what stands between them names a sound each, and the text lies half way between these.
+A word that is not known by itself may be one by its beginning and its ending, as ``caterwaul`` and ``##ing``;
+others are left out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _SHORTEST_STEM = 3  # letters
 _MOST_WORDS = 64  # of a text that count; who describes a sound uses fewer
 _ENDING = "##"
 _LAYERS = ("first", "second")
+_BETWEEN = re.compile(r"[,;\n]|\band\b", re.IGNORECASE)
 
 
 def split(text: str) -> list[str]:
@@ -115,16 +118,18 @@ class TextTower:
         return np.concatenate([self._second.T[:0], *map(self._encoded, texts)])
 
     def _encoded(self, text: str) -> Float32:
-        numbers = sorted(
-            self._vocabulary.numbers(text)
-        )  # sums depend on the order, and the order shall not count
-        if not numbers:
+        # Sums depend on the order in their last digit, and the order shall not count.
+        parts = sorted(sorted(self._vocabulary.numbers(part)) for part in _BETWEEN.split(text))
+        known = [numbers for numbers in parts if numbers]
+        if not known:
             raise UsageError(
                 f"none of the words in {shown(text)} is known; describe the sound in plain English words"
             )
-        mean = (self._vectors[numbers] * self._scale[numbers, None]).mean(axis=0, keepdims=True)
-        hidden = np.maximum(mean @ self._first.T + self._first_bias, 0)
-        return normalize(hidden @ self._second.T + self._second_bias)
+        means = np.stack(
+            [(self._vectors[numbers] * self._scale[numbers, None]).mean(axis=0) for numbers in known]
+        )
+        hidden = np.maximum(means @ self._first.T + self._first_bias, 0)
+        return normalize(normalize(hidden @ self._second.T + self._second_bias).mean(axis=0, keepdims=True))
 
 
 def _check(arrays: Mapping[str, Any], dim: int) -> list[str]:
