@@ -36,6 +36,7 @@ DIM, HIDDEN = 128, 384
 HEARD_FROM = 0.15  # probability by the tagger from which a class is heard at all
 TEMPERATURE = 0.06
 SHARES = {"esc50": 0.45, "phrases": 0.25, "classes": 0.1, "names": 0.1, "meant": 0.1}
+NAMED = {"sfx", "tuxpaint", "wesnoth", "instruments", "noise"}  # files that are called what they sound of
 # As negatives, what there is much of counts less.
 COUNTS = {
     "music": 0.2,
@@ -67,6 +68,13 @@ def strongest(heard: np.ndarray) -> np.ndarray:
     return np.where(heard >= max(HEARD_FROM, 0.4 * top), heard, 0)
 
 
+def called_as(label: str) -> str:
+    """Make words of the name of a file of effects; of those that only a game understands, none."""
+    origin, _, name = label.rpartition(":")
+    words = re.sub(r"[_\-.\d]+|default|env sounds", " ", name).strip().lower()
+    return words if origin not in ("freedoom", "sonic-pi") and len(words) > 2 else ""
+
+
 def kinds_of(heard: dict, classes: Path, windows: np.ndarray, unasked: set[frozenset[str]]) -> list[Kind]:
     """Collect the kinds of sounds, over the windows that may teach."""
     with (classes / "audioset_527_labels.csv").open(encoding="utf-8") as file:
@@ -78,6 +86,9 @@ def kinds_of(heard: dict, classes: Path, windows: np.ndarray, unasked: set[froze
     sure = 1 / (1 + np.exp(-heard["logits"][windows].astype(np.float32)))
     dataset, label = heard["dataset"][windows], heard["label"][windows]
     of_esc50 = dataset == "esc50"
+    called = np.array(
+        [called_as(name) if of in NAMED else "" for of, name in zip(dataset, label, strict=True)]
+    )
     kinds = []
 
     def add(name: str, group: str, texts: list[str], weights: np.ndarray) -> None:
@@ -93,17 +104,17 @@ def kinds_of(heard: dict, classes: Path, windows: np.ndarray, unasked: set[froze
             if row["esc50"] != "-":
                 weights = np.where(of_esc50, 0.0, np.minimum(weights, 0.5) * (weights > 0.5))
                 weights = weights / max(1.0, weights.sum() / 8) + (of_esc50 & (label == row["esc50"]))
+            elif (by_name := np.isin(called, row["texts"].split("|"))).any():
+                weights = (
+                    weights / max(1.0, weights.sum()) + by_name
+                )  # who named a file is surer than the tagger
             add(row["name"], "esc50" if row["esc50"] != "-" else "phrases", row["texts"].split("|"), weights)
     for name, at in number.items():
         texts = [name, *name.split(", ")]
         texts += [described[name]] if name in described else []
         add(name, "classes", texts, strongest(sure[:, at]))
-    named = np.isin(dataset, ["sfx", "tuxpaint", "wesnoth", "instruments", "noise"])
-    for name in sorted(set(label[named])):
-        origin, _, words = name.rpartition(":")
-        words = re.sub(r"[_\-.\d]+|default|env sounds", " ", words).strip().lower()
-        if origin not in ("freedoom", "sonic-pi") and len(words) > 2:
-            add(name, "names", [words], (named & (label == name)).astype(float))
+    for words in sorted(set(called) - {""}):
+        add(words, "names", [words], (called == words).astype(float))
     return kinds
 
 
