@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from echoic.opening import Opening, default_folder, explained
-from echoic.search.query import Filters, Query
+from echoic.search.query import Filters, Query, read_example
 from echoic.storage.catalog import Catalog, unusable
 from echoic.storage.spaces import Spaces
 from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, StrPath
@@ -92,11 +92,12 @@ class Finder:
         k : int
             Files wanted.
         text : str, optional
-            Words for what is wanted, if the library has an encoder that takes them.
+            Words for what is wanted, by an encoder that takes them, as ``sound`` does. Beside an example they
+            are one more thing to be like.
         encoder : str, optional
             The space to compare in; by default the library's ``sound``, or else its first.
         like, unlike : sequence of path
-            Further examples of what is wanted, and of what is not.
+            Further examples of what is wanted, and of what is not; or words for it, ``"text:rain on tin"``.
 
         Returns
         -------
@@ -110,8 +111,8 @@ class Finder:
             text=text,
             start=start,
             end=end,
-            like=tuple(map(Path, like)),
-            unlike=tuple(map(Path, unlike)),
+            like=tuple(map(read_example, like)),
+            unlike=tuple(map(read_example, unlike)),
         )
         filters = Filters(path, min_duration, max_duration, tags)
         return find_sounds(

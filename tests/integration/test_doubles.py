@@ -77,3 +77,27 @@ def test_words_without_an_encoder_for_them(doubled: Library, index, tones: Path,
         other.index([tones], encoders=["raw"], jobs=1)
         with pytest.raises(UsageError, match=r"no encoder of the library .* takes text; add one"):
             other.search(text="700")
+
+
+def test_words_are_examples_too(doubled: Library, tones: Path, echoic, monkeypatch) -> None:
+    def first(**asked: object) -> str:
+        return Path(doubled.search(encoder="words", k=1, include_query=True, **asked)[0].path).name
+
+    assert first(like=["text:1500"]) == first(text="1500") == "1500.wav"
+    both = doubled.search(tones / "200.wav", 4, like=["text:3000"], encoder="words", include_query=True)
+    assert both == doubled.search(tones / "200.wav", 4, text="3000", encoder="words", include_query=True)
+    scores = [
+        {hit.path: hit.score for hit in doubled.search(tones / "200.wav", 4, encoder="words", unlike=unlike)}
+        for unlike in ([], ["text:3000"])
+    ]
+    assert scores[1][str(tones / "3000.wav")] < scores[0][str(tones / "3000.wav")]
+    with pytest.raises(UsageError, match="the words to search by are empty"):
+        doubled.search(like=["text: "])
+    with pytest.raises(UsageError, match="encoder raw takes no text"):
+        doubled.search(tones / "200.wav", unlike=["text:700"], encoder="raw")
+    # A file of such a name is meant by its path.
+    monkeypatch.chdir(tones)
+    Path("text:3000.wav").write_bytes(Path("3000.wav").read_bytes())
+    assert first(like=["./text:3000.wav"]) == "3000.wav"
+    done = echoic("search", "--like", "text:700", "--unlike", "text:200", "-k", "1", "--encoder", "words")
+    assert "700.wav" in done.stdout

@@ -9,6 +9,7 @@ import pytest
 
 from echoic.audio.spectrogram import LogMel
 from echoic.encoders.onnx import BUNDLED
+from echoic.encoders.registry import load_encoder
 
 CARDS = sorted(BUNDLED.glob("*.json"))
 REQUIRED = {
@@ -125,3 +126,22 @@ def test_tells_a_chirp_from_noise_and_from_a_click(session, log_mel):
 
 def test_an_empty_batch_gives_no_vectors(session, log_mel, card):
     assert embed(session, log_mel[:0]).shape == (0, card["dim"])
+
+
+def test_words_that_ship_are_those_of_the_card():
+    path = BUNDLED / "sound.text.npz"
+    content, card = path.read_bytes(), json.loads((BUNDLED / "sound.json").read_text("utf-8"))
+    assert hashlib.sha256(content).hexdigest() == card["sha256"]["text"]
+    assert len(content) <= 4 * 2**20
+    taught = card["training"]["text"]
+    assert {"data", "licences", "taught_by", "seed", "command", "minutes", "hardware"} <= set(taught)
+    assert "fold4" not in taught["data"]["folds_of_esc50"]
+    assert sum(taught["data"]["licences"].values()) == taught["data"]["clips"] > 0
+    assert [name for name in taught["licences"] if any(word in name for word in FORBIDDEN_IN_LICENCES)] == []
+
+
+def test_words_that_ship_name_kinds_of_sounds():
+    encoder = load_encoder("sound")
+    near = encoder.encode_text(["a dog barking", "woof", "rain on the roof", "it is raining"])
+    cosines = near @ near.T
+    assert min(cosines[0, 1], cosines[2, 3]) > cosines[:2, 2:].max() + 0.2

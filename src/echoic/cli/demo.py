@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from echoic.library import Library
 
 _OWN_EXAMPLES = 4
+_IN_WORDS = ("church bells", "a bird singing")
 
 
 def run(
@@ -57,6 +58,7 @@ def run(
         if folder is None:
             piece = next(file for file in files if file.stem == "night-drive")
             _show_synthesised(lib, files)
+            _show_words(lib)
             _show_versions(lib, piece)
             _identify(lib, piece, output / "bar.mp3")
             _score(lib, files)
@@ -105,6 +107,14 @@ def _show(
     say(f"\n$ {command}")
     for hit in lib.search(file, k=3, start=start, end=end, path=path):
         say(hit_line(hit))
+
+
+def _show_words(lib: Library) -> None:
+    say("\nIn words:")
+    for words in _IN_WORDS:
+        say(f"\n$ {shlex.join(['echoic', 'search', '--text', words, '-k', '3'])}")
+        for hit in lib.search(text=words, k=3):
+            say(hit_line(hit))
 
 
 def _show_versions(lib: Library, file: Path) -> None:

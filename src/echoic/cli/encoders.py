@@ -32,6 +32,7 @@ def run(json: Json = False) -> None:
             print_json(asdict(spec) | sets | {"provider": entry.provider})
         else:
             shape = f"{spec.dim}-d, {spec.window:g} s windows every {spec.hop:g} s at {spec.sample_rate} Hz"
-            say(f"{spec.name:<12} {shape}; {spec.description} [{spec.licence}, {entry.provider}]")
+            words = ", takes words" if "text" in spec.inputs else ""
+            say(f"{spec.name:<12} {shape}{words}; {spec.description} [{spec.licence}, {entry.provider}]")
     if broken:
         raise typer.Exit(1)

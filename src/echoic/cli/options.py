@@ -38,6 +38,7 @@ __all__ = [
     "TrackOption",
     "columns",
     "expand",
+    "expand_example",
     "expand_path",
     "need_known",
     "need_source",
@@ -60,8 +61,13 @@ def expand(text: str) -> str:
 
 def expand_path(text: str) -> Path:
     """Make a path of what was given, with the home folder for a leading ``~``; an address is none."""
+    return Path(expand_example(text))
+
+
+def expand_example(text: str) -> str:
+    """Spell a file as :func:`expand_path` does; ``text:…``, which is no file, stays as it is."""
     refuse_address(text)
-    return Path(expand(text))
+    return expand(text)
 
 
 def refuse_address(text: str) -> None:

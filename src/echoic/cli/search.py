@@ -16,6 +16,7 @@ from echoic.cli.options import (
     LibraryFolder,
     PathGlobs,
     Tags,
+    expand_example,
     expand_path,
     time_option,
 )
@@ -43,7 +44,7 @@ def run(
         str | None,
         typer.Option(
             metavar="WORDS",
-            help="What to find, in words; needs an encoder that takes them. May go with FILE.",
+            help="What to find, in English words, as in 'dog barking, rain'. May go with FILE.",
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
@@ -54,13 +55,19 @@ def run(
     ] = None,
     end: Annotated[float | None, time_option("… to here.")] = None,
     like: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="F", parser=expand_path, help="A further example; may be repeated."),
+        list[str] | None,
+        typer.Option(
+            metavar="F",
+            parser=expand_example,
+            help="A further example, or words as in 'text:rain on tin'; may be repeated.",
+        ),
     ] = None,
     unlike: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            metavar="F", parser=expand_path, help="An example of what is not wanted; may be repeated."
+            metavar="F",
+            parser=expand_example,
+            help="An example of what is not wanted, or words; may be repeated.",
         ),
     ] = None,
     path: PathGlobs = None,

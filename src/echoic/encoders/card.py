@@ -31,7 +31,7 @@ __all__ = ["FORMAT", "SUFFIXES", "Card", "load_card", "read_card"]
 FORMAT = 2
 
 #: The files of a model, by what they are: each has the card's name with another suffix.
-SUFFIXES = {"graph": ".onnx", "decision": ".decision.npz"}
+SUFFIXES = {"graph": ".onnx", "decision": ".decision.npz", "text": ".text.npz"}
 
 # What cards of format 1 had; what else they said was passed over.
 _OF_FORMAT_1 = (
@@ -144,6 +144,10 @@ def _checked(written: Mapping[str, Any]) -> Card:
     front_end.axes(spec.window_samples)  # such windows have some
     if "recordings" in spec.purposes and card.sha256.decision is None:
         raise ValueError("purposes has 'recordings', and sha256 has no decision, by which they are told")
+    if ("text" in spec.inputs) != (card.sha256.text is not None):
+        raise ValueError(
+            "of inputs with 'text' and a digest of text in sha256, one is there without the other"
+        )
     digests = {kind: digest for kind in SUFFIXES if (digest := getattr(card.sha256, kind)) is not None}
     return Card(spec, front_end, card.graph.input, card.graph.output, digests)
 

@@ -45,6 +45,7 @@ class _Graph(_Strict):
 class _Digests(_Strict):
     graph: _Digest
     decision: _Digest | None = None
+    text: _Digest | None = None
 
 
 class CardFormat(_Strict):

@@ -1,7 +1,7 @@
 """Runs models in ONNX: the bundled ones, and those that users export.
 
 A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
-one that identifies recordings has ``NAME.decision.npz``, too.
+one that identifies recordings has ``NAME.decision.npz``, too, and one that takes words ``NAME.text.npz``.
 The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
 length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,14 +24,17 @@ from echoic.errors import EncoderError, quoted
 from echoic.types import Float32
 from echoic.untrusted import read_file
 
-__all__ = ["BUNDLED", "OnnxEncoder", "import_onnxruntime"]
+if TYPE_CHECKING:
+    from echoic.encoders.text import TextTower
+
+__all__ = ["BUNDLED", "OnnxEncoder", "OnnxTextEncoder", "import_onnxruntime", "load_model"]
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 # Windows given to the model at a time: more does not make it faster, and memory grows with it.
 _BATCH = 8
 _LARGEST = 2 << 30  # bytes of a model: protobuf itself ends there
-_LARGEST_DECISION = 64 << 20  # bytes
+_LARGEST_BESIDE = 64 << 20  # bytes of a file that lies beside a model
 
 
 def import_onnxruntime() -> Any:
@@ -52,6 +55,8 @@ class OnnxEncoder:
     ----------
     path : Path
         The ``.onnx`` file; its card lies beside it.
+    card : Card, optional
+        If it was read before.
 
     Attributes
     ----------
@@ -66,8 +71,8 @@ class OnnxEncoder:
         If the card is missing or says what cannot be meant.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._card = load_card(path)
+    def __init__(self, path: Path, card: Card | None = None) -> None:
+        self._card = load_card(path) if card is None else card
         self.spec = self._card.spec
         self.front_end = self._card.front_end
         self.path = path
@@ -97,11 +102,15 @@ class OnnxEncoder:
 
     def read_decision(self) -> bytes:
         """Return what is decided by; see :class:`~echoic.encoders.base.RecordingEncoder`."""
-        path, digest = self.path.with_suffix(SUFFIXES["decision"]), self._card.digests.get("decision")
+        return self._read_beside("decision", "to decide by")
+
+    def _read_beside(self, kind: str, purpose: str) -> bytes:
+        """Read another of the model's files, and make sure that it is the card's."""
+        path, digest = self.path.with_suffix(SUFFIXES[kind]), self._card.digests.get(kind)
         if digest is None:
-            raise EncoderError(f"the card of {quoted(self.path)} tells of nothing to decide by")
+            raise EncoderError(f"the card of {quoted(self.path)} tells of nothing {purpose}")
         try:
-            content = read_file(path, _LARGEST_DECISION)
+            content = read_file(path, _LARGEST_BESIDE)
         except OSError as error:
             raise EncoderError(f"{quoted(path)} cannot be read ({error.strerror})") from error
         if hashlib.sha256(content).hexdigest() != digest:
@@ -139,6 +148,40 @@ class OnnxEncoder:
         ]
         vectors = np.concatenate(batches) if batches else no_vectors(self.spec)
         return check_vectors(self.spec, len(features), vectors)
+
+
+class OnnxTextEncoder(OnnxEncoder):
+    """An encoder whose network is an ONNX graph, and of words into the same space.
+
+    The words' vectors are read when the first are encoded; the graph is not needed for them.
+    """
+
+    @cached_property
+    def _tower(self) -> TextTower:
+        from echoic.encoders.text import TextTower
+
+        content = self._read_beside("text", "to encode words by")
+        try:
+            return TextTower(content, self.spec.dim)
+        except ValueError as error:
+            path = self.path.with_suffix(SUFFIXES["text"])
+            raise EncoderError(f"the words' vectors {quoted(path)} cannot be used: {error}") from error
+
+    def encode_text(self, texts: Sequence[str]) -> Float32:
+        """Encode texts; see :class:`~echoic.encoders.base.TextEncoder`.
+
+        Raises
+        ------
+        UsageError
+            If no word of one of them is known.
+        """
+        return self._tower.encode(texts)
+
+
+def load_model(path: Path) -> OnnxEncoder:
+    """Make the encoder of a model, one of words, too, if its card says so; raises as :class:`OnnxEncoder`."""
+    card = load_card(path)
+    return OnnxTextEncoder(path, card) if "text" in card.spec.inputs else OnnxEncoder(path, card)
 
 
 @lru_cache(maxsize=64)

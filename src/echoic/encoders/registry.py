@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
 from echoic.encoders.families import FAMILIES, models_folder
-from echoic.encoders.onnx import BUNDLED, OnnxEncoder
+from echoic.encoders.onnx import BUNDLED, OnnxEncoder, load_model
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.spec import EncoderSpec, Purpose
 
@@ -85,7 +85,7 @@ class Registry:
             If it is there and cannot be loaded.
         """
         if name.endswith(".onnx"):
-            return OnnxEncoder(Path(name))
+            return load_model(Path(name))
         try:
             entry = self._entries[name]
         except KeyError:
@@ -163,12 +163,12 @@ def available() -> Registry:
 
     registry = Registry([Entry("spectral", "echoic", _spectral), Entry("harmony", "echoic", _harmony)])
     for card in sorted(BUNDLED.glob("*.json")):
-        registry.add(Entry(card.stem, "echoic", partial(OnnxEncoder, card.with_suffix(".onnx"))))
+        registry.add(Entry(card.stem, "echoic", partial(load_model, card.with_suffix(".onnx"))))
     for point in entry_points(group=ENTRY_POINT_GROUP):
         provider = point.dist.name if point.dist is not None else point.value
         registry.add(Entry(point.name, provider, partial(_from_entry_point, point)))
     for card in sorted(models_folder().glob("*.json")):
-        registry.add(Entry(card.stem, "echoic models", partial(OnnxEncoder, card.with_suffix(".onnx"))))
+        registry.add(Entry(card.stem, "echoic models", partial(load_model, card.with_suffix(".onnx"))))
     return registry
 
 

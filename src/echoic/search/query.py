@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
-from echoic.types import Float32, Note, Segments
+from echoic.types import Float32, Note, Segments, StrPath
 
-__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part"]
+__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part", "read_example"]
 
 _LONGEST_TEXT = 2_000  # characters
+_WORDS = "text:"  # stands before words where a file could be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class Query:
         Words. One of ``path``, ``text`` and ``like`` must be there.
     start, end : float, optional
         Seconds: only this part of ``path``.
-    like, unlike : tuple of Path
-        Further examples of what is wanted, and of what is not.
+    like, unlike : tuple of Path or str
+        Further examples of what is wanted, and of what is not: files, or words.
 
     Raises
     ------
@@ -45,26 +47,32 @@ class Query:
     text: str | None = None
     start: float | None = None
     end: float | None = None
-    like: tuple[Path, ...] = ()
-    unlike: tuple[Path, ...] = ()
+    like: tuple[Path | str, ...] = ()
+    unlike: tuple[Path | str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.path is None and self.text is None and not self.like:
             raise UsageError("give a file or words to search by, or examples that it should be like")
         if self.path is None and (self.start, self.end) != (None, None):
             raise UsageError("start and end choose a part of a query file, and there is none")
-        if self.text is not None and not self.text.strip():
-            raise UsageError("the words to search by are empty")
-        if self.text is not None and len(self.text) > _LONGEST_TEXT:
-            raise UsageError(
-                f"the words to search by are {len(self.text):,} characters; use {_LONGEST_TEXT:,} at most"
-            )
+        for words in self.texts:
+            if not words.strip():
+                raise UsageError("the words to search by are empty")
+            if len(words) > _LONGEST_TEXT:
+                raise UsageError(
+                    f"the words to search by are {len(words):,} characters; use {_LONGEST_TEXT:,} at most"
+                )
         check_part(self.start, self.end)
 
     @property
     def examples(self) -> tuple[Path, ...]:
         """All files that are given."""
-        return (*([] if self.path is None else [self.path]), *self.like, *self.unlike)
+        return tuple(one for one in (self.path, *self.like, *self.unlike) if isinstance(one, Path))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All words that are given."""
+        return tuple(one for one in (self.text, *self.like, *self.unlike) if isinstance(one, str))
 
 
 class Scope(NamedTuple):
@@ -167,6 +175,18 @@ class Examples:
                 f"encoder {self._spec.name} knows sounds only; choose one whose inputs are texts, too"
             )
         return encoder.encode_text([text])
+
+
+def read_example(given: StrPath) -> Path | str:
+    """Tell words from a file: ``text:`` stands before them, and ``./text:…`` is a file.
+
+    Examples
+    --------
+    >>> read_example("text:rain on tin")
+    'rain on tin'
+    """
+    spelt = os.fspath(given)
+    return spelt.removeprefix(_WORDS) if spelt.startswith(_WORDS) else Path(spelt)
 
 
 def check_k(k: int) -> None:

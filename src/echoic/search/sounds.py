@@ -31,14 +31,18 @@ def find_sounds(
     Words beside an example are one more thing that the hits should be like.
     """
     check_k(k)
-    source, spec = spaces.chosen(encoder, takes="audio" if query.text is None else "text")
+    source, spec = spaces.chosen(encoder, takes="text" if query.texts else "audio")
     examples = Examples(spaces, source, spec, noted)
     scope = filters.scope(catalog, () if include_query else query.examples)
     main = None
     if query.path is not None:
         main = thin(examples.sound(query.path, query.start, query.end).vectors)
     wanted, unwanted = (
-        [mean_vector(examples.sound(path).vectors) for path in paths] for paths in (query.like, query.unlike)
+        [
+            examples.words(one)[0] if isinstance(one, str) else mean_vector(examples.sound(one).vectors)
+            for one in given
+        ]
+        for given in (query.like, query.unlike)
     )
     if query.text is not None:
         words = examples.words(query.text)

@@ -261,12 +261,14 @@ class Spaces:
             raise LibraryError(
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )
+        if takes != "audio":
+            specs = {source: _as_installed(source, spec) for source, spec in specs.items()}
         if name is None:
             taking = {source: spec for source, spec in specs.items() if takes in spec.inputs}
             if not taking:
                 raise UsageError(
                     f"no encoder of the library {self._catalog.folder} takes {takes}; add one that does "
-                    "with: echoic index FOLDER --encoder NAME"
+                    f"with: echoic index FOLDER --encoder {DEFAULT_ENCODERS[0]}"
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
@@ -380,6 +382,15 @@ class Spaces:
         if strangers:
             findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
         return findings
+
+
+def _as_installed(source: str, spec: EncoderSpec) -> EncoderSpec:
+    """Return what is installed of an encoder: its revision may have learnt words since a library was made."""
+    try:
+        installed = load_encoder(source).spec
+    except EchoicError:
+        return spec  # loading it to search by will say why
+    return installed if installed.key == spec.key else spec
 
 
 def _kept(path: str) -> str:

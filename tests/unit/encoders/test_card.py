@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from onnx import TensorProto, helper
 
 from echoic.audio.front_end import Waveform
 from echoic.audio.synthesis import noise
-from echoic.encoders.base import Encoder, encode_windows
+from echoic.encoders.base import Encoder, TextEncoder, encode_windows
 from echoic.encoders.card import load_card, read_card
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import Entry, Registry
@@ -343,3 +344,54 @@ def test_what_is_decided_by_is_the_file_of_the_card(path):
     beside.unlink()
     with pytest.raises(EncoderError, match="cannot be read"):
         OnnxEncoder(path).read_decision()
+
+
+def with_words(path):
+    """Make a model that takes words, too: one word, which lies in the first direction."""
+    write_model(path)
+    content = io.BytesIO()
+    np.savez(
+        content,
+        words=np.frombuffer(b"level", np.uint8),
+        vectors=np.ones((1, 1), np.int8),
+        scale=np.ones(1, np.float16),
+        first_weight=np.ones((1, 1), np.float16),
+        first_bias=np.zeros(1, np.float16),
+        second_weight=np.eye(16, 1, dtype=np.float16),
+        second_bias=np.zeros(16, np.float16),
+    )
+    path.with_suffix(".text.npz").write_bytes(content.getvalue())
+    digests = read_card(path)["sha256"] | {"text": hashlib.sha256(content.getvalue()).hexdigest()}
+    return rewritten(path, read_card(path) | {"inputs": ["audio", "text"], "sha256": digests})
+
+
+def test_a_model_may_take_words_too(path):
+    encoder = Registry().load(str(with_words(path)))
+    assert isinstance(encoder, TextEncoder)
+    np.testing.assert_array_equal(encoder.encode_text(["Level!"]), np.eye(1, 16))
+    assert encode_windows(encoder, np.zeros((2, 8_000), np.float32)).shape == (2, 16)
+    assert not isinstance(Registry().load(str(write_model(path))), TextEncoder)
+
+
+def test_words_vectors_are_the_file_of_the_card(path):
+    beside = with_words(path).with_suffix(".text.npz")
+    content = beside.read_bytes()
+    beside.write_bytes(content[:-1] + b"x")
+    with pytest.raises(EncoderError, match="is not the file that its card describes"):
+        Registry().load(str(path)).encode_text(["level"])
+    beside.unlink()
+    with pytest.raises(EncoderError, match=r"mine\.text\.npz cannot be read"):
+        Registry().load(str(path)).encode_text(["level"])
+    digests = read_card(path)["sha256"] | {"text": hashlib.sha256(b"words").hexdigest()}
+    beside.write_bytes(b"words")
+    rewritten(path, read_card(path) | {"sha256": digests})
+    with pytest.raises(EncoderError, match=r"mine\.text\.npz cannot be used: it is no archive of arrays"):
+        Registry().load(str(path)).encode_text(["level"])
+
+
+def test_a_card_of_words_names_their_file(path):
+    with_words(path)
+    card = read_card(path)
+    for changed in ({"inputs": ["audio"]}, {"sha256": {"graph": card["sha256"]["graph"]}}):
+        rewritten(path, card | changed)
+        assert "one is there without the other" in refusal(path)
