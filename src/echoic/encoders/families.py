@@ -7,14 +7,16 @@ written in :mod:`echoic.pretrained`, a module a family.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from echoic.encoders.weights import HubFile, WheelFile
 
-__all__ = ["FAMILIES", "Family", "models_folder"]
+__all__ = ["FAMILIES", "Family", "family_named", "models_folder"]
 
 _FOLDER_VARIABLE = "ECHOIC_MODELS"
+_OF_LAYER = re.compile(r"(.+)-layer([1-9][0-9]?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Family:
         Module of ``echoic.pretrained`` that builds it.
     files : tuple of WheelFile or HubFile
         Its weights and what says how they are meant.
+    layer : int, optional
+        Of a network that has several to choose from: whose output is meant, 1 being the first.
     """
 
     name: str
@@ -43,6 +47,22 @@ class Family:
     reference: str
     module: str
     files: tuple[WheelFile | HubFile, ...]
+    layer: int | None = None
+
+
+def _of_hub(repository: str, revision: str, **digests: str | None) -> tuple[HubFile, ...]:
+    """Name the files of a checkpoint as transformers reads it, each with its digest if that is known."""
+    return tuple(HubFile(repository, revision, _NAMES[name], digest) for name, digest in digests.items())
+
+
+# Files by what they are; the configuration is the first.
+_NAMES = {
+    "config": "config.json",
+    "front_end": "preprocessor_config.json",
+    "tokenizer": "tokenizer.json",
+    "safetensors": "model.safetensors",
+    "pickled": "pytorch_model.bin",
+}
 
 
 _ALL = (
@@ -76,10 +96,67 @@ _ALL = (
             ),
         ),
     ),
+    Family(
+        "wav2vec2",
+        "sounds of speech and words, in English; a transformer on waveforms",
+        "Apache-2.0",
+        "Baevski et al., wav2vec 2.0, NeurIPS 2020",
+        "speech",
+        _of_hub(
+            "facebook/wav2vec2-base",
+            "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8",
+            config=None,
+            front_end=None,
+            pickled="3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21",
+        ),
+        layer=7,
+    ),
+    Family(
+        "hubert",
+        "sounds of speech and words, in English; a transformer on waveforms",
+        "Apache-2.0",
+        "Hsu et al., HuBERT, IEEE/ACM TASLP 2021",
+        "speech",
+        _of_hub(
+            "facebook/hubert-base-ls960",
+            "dba3bb02fda4248b6e082697eee756de8fe8aa8a",
+            config=None,
+            front_end=None,
+            pickled="062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad",
+        ),
+        layer=9,
+    ),
+    Family(
+        "wavlm",
+        "sounds of speech, words and voices, in English; a transformer on waveforms",
+        # As its model card has it, which links to UniSpeech's; the code beside its paper is under MIT.
+        "CC-BY-SA-3.0",
+        "Chen et al., WavLM, IEEE JSTSP 2022",
+        "speech",
+        _of_hub(
+            "microsoft/wavlm-base-plus",
+            "4c66d4806a428f2e922ccfa1a962776e232d487b",
+            config="fea6df1c2700a3954fc07e70588aecc9055eeb28db2ff57151a2db0d19180ed4",
+            front_end="99272fe8ccfab114b68b478681ea47ee3a1ce62bb788cb92dd6e4f69fb1f1da2",
+            pickled="3bb273a6ace99408b50cfc81afdbb7ef2de02da2eab0234e18db608ce692fe51",
+        ),
+        layer=9,
+    ),
 )
 
 #: By name.
 FAMILIES = {family.name: family for family in _ALL}
+
+
+def family_named(name: str) -> Family | None:
+    """Look a network up; the name of one with layers may end in one, as ``hubert-layer4`` does."""
+    if name in FAMILIES:
+        return FAMILIES[name]
+    found = _OF_LAYER.fullmatch(name)
+    family = FAMILIES.get(found[1]) if found else None
+    if family is None or found is None or family.layer is None:
+        return None
+    return replace(family, layer=int(found[2]))
 
 
 def models_folder() -> Path:

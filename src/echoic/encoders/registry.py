@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
-from echoic.encoders.families import FAMILIES, models_folder
+from echoic.encoders.families import family_named, models_folder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder, load_model
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.spec import EncoderSpec, Purpose
@@ -89,7 +89,7 @@ class Registry:
         try:
             entry = self._entries[name]
         except KeyError:
-            if name in FAMILIES:
+            if family_named(name) is not None:
                 raise UnknownEncoderError(
                     f"{name} is a network that others trained and is not on this machine yet; fetch it with: "
                     f"echoic models add {name}"

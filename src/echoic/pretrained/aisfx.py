@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from echoic.audio.spectrogram import mel_filters
+from echoic.encoders.families import Family
 from echoic.errors import WeightsError
 from echoic.nn.graph import first_line
 from echoic.pretrained.built import Built
@@ -73,7 +74,7 @@ class Aisfx(nn.Module):
         return unit(self.conv_block4(x).mean(3).amax(2))
 
 
-def build(paths: Sequence[Path]) -> Built:
+def build(paths: Sequence[Path], family: Family) -> Built:
     """Read the weights, which are a checkpoint of torch.
 
     Raises
@@ -94,7 +95,7 @@ def build(paths: Sequence[Path]) -> Built:
         network.load_state_dict(named)
     except (RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise WeightsError(
-            f"the weights of aisfx are not those of its network ({first_line(error)})"
+            f"the weights of {family.name} are not those of its network ({first_line(error)})"
         ) from error
     window = _SAMPLES / _RATE
     return Built(network.eval(), _RATE, window, window / 2)

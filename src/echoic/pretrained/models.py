@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echoic.encoders.card import FORMAT
-from echoic.encoders.families import FAMILIES, Family, models_folder
+from echoic.encoders.card import FORMAT, read_card
+from echoic.encoders.families import FAMILIES, Family, family_named, models_folder
 from echoic.encoders.onnx import OnnxEncoder
-from echoic.encoders.weights import fetched
-from echoic.errors import MissingDependencyError, UnknownEncoderError
+from echoic.encoders.weights import HubFile, WheelFile, digest_of, fetched
+from echoic.errors import EncoderError, MissingDependencyError, UnknownEncoderError, WeightsError, quoted
 from echoic.types import Float32
+
+if TYPE_CHECKING:
+    from echoic.pretrained.built import Built
 
 __all__ = ["Added", "add", "remove"]
 
 _EXAMPLES = 4  # windows that graph and network must agree on
 _TIMED = 3
+_OUTPUT = "vectors"  # "embedding", as other models call it, is the name of an operation, too
+_TOLD = ("source", "file", "sha256")
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # a checkpoint of transformers has one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +49,25 @@ class Added:
     size_bytes: int
 
 
-def add(name: str) -> Added:
+def add(name: str, source: Path | None = None) -> Added:
     """Fetch a pretrained network, turn it into a model and put that among the installation's encoders.
+
+    What is fetched once is noted in the model's card, file by file; as long as the model is there, the same
+    files are due whenever one of their network is added.
+
+    Parameters
+    ----------
+    name : str
+        Of the network; ``NAME-layerN`` of one with layers.
+    source : Path, optional
+        A folder that has the files. They are taken as they are: whoever names it answers for them.
 
     Raises
     ------
     UnknownEncoderError
         If no network has that name.
     WeightsError
-        If its weights cannot be fetched, or are not those that were pinned.
+        If its weights cannot be had, or are not those that were pinned.
     ModelError
         If the graph does not give what the network does; nothing is kept.
     MissingDependencyError
@@ -63,13 +81,23 @@ def add(name: str) -> Added:
         module = import_module(f"echoic.pretrained.{family.module}")
     except ImportError as error:
         raise MissingDependencyError(f"turning the weights of {name} into a model", "train") from error
-    built = module.build([fetched(file) for file in family.files])
+    paths = _given(family, source) if source is not None else _fetched(family)
+    built: Built = module.build(paths, family)
     examples = _windows(round(built.window * built.sample_rate))
-    graph = traced(built.network, examples, name, input_name="waveform", fed=f"{built.sample_rate} Hz")
+    graph = traced(
+        built.network,
+        examples,
+        name,
+        input_name="waveform",
+        fed=f"{built.sample_rate} Hz",
+        output_name=_OUTPUT,
+    )
+    weights = [_told(file, path, source) for file, path in zip(family.files, paths, strict=True)]
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as place:
-        encoder = staged(graph, _about(family, built), Path(place) / f"{name}.onnx")
+        about = _about(name, family, built, weights)
+        encoder = staged(graph, about, Path(place) / f"{name}.onnx")
         check_parity(built.network, encoder, examples)
         speed = _speed(encoder, examples)
         publish(encoder.path, folder / f"{name}.onnx")
@@ -94,21 +122,66 @@ def remove(name: str) -> None:
 
 
 def _family(name: str) -> Family:
-    if name not in FAMILIES:
+    family = family_named(name)
+    if family is None:
         raise UnknownEncoderError(
             f"there is no pretrained network named {name!r}; choose from {', '.join(sorted(FAMILIES))}"
         )
-    return FAMILIES[name]
+    return family
 
 
-def _about(family: Family, built: object) -> dict[str, object]:
+def _fetched(family: Family) -> list[Path]:
+    """Fetch a network's files, each of which is held to what came when it was first fetched."""
+    before = dict(_noted(models_folder().glob("*.json")))
+    held = [
+        replace(file, sha256=before.get((_source(file), file.base)))
+        if isinstance(file, HubFile) and file.sha256 is None
+        else file
+        for file in family.files
+    ]
+    return [fetched(file) for file in held]
+
+
+def _noted(cards: Iterable[Path]) -> Iterator[tuple[tuple[str, str], str]]:
+    """List what the cards of added models tell of the files that they were made of."""
+    for card in cards:
+        try:
+            told = read_card(card.with_suffix(".onnx")).get("training")
+        except (EncoderError, UnknownEncoderError):
+            continue  # who asks for that model is told what is wrong with it
+        weights = told.get("weights") if isinstance(told, dict) else None
+        for file in weights if isinstance(weights, list) else []:
+            if isinstance(file, dict) and all(isinstance(file.get(key), str) for key in _TOLD):
+                yield (file["source"], file["file"]), file["sha256"]
+
+
+def _given(family: Family, folder: Path) -> list[Path]:
+    """Look for a network's files in a folder; its weights may be in another file than the published ones."""
+    paths = []
+    for file in family.files:
+        names = (file.base, *(other for other in _WEIGHTS if file.base in _WEIGHTS))
+        found = [folder / name for name in names if (folder / name).is_file()]
+        if not found:
+            raise WeightsError(f"{quoted(folder)} lacks {file.base}, which {family.name} needs")
+        paths.append(found[0])
+    return paths
+
+
+def _source(file: WheelFile | HubFile) -> str:
+    return str(file) if isinstance(file, WheelFile) else f"{file.repository}@{file.revision}"
+
+
+def _told(file: WheelFile | HubFile, path: Path, folder: Path | None) -> dict[str, str]:
+    source = (_source(file), file.base) if folder is None else ("a folder", path.name)
+    return dict(zip(_TOLD, (*source, digest_of(path)), strict=True))
+
+
+def _about(name: str, family: Family, built: Built, weights: list[dict[str, str]]) -> dict[str, object]:
     """Fill in the card, but for what only the written graph tells."""
-    from echoic.pretrained.built import Built
-
-    assert isinstance(built, Built)
+    layer: dict[str, object] = {} if family.layer is None else {"layer": family.layer}
     return {
         "format": FORMAT,
-        "name": family.name,
+        "name": name,
         "revision": "",
         "sample_rate": built.sample_rate,
         "window": built.window,
@@ -120,10 +193,10 @@ def _about(family: Family, built: object) -> dict[str, object]:
         "reference": family.reference,
         "description": family.description,
         "front_end": {"kind": "waveform"},
-        "graph": {"input": "waveform", "output": "embedding"},
+        "graph": {"input": "waveform", "output": _OUTPUT},
         "sha256": {},
         "parameters": sum(weight.numel() for weight in built.network.parameters()),
-        "training": {"weights": [str(file) for file in family.files]},
+        "training": layer | {"weights": weights},
     }
 
 

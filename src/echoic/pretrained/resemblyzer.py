@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from echoic.audio.spectrogram import mel_filters
+from echoic.encoders.families import Family
 from echoic.errors import WeightsError
 from echoic.nn.graph import first_line
 from echoic.pretrained.built import Built
@@ -55,7 +56,7 @@ class Resemblyzer(nn.Module):
         return self.of_mel(self.power(self.framed(louder)) @ self.get_buffer("bank"))
 
 
-def build(paths: Sequence[Path]) -> Built:
+def build(paths: Sequence[Path], family: Family) -> Built:
     """Read the weights, which are a checkpoint of torch.
 
     Raises
@@ -70,6 +71,6 @@ def build(paths: Sequence[Path]) -> Built:
         network.load_state_dict({n: v for n, v in state.items() if not n.startswith("similarity_")})
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, pickle.UnpicklingError) as error:
         raise WeightsError(
-            f"the weights of resemblyzer are not those of its network ({first_line(error)})"
+            f"the weights of {family.name} are not those of its network ({first_line(error)})"
         ) from error
     return Built(network.eval(), _RATE, _SAMPLES / _RATE, 0.8)

@@ -1,0 +1,92 @@
+"""Reads checkpoints as transformers writes them: a folder with ``config.json`` and the weights."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
+
+from echoic.errors import WeightsError, quoted
+from echoic.nn.graph import first_line
+
+__all__ = ["front_end", "network"]
+
+
+def network(kind: type[Any], folder: Path, **changes: Any) -> Any:
+    """Read a network, in evaluation mode; no code that may lie in the folder is run.
+
+    Parameters
+    ----------
+    kind : type
+        A model of transformers.
+    folder : Path
+    **changes
+        Of the configuration.
+
+    Raises
+    ------
+    WeightsError
+        If the folder holds another network, or not all of its weights.
+    """
+    with _refusing(folder), _silent():
+        read, about = kind.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            attn_implementation="eager",  # others are written for some devices
+            dtype="float32",
+            **changes,
+        )
+    # It would make up what is missing, at random.
+    if about["missing_keys"]:
+        missing = sorted(about["missing_keys"])
+        raise WeightsError(
+            f"{quoted(folder)} lacks {len(missing)} of the weights of a {kind.__name__}, such as {missing[0]}"
+        )
+    return read.eval()
+
+
+def front_end(kind: type[Any], folder: Path) -> Any:
+    """Read what a feature extractor of transformers does to a waveform.
+
+    Raises
+    ------
+    WeightsError
+        If the folder does not say.
+    """
+    with _refusing(folder), _silent():
+        return kind.from_pretrained(folder, local_files_only=True)
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (
+        *(OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
+        *(pickle.UnpicklingError, SafetensorError),
+    ) as error:
+        raise WeightsError(
+            f"{quoted(folder)} does not hold the checkpoint that is meant ({first_line(error)})"
+        ) from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep its reports and progress to itself; what matters of them is raised."""
+    logging: Any = transformers_logging  # untyped
+    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
