@@ -142,6 +142,34 @@ _ALL = (
         ),
         layer=9,
     ),
+    Family(
+        "ast",
+        "sounds of all kinds, by their classes; a transformer on spectrograms, taught by AudioSet",
+        "BSD-3-Clause",
+        "Gong et al., AST, Interspeech 2021",
+        "spectrogram_transformer",
+        _of_hub(
+            "MIT/ast-finetuned-audioset-10-10-0.4593",
+            "f826b80d28226b62986cc218e5cec390b1096902",
+            config=None,
+            front_end=None,
+            safetensors=None,
+        ),
+    ),
+    Family(
+        "whisper",
+        "what is said, in a hundred languages; the encoder of a speech recogniser, on spectrograms",
+        "Apache-2.0",
+        "Radford et al., Whisper, ICML 2023",
+        "whisper",
+        _of_hub(
+            "openai/whisper-base",
+            "e37978b90ca9030d5170a5c07aadb050351a65bb",
+            config=None,
+            front_end=None,
+            safetensors=None,
+        ),
+    ),
 )
 
 #: By name.

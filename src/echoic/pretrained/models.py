@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Added", "add", "remove"]
 
+_NEEDED = ("torch", "transformers", "onnx", "onnxscript")
 _EXAMPLES = 4  # windows that graph and network must agree on
 _TIMED = 3
 _OUTPUT = "vectors"  # "embedding", as other models call it, is the name of an operation, too
@@ -74,15 +76,13 @@ def add(name: str, source: Path | None = None) -> Added:
         If torch is not installed.
     """
     family = _family(name)
-    try:
-        from echoic.nn.graph import traced
-        from echoic.training.publish import check_parity, publish, staged
-
-        module = import_module(f"echoic.pretrained.{family.module}")
-    except ImportError as error:
-        raise MissingDependencyError(f"turning the weights of {name} into a model", "train") from error
+    if not all(map(find_spec, _NEEDED)):  # before gigabytes are fetched; imported after, as that takes long
+        raise MissingDependencyError(f"turning the weights of {name} into a model", "train")
     paths = _given(family, source) if source is not None else _fetched(family)
-    built: Built = module.build(paths, family)
+    from echoic.nn.graph import traced
+    from echoic.training.publish import check_parity, publish, staged
+
+    built: Built = import_module(f"echoic.pretrained.{family.module}").build(paths, family)
     examples = _windows(round(built.window * built.sample_rate))
     graph = traced(
         built.network,

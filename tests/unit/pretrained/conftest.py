@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -46,16 +44,27 @@ def added(own_models):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Write a network and whatever belongs to it into a folder; weights that are no numbers yet are drawn."""
+    """Write a network of random weights, and whatever belongs to it, into a folder.
 
-    def save(kind, config, *beside):
+    ``pickled`` writes the weights as torch did before there were safetensors, by the names of then.
+    """
+
+    def save(kind, config, *beside, pickled=False):
         torch.manual_seed(0)
         network = kind(config).eval()
         folder = tmp_path_factory.mktemp("checkpoint")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for part in (network, *beside):
-                part.save_pretrained(folder)
+        for part in (network, *beside):
+            part.save_pretrained(folder)
+        if pickled:
+            (folder / "model.safetensors").unlink()
+            names = {
+                "parametrizations.weight.original0": "weight_g",
+                "parametrizations.weight.original1": "weight_v",
+            }
+            state = network.state_dict()
+            for new, old in names.items():
+                state = {name.replace(new, old): value for name, value in state.items()}
+            torch.save(state, folder / "pytorch_model.bin")
         return network, folder
 
     return save
