@@ -31,7 +31,13 @@ __all__ = ["FORMAT", "SUFFIXES", "Card", "load_card", "read_card"]
 FORMAT = 2
 
 #: The files of a model, by what they are: each has the card's name with another suffix.
-SUFFIXES = {"graph": ".onnx", "decision": ".decision.npz", "text": ".text.npz"}
+SUFFIXES = {
+    "graph": ".onnx",
+    "decision": ".decision.npz",
+    "text": ".text.npz",
+    "text_graph": ".text.onnx",
+    "tokenizer": ".tokenizer",
+}
 
 # What cards of format 1 had; what else they said was passed over.
 _OF_FORMAT_1 = (
@@ -144,10 +150,13 @@ def _checked(written: Mapping[str, Any]) -> Card:
     front_end.axes(spec.window_samples)  # such windows have some
     if "recordings" in spec.purposes and card.sha256.decision is None:
         raise ValueError("purposes has 'recordings', and sha256 has no decision, by which they are told")
-    if ("text" in spec.inputs) != (card.sha256.text is not None):
+    towers = (card.sha256.text, card.sha256.text_graph)
+    if ("text" in spec.inputs) != (towers != (None, None)):
         raise ValueError(
             "of inputs with 'text' and a digest of text in sha256, one is there without the other"
         )
+    if None not in towers or (card.sha256.text_graph is None) != (card.sha256.tokenizer is None):
+        raise ValueError("sha256 is to have either text, or text_graph and tokenizer")
     digests = {kind: digest for kind in SUFFIXES if (digest := getattr(card.sha256, kind)) is not None}
     return Card(spec, front_end, card.graph.input, card.graph.output, digests)
 

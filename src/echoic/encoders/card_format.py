@@ -46,6 +46,8 @@ class _Digests(_Strict):
     graph: _Digest
     decision: _Digest | None = None
     text: _Digest | None = None
+    text_graph: _Digest | None = None
+    tokenizer: _Digest | None = None
 
 
 class CardFormat(_Strict):

@@ -170,6 +170,21 @@ _ALL = (
             safetensors=None,
         ),
     ),
+    Family(
+        "clap",
+        "sounds of all kinds, by example or in words; transformers on spectrograms and on text",
+        "Apache-2.0",
+        "Wu et al., Large-scale contrastive language-audio pretraining, ICASSP 2023",
+        "clap",
+        _of_hub(
+            "laion/clap-htsat-unfused",
+            "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a",
+            config=None,
+            front_end=None,
+            tokenizer=None,
+            pickled=None,
+        ),
+    ),
 )
 
 #: By name.

@@ -1,7 +1,8 @@
 """Runs models in ONNX: the bundled ones, and those that users export.
 
 A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
-one that identifies recordings has ``NAME.decision.npz``, too, and one that takes words ``NAME.text.npz``.
+one that identifies recordings has ``NAME.decision.npz``, too, and one that takes words either
+``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``.
 The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
 length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
@@ -26,6 +27,7 @@ from echoic.untrusted import read_file
 
 if TYPE_CHECKING:
     from echoic.encoders.text import TextTower
+    from echoic.encoders.text_network import TextNetwork
 
 __all__ = ["BUNDLED", "OnnxEncoder", "OnnxTextEncoder", "import_onnxruntime", "load_model"]
 
@@ -121,25 +123,7 @@ class OnnxEncoder:
     def _session(self) -> Any:
         # Made when first used: who only asks what an encoder is spares the runtime's time and memory.
         self.check()
-        onnxruntime = import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.n_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what it finds wrong it also raises
-        # The file was read as ONNX, so it must not be taken for anything else.
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        # Threads that wait for the next batch leave the cores to others.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without the arena a worker's memory stays that of the weights and one batch.
-        options.enable_cpu_mem_arena = False
-        try:
-            # By its path: a copy of the bytes beside what is made of them would stay in the heap.
-            return onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            said = " ".join(str(error).split())[:300]
-            raise EncoderError(
-                f"the model {quoted(self.path)} cannot be loaded by ONNX Runtime: {said}"
-            ) from error
+        return _started(self.path, self.n_threads)
 
     def encode(self, features: Float32) -> Float32:
         batches = [
@@ -153,11 +137,14 @@ class OnnxEncoder:
 class OnnxTextEncoder(OnnxEncoder):
     """An encoder whose network is an ONNX graph, and of words into the same space.
 
-    The words' vectors are read when the first are encoded; the graph is not needed for them.
+    Words have vectors of their own, or a graph. Either is read when the first are encoded.
     """
 
     @cached_property
-    def _tower(self) -> TextTower:
+    def _tower(self) -> TextTower | TextNetwork:
+        return self._network() if "text_graph" in self._card.digests else self._words()
+
+    def _words(self) -> TextTower:
         from echoic.encoders.text import TextTower
 
         content = self._read_beside("text", "to encode words by")
@@ -166,6 +153,22 @@ class OnnxTextEncoder(OnnxEncoder):
         except ValueError as error:
             path = self.path.with_suffix(SUFFIXES["text"])
             raise EncoderError(f"the words' vectors {quoted(path)} cannot be used: {error}") from error
+
+    def _network(self) -> TextNetwork:
+        from echoic.encoders.text_network import TextNetwork
+
+        tokenizer = self._read_beside("tokenizer", "to divide words by")
+        path = self.path.with_suffix(SUFFIXES["text_graph"])
+        try:
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            graph = _graph_of(path, stamp, self._card.digests["text_graph"])
+        except OSError as error:
+            raise EncoderError(f"{quoted(path)} cannot be read ({error.strerror})") from error
+        try:
+            return TextNetwork(_started(path, self.n_threads), graph, tokenizer, self.spec)
+        except ValueError as error:
+            raise EncoderError(f"the model of words {quoted(path)} cannot be used: {error}") from error
 
     def encode_text(self, texts: Sequence[str]) -> Float32:
         """Encode texts; see :class:`~echoic.encoders.base.TextEncoder`.
@@ -182,6 +185,27 @@ def load_model(path: Path) -> OnnxEncoder:
     """Make the encoder of a model, one of words, too, if its card says so; raises as :class:`OnnxEncoder`."""
     card = load_card(path)
     return OnnxTextEncoder(path, card) if "text" in card.spec.inputs else OnnxEncoder(path, card)
+
+
+def _started(path: Path, n_threads: int) -> Any:
+    """Have ONNX Runtime load a graph that was looked at."""
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it finds wrong it also raises
+    # The file was read as ONNX, so it must not be taken for anything else.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Threads that wait for the next batch leave the cores to others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without the arena a worker's memory stays that of the weights and one batch.
+    options.enable_cpu_mem_arena = False
+    try:
+        # By its path: a copy of the bytes beside what is made of them would stay in the heap.
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        said = " ".join(str(error).split())[:300]
+        raise EncoderError(f"the model {quoted(path)} cannot be loaded by ONNX Runtime: {said}") from error
 
 
 @lru_cache(maxsize=64)

@@ -6,10 +6,13 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from echoic.errors import ModelError
 from echoic.types import Float32
@@ -27,12 +30,13 @@ FED = "echoic"
 
 def traced(
     network: nn.Module,
-    examples: Float32,
+    examples: Float32 | npt.NDArray[np.int64],
     what: str,
     *,
     input_name: str,
     fed: str,
     output_name: str = "embedding",
+    free: Sequence[str] = ("n",),
 ) -> onnx.ModelProto:
     """Write a network as a graph for any number of windows, its weights inside.
 
@@ -40,7 +44,7 @@ def traced(
     ----------
     network : torch.nn.Module
         In evaluation mode; takes features of shape (n, …).
-    examples : ndarray of float32, shape (n, …)
+    examples : ndarray, shape (n, …)
         At least two windows, as an axis of one would be taken for fixed.
     what : str
         Name of the network, for what is raised.
@@ -48,6 +52,8 @@ def traced(
         Of the graph.
     fed : str
         What the graph notes of what it must be fed: its digest stands for all that decides on a vector.
+    free : sequence of str
+        Names of the first axes, which may have any length.
 
     Raises
     ------
@@ -63,7 +69,7 @@ def traced(
                 (torch.from_numpy(examples),),
                 input_names=[input_name],
                 output_names=[output_name],
-                dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+                dynamic_shapes=({i: torch.export.Dim(name, min=1) for i, name in enumerate(free)},),
                 opset_version=_OPSET,
                 dynamo=True,
                 external_data=False,

@@ -6,7 +6,23 @@ from dataclasses import dataclass
 
 from torch import nn
 
-__all__ = ["Built"]
+__all__ = ["Built", "BuiltText"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltText:
+    """A network for words in the space of another for sounds.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode: (n, tokens) int64 → (n, dim) of length 1; without padding.
+    tokenizer : str
+        What makes tokens of words, in the JSON of the ``tokenizers`` library.
+    """
+
+    network: nn.Module
+    tokenizer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +37,12 @@ class Built:
         Hz.
     window, hop : float
         Length of one window and distance between the starts of two, in seconds.
+    text : BuiltText, optional
+        Where words have vectors in the same space.
     """
 
     network: nn.Module
     sample_rate: int
     window: float
     hop: float
+    text: BuiltText | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echoic.encoders.card import FORMAT, read_card
+from echoic.encoders.base import TextEncoder
+from echoic.encoders.card import FORMAT, SUFFIXES, read_card
 from echoic.encoders.families import FAMILIES, Family, family_named, models_folder
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.weights import HubFile, WheelFile, digest_of, fetched
@@ -21,13 +24,14 @@ from echoic.errors import EncoderError, MissingDependencyError, UnknownEncoderEr
 from echoic.types import Float32
 
 if TYPE_CHECKING:
-    from echoic.pretrained.built import Built
+    from echoic.pretrained.built import Built, BuiltText
 
 __all__ = ["Added", "add", "remove"]
 
 _NEEDED = ("torch", "transformers", "onnx", "onnxscript")
 _EXAMPLES = 4  # windows that graph and network must agree on
 _TIMED = 3
+_WORDS = ("rain", "a dog barks far away while it rains on a tin roof, and a door is slammed")
 _OUTPUT = "vectors"  # "embedding", as other models call it, is the name of an operation, too
 _TOLD = ("source", "file", "sha256")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # a checkpoint of transformers has one of them
@@ -96,9 +100,14 @@ def add(name: str, source: Path | None = None) -> Added:
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as place:
+        model = Path(place) / f"{name}.onnx"
         about = _about(name, family, built, weights)
-        encoder = staged(graph, about, Path(place) / f"{name}.onnx")
+        if built.text is not None:
+            about |= {"inputs": ["audio", "text"], "sha256": _write_text(built.text, model)}
+        encoder = staged(graph, about, model)
         check_parity(built.network, encoder, examples)
+        if built.text is not None:
+            _check_text(built.text, encoder)
         speed = _speed(encoder, examples)
         publish(encoder.path, folder / f"{name}.onnx")
     return Added(folder / f"{name}.onnx", speed, (folder / f"{name}.onnx").stat().st_size)
@@ -117,8 +126,8 @@ def remove(name: str) -> None:
     if not model.exists() and not model.with_suffix(".json").exists():
         raise UnknownEncoderError(f"{name} is not on this machine: there is nothing to remove")
     # The card last: as long as it is there, somebody who looks for the model is told what is wrong.
-    model.unlink(missing_ok=True)
-    model.with_suffix(".json").unlink(missing_ok=True)
+    for suffix in (*SUFFIXES.values(), ".json"):
+        model.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _family(name: str) -> Family:
@@ -198,6 +207,40 @@ def _about(name: str, family: Family, built: Built, weights: list[dict[str, str]
         "parameters": sum(weight.numel() for weight in built.network.parameters()),
         "training": layer | {"weights": weights},
     }
+
+
+def _write_text(text: BuiltText, model: Path) -> dict[str, str]:
+    """Write what words are encoded by beside a model → the digests of these files."""
+    from echoic.nn.graph import traced
+
+    examples = np.array([[0, 5, 6, 7, 2], [0, 7, 6, 5, 2]])  # any tokens will do
+    about = {"input_name": "tokens", "output_name": _OUTPUT, "fed": "tokens"}
+    graph = traced(text.network, examples, f"the words of {model.stem}", free=("n", "tokens"), **about)
+    parts = {
+        "text_graph": graph.SerializeToString(deterministic=True),
+        "tokenizer": text.tokenizer.encode("utf-8"),
+    }
+    for part, content in parts.items():
+        with model.with_suffix(SUFFIXES[part]).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    return {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}
+
+
+def _check_text(text: BuiltText, encoder: OnnxEncoder) -> None:
+    """Make sure that words have the vectors that their network gives; raise ModelError where not."""
+    import torch
+    from tokenizers import Tokenizer
+
+    from echoic.training.publish import check_same
+
+    assert isinstance(encoder, TextEncoder)
+    tokenizer = Tokenizer.from_str(text.tokenizer)
+    for words in _WORDS:
+        with torch.no_grad():
+            expected = text.network(torch.tensor([tokenizer.encode(words).ids])).numpy()
+        check_same(encoder.encode_text([words]), expected)
 
 
 def _windows(n_samples: int) -> Float32:

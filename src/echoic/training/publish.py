@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoic.encoders.onnx import OnnxEncoder
+from echoic.encoders.card import SUFFIXES
+from echoic.encoders.onnx import OnnxEncoder, load_model
 from echoic.errors import ModelError
 from echoic.types import Float32
 
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-__all__ = ["check_parity", "publish", "staged", "write_card"]
+__all__ = ["check_parity", "check_same", "publish", "staged", "write_card"]
 
 _TOLERANCE = 1e-4  # of any component of a vector, between torch and ONNX Runtime
 
 
 def staged(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> OnnxEncoder:
-    """Write a graph and its card, force the graph to the disk, and load both as a search would."""
+    """Write a graph and its card, force the graph to the disk, and load both as a search would.
+
+    What else belongs to the model lies there already, and its digests are in what is told ``about`` it.
+    """
     weights = graph.SerializeToString(deterministic=True)
     with path.open("wb") as file:
         file.write(weights)
@@ -33,8 +37,9 @@ def staged(graph: onnx.ModelProto, about: Mapping[str, Any], path: Path) -> Onnx
         os.fsync(file.fileno())
     digest = hashlib.sha256(weights).hexdigest()
     dim = graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    write_card(dict(about) | {"revision": digest[:12], "dim": dim, "sha256": {"graph": digest}}, path)
-    return OnnxEncoder(path)
+    digests = about.get("sha256", {}) | {"graph": digest}
+    write_card(dict(about) | {"revision": digest[:12], "dim": dim, "sha256": digests}, path)
+    return load_model(path)
 
 
 def write_card(card: Mapping[str, Any], model: Path) -> None:
@@ -49,7 +54,9 @@ def write_card(card: Mapping[str, Any], model: Path) -> None:
 
 def publish(staged: Path, output: Path) -> None:
     """Move a model to its place, its card last; whoever meets one without the other is told so."""
-    staged.replace(output)
+    for suffix in SUFFIXES.values():
+        if (part := staged.with_suffix(suffix)).exists():
+            part.replace(output.with_suffix(suffix))
     staged.with_suffix(".json").replace(output.with_suffix(".json"))
 
 
@@ -65,7 +72,12 @@ def check_parity(network: nn.Module, encoder: OnnxEncoder, examples: Float32) ->
 
     with torch.no_grad():
         expected = network(torch.from_numpy(examples)).numpy()
-    difference = float(np.abs(encoder.encode(examples) - expected).max())
+    check_same(encoder.encode(examples), expected)
+
+
+def check_same(vectors: Float32, expected: Float32) -> None:
+    """Make sure that a graph's vectors are those that a network gave; raise ModelError where not."""
+    difference = float(np.abs(vectors - expected).max())
     if not difference <= _TOLERANCE:
         raise ModelError(
             f"the ONNX graph gives vectors that differ from the network's by {difference:.1e}, more than "

@@ -395,3 +395,12 @@ def test_a_card_of_words_names_their_file(path):
     for changed in ({"inputs": ["audio"]}, {"sha256": {"graph": card["sha256"]["graph"]}}):
         rewritten(path, card | changed)
         assert "one is there without the other" in refusal(path)
+
+
+def test_a_card_of_words_names_one_kind_of_them(path):
+    with_words(path)
+    digests = read_card(path)["sha256"]
+    other = {"text_graph": "0" * 64}
+    for added in (other, other | {"tokenizer": "0" * 64}, {"tokenizer": "0" * 64}):
+        rewritten(path, read_card(path) | {"sha256": digests | added})
+        assert "either text, or text_graph and tokenizer" in refusal(path)
