@@ -171,6 +171,22 @@ _ALL = (
         ),
     ),
     Family(
+        "panns",
+        "sounds of all kinds, by their classes; a CNN on spectrograms (CNN14), taught by AudioSet",
+        "CC-BY-4.0",
+        "Kong et al., PANNs, IEEE/ACM TASLP 2020",
+        "panns",
+        # A copy of what its authors keep on Zenodo (record 3987831), the same to the last bit.
+        (
+            HubFile(
+                "thelou1s/panns-inference",
+                "main",
+                "Cnn14_mAP=0.431.pth",
+                "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
+            ),
+        ),
+    ),
+    Family(
         "clap",
         "sounds of all kinds, by example or in words; transformers on spectrograms and on text",
         "Apache-2.0",

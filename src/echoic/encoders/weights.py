@@ -65,7 +65,7 @@ class HubFile:
     repository : str
         ``owner/name``.
     revision : str
-        A commit, 40 hexadecimal digits: what a name or a branch stands for may change.
+        A commit, 40 hexadecimal digits; or a branch, whose files may change, where ``sha256`` holds them.
     name : str
     sha256 : str, optional
         Its digest where it is known beforehand. The hub's own of a large file is checked in any case.

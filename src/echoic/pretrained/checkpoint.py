@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from echoic.errors import WeightsError, quoted
 from echoic.nn.graph import first_line
 
-__all__ = ["front_end", "network"]
+__all__ = ["front_end", "network", "silent"]
 
 
 def network(kind: type[Any], folder: Path, **changes: Any) -> Any:
@@ -33,7 +34,7 @@ def network(kind: type[Any], folder: Path, **changes: Any) -> Any:
     WeightsError
         If the folder holds another network, or not all of its weights.
     """
-    with _refusing(folder), _silent():
+    with _refusing(folder), silent():
         read, about = kind.from_pretrained(
             folder,
             local_files_only=True,
@@ -60,7 +61,7 @@ def front_end(kind: type[Any], folder: Path) -> Any:
     WeightsError
         If the folder does not say.
     """
-    with _refusing(folder), _silent():
+    with _refusing(folder), silent():
         return kind.from_pretrained(folder, local_files_only=True)
 
 
@@ -78,14 +79,16 @@ def _refusing(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """Keep its reports and progress to itself; what matters of them is raised."""
     logging: Any = transformers_logging  # untyped
     level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "At least one mel filter")  # which is as it was in training
+            yield
     finally:
         logging.set_verbosity(level)
         if shown:

@@ -256,4 +256,4 @@ def _speed(encoder: OnnxEncoder, windows: Float32) -> float:
         begun = time.process_time()
         encoder.encode(windows)
         times.append(time.process_time() - begun)
-    return len(windows) * encoder.spec.window / max(min(times), 1e-9)
+    return len(windows) * encoder.spec.hop / max(min(times), 1e-9)
