@@ -167,7 +167,7 @@ _ALL = (
             "e37978b90ca9030d5170a5c07aadb050351a65bb",
             config=None,
             front_end=None,
-            safetensors=None,
+            safetensors="07cadb9f25677c8d50df603e66a98fbd842cce45047139baeb16e6219a1e807b",
         ),
     ),
     Family(
@@ -198,7 +198,7 @@ _ALL = (
             config=None,
             front_end=None,
             tokenizer=None,
-            pickled=None,
+            pickled="1cd3c601bc4afe0fa87be3de4c13dd2cfadd249fac1e29acf74a9b296c3219bb",
         ),
     ),
 )
