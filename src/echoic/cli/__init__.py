@@ -39,7 +39,7 @@ from echoic.cli import (
     tag,
     train,
 )
-from echoic.cli.output import complain, say
+from echoic.cli.output import complain, leave, say
 from echoic.cli.stopping import exit_code, stop_at_signals
 from echoic.errors import EchoicError, UsageError, quoted
 
@@ -72,12 +72,12 @@ def _in_one_sentence() -> Iterator[None]:
         finally:
             sys.stdout.flush()  # a full disk, or a pipe that nobody reads, is met here, not at the very end
     except BrokenPipeError:  # the reader, `head` say, has had enough
-        _leave_stdout()
+        leave(sys.stdout)
         raise typer.Exit(0) from None
     except OSError as error:
         what = "a file" if error.filename is None else quoted(str(error.filename))
         if error.filename == _STDOUT:
-            _leave_stdout()
+            leave(sys.stdout)
         advice = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "put that right"
         complain(f"error: {what} cannot be used ({error.strerror or error}); {advice} and run it again")
         raise typer.Exit(1) from error
@@ -104,11 +104,6 @@ class _Stdout(io.TextIOWrapper):
         except OSError as error:
             error.filename = _STDOUT
             raise
-
-
-def _leave_stdout() -> None:
-    """Let nothing more be written to it, not what Python flushes at its end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(

@@ -10,9 +10,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import astuple, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from echoic.addresses import is_url
 from echoic.types import Hit, IndexReport, Note, Progress
@@ -29,6 +29,7 @@ __all__ = [
     "counted",
     "csv_printer",
     "hit_line",
+    "leave",
     "note_teller",
     "print_json",
     "print_names_as_bytes",
@@ -51,8 +52,16 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line for a person's eyes, beside the results."""
     sys.stdout.flush()
-    with suppress(OSError):  # there is nowhere left to say that a disk is full
+    try:
         sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except OSError:  # there is nowhere left to say that a disk is full
+        leave(sys.stderr)
+
+
+def leave(stream: TextIO) -> None:
+    """Let nothing more be written to a stream, not what Python flushes at its end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(line: Mapping[str, Any]) -> None:
