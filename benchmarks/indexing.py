@@ -59,7 +59,10 @@ EMBEDDING = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from echoic.analysis.pipeline import embed_file
+try:
+    from echoic.analysis.pipeline import embed_file
+except ImportError:  # where it lay in earlier builds
+    from echoic.embedding import embed_file
 from echoic.encoders.registry import load_encoder
 names, path, vectors = sys.argv[1].split(","), Path(sys.argv[2]), sys.argv[3]
 encoders = {name: load_encoder(name) for name in names}

@@ -20,8 +20,8 @@ HEAD = """# The command line
 <!-- Written by tests/golden/make_cli_reference.py; change the help texts in src/echoic/cli instead. -->
 
 Results go to stdout, progress and messages to stderr. In JSON, files of the library have absolute paths,
-files that you give stand as you give them, and times are seconds. Where S is asked for, seconds are given,
-or a time as results print it: 75.5, 1:15.5, 1:15:29.
+files that you give stand as you give them, and times are seconds. Where TIME is asked for, seconds are given,
+or a time as results print it: 75.5, 1:15.5, 1:15:29; 90m, 1.5h and 1h15m will do, too.
 
 A file name that is not UTF-8 stands in JSON as Python spells it (`os.fsencode` gives its bytes back), and for
 other programs in a second field, `path_base64` beside `path`; CSV and M3U hold its bytes.

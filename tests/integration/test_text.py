@@ -113,6 +113,12 @@ def test_the_command_line_takes_words(library):
     assert Path(json.loads(lines[0])["path"]).parent.name == "bells"
 
 
+def test_words_may_be_repeated_on_the_command_line(library):
+    echoic = CommandLine(library.folder)
+    both = echoic("search", "--text", "church bells", "--text", "rain", "--json").stdout
+    assert both == echoic("search", "--text", "church bells, rain", "--json").stdout
+
+
 def test_a_search_in_words_loads_no_network(library):
     code = (
         "import sys; from echoic import Library\n"

@@ -40,11 +40,12 @@ def run(
         Path | None,
         typer.Argument(metavar="FILE", parser=expand_path, help="The example; need not be in the library."),
     ] = None,
-    text: Annotated[
-        str | None,
+    texts: Annotated[
+        list[str] | None,
         typer.Option(
+            "--text",
             metavar="WORDS",
-            help="What to find, in English words, as in 'dog barking, rain'. May go with FILE.",
+            help="What to find, in English, as in 'dog barking, rain'; may be repeated. May go with FILE.",
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
@@ -97,7 +98,7 @@ def run(
 
     if json + as_csv + m3u > 1:
         raise UsageError("choose one of --json, --csv and --m3u")
-    if versions and (file is None or text is not None or encoder is not None or like or unlike):
+    if versions and (file is None or texts or encoder is not None or like or unlike):
         raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
     common: dict[str, Any] = {
         "start": start,
@@ -113,6 +114,7 @@ def run(
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, k, progress=progress, **common)
         else:
+            text = None if texts is None else ", ".join(texts)
             more: dict[str, Any] = {"like": like or (), "unlike": unlike or ()}
             hits = lib.search(file, k, text=text, encoder=encoder, **more, **common)
     if json:

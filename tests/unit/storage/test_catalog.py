@@ -141,7 +141,11 @@ def test_filters(catalog):
     assert catalog.matching(path="/fx/de*") == {long}
     assert catalog.matching(min_duration=60) == {long, song}
     assert catalog.matching(max_duration=60) == {short, long}
-    assert catalog.matching(tags=["foley"]) == {short, song}
+    # As they are shown, to a tenth of a second.
+    assert catalog.matching(min_duration=60.04, max_duration=60.04) == {long}
+    assert catalog.matching(max_duration=59.96) == {short, long}
+    assert catalog.matching(max_duration=59.9) == {short}
+    assert catalog.matching(tags=["foley"]) == catalog.matching(tags="foley") == {short, song}
     assert catalog.matching(tags=["GENRE=foley"]) == {short}
     assert catalog.matching(tags=["wet", "ambience"]) == {long}
     assert catalog.matching(tags=["wet"], path="*.wav") == set()

@@ -31,6 +31,7 @@ __all__ = ["Catalog", "Known"]
 _FILE_COLUMNS = (
     "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message, notes"
 )
+_SHOWN = 0.1  # s to which durations are shown
 
 
 class Known(NamedTuple):
@@ -224,8 +225,9 @@ class Catalog(Database):
         if not 0 <= least <= most:
             raise UsageError(f"no file lasts {least:g} s or longer, and {most:g} s or shorter")
         rows = self.connection.execute(
-            "SELECT id, path FROM files WHERE duration >= ? AND duration <= ?",
-            (least, most),
+            "SELECT id, path FROM files WHERE duration > ? AND duration < ?",
+            # A file of 5.0000625 s is shown as 5.0 s, and asked for so.
+            (least - _SHOWN / 2, most + _SHOWN / 2),
         )
         found = {file_id: os.fsdecode(encoded) for file_id, encoded in rows}
         if path is not None:
@@ -233,7 +235,7 @@ class Catalog(Database):
             if "" in globs:
                 raise UsageError("an empty glob fits no file; give one, as in 'drums/*.wav'")
             found = {i: p for i, p in found.items() if any(fits_glob(p, glob) for glob in globs)}
-        for tag in tags:
+        for tag in [tags] if isinstance(tags, str) else tags:
             tagged = self._tagged(tag)
             found = {i: p for i, p in found.items() if i in tagged}
         return set(found)
