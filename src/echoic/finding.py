@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from echoic.opening import Opening, default_folder, explained
-from echoic.search.query import Filters, Query, read_example
+from echoic.search.query import Filters, Query, read_examples
 from echoic.storage.catalog import Catalog, unusable
 from echoic.storage.spaces import Spaces
 from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, StrPath
@@ -111,8 +111,8 @@ class Finder:
             text=text,
             start=start,
             end=end,
-            like=tuple(map(read_example, like)),
-            unlike=tuple(map(read_example, unlike)),
+            like=read_examples(like),
+            unlike=read_examples(unlike),
         )
         filters = Filters(path, min_duration, max_duration, tags)
         return find_sounds(

@@ -86,6 +86,8 @@ def test_what_cannot_be_understood_is_said(library):
         library.search(text="xqzt 雨")
     with pytest.raises(UsageError, match="the words to search by are empty"):
         library.search(text="")
+    with pytest.raises(UsageError, match=r"text is \['rain'\] and must be words"):
+        library.search(text=["rain"])
     with pytest.raises(UsageError, match="encoder spectral takes no text"):
         library.search(text="rain", encoder="spectral")
 
@@ -111,6 +113,16 @@ def test_the_command_line_takes_words(library):
     lines = done.stdout.splitlines()
     assert [json.loads(line)["rank"] for line in lines] == [1, 2]
     assert Path(json.loads(lines[0])["path"]).parent.name == "bells"
+
+
+def test_one_example_need_not_be_a_list(library):
+    assert library.search(like="text:rain") == library.search(like=["text:rain"])
+
+
+@pytest.mark.parametrize("words", ["thunder", "text:thunder"])
+def test_words_in_the_place_of_a_file_are_told_where_they_go(library, words):
+    done = CommandLine(library.folder)("search", words, code=1)
+    assert done.stderr == f"error: {words} does not exist; check the path, or for words: --text thunder\n"
 
 
 def test_words_may_be_repeated_on_the_command_line(library):

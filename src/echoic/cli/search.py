@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +33,7 @@ from echoic.cli.output import (
     say,
     shorten,
 )
-from echoic.errors import UsageError
+from echoic.errors import UnreadableError, UsageError, quoted
 from echoic.types import Hit
 
 
@@ -100,6 +102,9 @@ def run(
         raise UsageError("choose one of --json, --csv and --m3u")
     if versions and (file is None or texts or encoder is not None or like or unlike):
         raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
+    if file is not None and not file.suffix and not os.path.lexists(file):
+        words = shlex.quote(str(file).removeprefix("text:"))
+        raise UnreadableError(f"{quoted(file)} does not exist; check the path, or for words: --text {words}")
     common: dict[str, Any] = {
         "start": start,
         "end": end,

@@ -91,8 +91,8 @@ class Registry:
         except KeyError:
             if family_named(name) is not None:
                 raise UnknownEncoderError(
-                    f"{name} is a network that others trained and is not on this machine yet; fetch it with: "
-                    f"echoic models add {name}"
+                    f"{name} is a network that others trained and is not on this machine; fetch it with: "
+                    f"echoic models add {name} (or drop its vectors: echoic remove --encoder {name})"
                 ) from None
             raise UnknownEncoderError(
                 f"there is no encoder named {name!r}; choose from {', '.join(sorted(self._entries))} "

@@ -15,8 +15,9 @@ from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Note, Segments, StrPath
+from echoic.untrusted import shown
 
-__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part", "read_example"]
+__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part", "read_examples"]
 
 _LONGEST_TEXT = 2_000  # characters
 _WORDS = "text:"  # stands before words where a file could be meant
@@ -55,6 +56,8 @@ class Query:
             raise UsageError("give a file or words to search by, or examples that it should be like")
         if self.path is None and (self.start, self.end) != (None, None):
             raise UsageError("start and end choose a part of a query file, and there is none")
+        if not isinstance(self.text, str | None):
+            raise UsageError(f"text is {shown(self.text)} and must be words")
         for words in self.texts:
             if not words.strip():
                 raise UsageError("the words to search by are empty")
@@ -177,16 +180,17 @@ class Examples:
         return encoder.encode_text([text])
 
 
-def read_example(given: StrPath) -> Path | str:
-    """Tell words from a file: ``text:`` stands before them, and ``./text:…`` is a file.
+def read_examples(given: StrPath | Sequence[StrPath]) -> tuple[Path | str, ...]:
+    """Tell words from files: ``text:`` stands before them, and ``./text:…`` is a file.
 
     Examples
     --------
-    >>> read_example("text:rain on tin")
-    'rain on tin'
+    >>> read_examples(["text:rain on tin"])
+    ('rain on tin',)
     """
-    spelt = os.fspath(given)
-    return spelt.removeprefix(_WORDS) if spelt.startswith(_WORDS) else Path(spelt)
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    spelt = [os.fspath(one) for one in several]
+    return tuple(one.removeprefix(_WORDS) if one.startswith(_WORDS) else Path(one) for one in spelt)
 
 
 def check_k(k: int) -> None:
