@@ -1,11 +1,12 @@
-"""Put a trained ``fingerprint`` among the bundled models: its graph and its card.
+"""Put a trained ``fingerprint`` among the bundled models: its graph, in 8 bits, and its card.
 
 ::
 
     python recipes/fingerprint/ship.py WEIGHTS.pt --data DIR [--minutes M --steps N --seed S] [--command C]
 
 WEIGHTS.pt is what ``train.py`` saves: a dict with ``c``, the widths, and ``ema``, the weights to ship. The
-graph is compared with torch on sounds of every kind before it is written.
+graph is compared with torch on sounds of every kind before it is written; in float32 it stays beside this
+script, to train on from.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import numpy as np
 import onnxruntime
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from eight_bits import put_in_eight_bits
 from network import HOP, LOG_MEL, WINDOW, FingerprintNet
 from sources import licences
 
@@ -102,11 +105,12 @@ def main() -> None:
         "precision": "fp32",
         "figures": json.loads(options.figures.read_text("utf-8")) if options.figures else {},
     }
-    target = BUNDLED / "fingerprint.onnx"
-    target.write_bytes(graph)
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    target.with_suffix(".json").write_text(text, "utf-8")
+    (BUNDLED / "fingerprint.json").write_text(text, "utf-8")
+    target = Path(__file__).with_name("fingerprint.onnx")
+    target.write_bytes(graph)
     print(f"{target}: {len(graph) / 1e6:.2f} MB, within {difference:.0e} of torch")
+    put_in_eight_bits("fingerprint", graph, options.data)
 
 
 if __name__ == "__main__":

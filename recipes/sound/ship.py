@@ -1,8 +1,8 @@
-"""Put a trained ``sound`` among the bundled models: its graph, its card, and weights to fine-tune from.
+"""Put a trained ``sound`` among the bundled models: its graph, in 8 bits, its card, and weights to fine-tune.
 
 ::
 
-    python recipes/sound/ship.py sound.echoic --folds fold1,fold2,fold3,fold4 [--figures FIGURES.json]
+    python recipes/sound/ship.py sound.echoic --data DIR --folds fold1,fold2,fold3,fold4 [--figures FIG.json]
 
 The folds of ESC-50 that it was trained on go into the card, so that who measures knows what it has heard; so
 do the figures, measured on clips that it was not trained on.
@@ -13,9 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
+import tempfile
 from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from eight_bits import put_in_eight_bits
 
 from echoic.encoders.onnx import BUNDLED
 from echoic.nn.checkpoint import load_checkpoint, save_checkpoint
@@ -36,11 +42,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, help="the .echoic file of recipes/sound")
+    parser.add_argument("--data", type=Path, required=True, help="holds manifest.tsv")
     parser.add_argument("--folds", default="fold1,fold2,fold3", help="as given to manifest.py")
     parser.add_argument("--figures", type=Path, help="JSON")
     options = parser.parse_args()
     target = BUNDLED / "sound.onnx"
-    exported = export([options.model], target, name="sound")
+    with tempfile.TemporaryDirectory() as folder:
+        exported = export([options.model], Path(folder) / "sound.onnx", name="sound")
+        graph = exported.path.read_bytes()
     training = exported.card["training"]
     start, teacher = training["started_from"], training["teacher"]
     command = (
@@ -67,6 +76,7 @@ def main() -> None:
         card["figures"] = json.loads(options.figures.read_text("utf-8"))
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     target.with_suffix(".json").write_text(text, "utf-8")
+    put_in_eight_bits("sound", graph, options.data)
     checkpoint = load_checkpoint(options.model)
     for kept in (checkpoint.training, checkpoint.training["data"]):
         kept.pop("path", None)  # where the audio lay is nobody's business

@@ -1,8 +1,10 @@
 """What fingerprint learns from: pairs of windows of one moment."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from tests.recipes import of_the_recipe
@@ -82,16 +84,26 @@ def test_what_was_drawn_is_done_and_nothing_more_is_drawn(pairs, track):
         assert abs(what.shift) <= pairs.SHIFT
 
 
-def test_training_goes_on_from_the_graph_that_ships(train):
-    from echoic.encoders.onnx import BUNDLED
+def test_training_goes_on_from_the_weights_of_what_ships_in_eight_bits(train):
+    from echoic.audio.synthesis import FAMILIES, make_sound
     from echoic.encoders.registry import load_encoder
 
-    log_mel = np.random.default_rng(6).normal(-40, 12, (40, train.pairs.N_FRAMES, 128)).astype(np.float32)
-    network = train.FingerprintNet.from_graph(BUNDLED / "fingerprint.onnx", torch.from_numpy(log_mel[:30]))
+    encoder = load_encoder("fingerprint")
+    windows = np.stack(
+        [
+            make_sound(family, 0, sample_rate=8_000)[4_000:][: encoder.spec.window_samples]
+            for family in FAMILIES
+        ]
+    )
+    log_mel = encoder.front_end(np.tile(windows, (6, 1)))
+    graph = Path(train.__file__).with_name("fingerprint.onnx")
+    network = train.FingerprintNet.from_graph(graph, torch.from_numpy(log_mel[:30]))
     assert network.training
     with torch.no_grad():
         there = network.eval()(torch.from_numpy(log_mel)).numpy()
-    np.testing.assert_allclose(there, load_encoder("fingerprint").encode(log_mel), atol=1e-5)
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(there, session.run(None, {"log_mel": log_mel})[0], atol=1e-5)
+    assert np.einsum("ij,ij->i", there, encoder.encode(log_mel)).min() > 0.97
 
 
 def vectors_of_pairs(n=6):

@@ -40,6 +40,9 @@ _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 
+# glibc would keep what it once gave for blocks of windows: 10 MB a worker. Smaller limits cost time.
+_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
+
 _BLOCK = 1 << 20  # bytes read at a time
 
 _LAST_WORDS = 1.0  # s for a worker that closed its pipe to end by itself, and so tell its exit code
@@ -261,7 +264,7 @@ class _Worker:
             [sys.executable, "-P", "-m", "echoic.analysis.workers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | _ONE_THREAD,
+            env=_GIVE_BACK | os.environ | _ONE_THREAD,
             start_new_session=os.name == "posix",  # Ctrl-C is the parent's to handle
         )
         return self._process
