@@ -199,6 +199,7 @@ def run(
             validation=validation,
             start=begin,
             teacher=teacher,
+            noted=lambda note: complain(f"note: {note}"),
             decoding=decoding,
             progress=progress,
         )

@@ -289,6 +289,7 @@ def train(
     start: Checkpoint | Path | str | None = None,
     teacher: Path | None = None,
     cache: AudioCache | None = None,
+    noted: Callable[[str], None] | None = None,
     decoding: Callable[[Progress], None] | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Outcome:
@@ -311,6 +312,8 @@ def train(
         What ``echoic embed`` wrote of the clips by another encoder, to learn from with the weight
         ``settings.distil``.
     cache : AudioCache, optional
+    noted : callable, optional
+        Called with a sentence on the data, before anything is decoded, where there is one to say.
     decoding, progress : callable, optional
         Called after each file decoded, and after each step.
 
@@ -326,6 +329,8 @@ def train(
     begin = starting_point(start) if isinstance(start, str | Path) else start
     columns = columns or Columns()
     dataset = read_dataset(data, columns)
+    if noted is not None and dataset.note:
+        noted(dataset.note)
     prepared = prepare(
         dataset,
         sample_rate=settings.front_end.sample_rate,
