@@ -266,7 +266,7 @@ class Finder:
 
         return Recognition(*self._open(), min_score, noted=self._note)
 
-    def _note(self, query: Path, note: Note) -> None:
+    def _note(self, query: Path | str, note: Note) -> None:
         """Pass on what a person should know of a query."""
         if self._noted is not None:
             self._noted(os.fspath(query), note)

@@ -32,7 +32,7 @@ class Library(Finder):
         Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
         the platform's folder for a user's data.
     noted : callable, optional
-        Called with the path of a query, and with a :class:`~echoic.types.Note` on it.
+        Called with the path of a query, or its words, and with a :class:`~echoic.types.Note` on it.
 
     Notes
     -----

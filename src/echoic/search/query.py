@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echoic.encoders.base import TextEncoder
+from echoic.encoders.onnx import OnnxTextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
@@ -20,6 +21,7 @@ from echoic.untrusted import shown
 __all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part", "read_examples"]
 
 _LONGEST_TEXT = 2_000  # characters
+_NAMED = 8  # words that are not known, before the rest is counted
 _WORDS = "text:"  # stands before words where a file could be meant
 
 
@@ -128,11 +130,11 @@ class Examples:
     spec : EncoderSpec
         Of the space.
     noted : callable
-        Called with the path of an example and a note of what a person should know of it.
+        Called with the path of an example, or its words, and a note of what a person should know of it.
     """
 
     def __init__(
-        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path, Note], None]
+        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path | str, Note], None]
     ) -> None:
         self._spaces = spaces
         self._source = source
@@ -177,7 +179,13 @@ class Examples:
             raise UsageError(
                 f"encoder {self._spec.name} knows sounds only; choose one whose inputs are texts, too"
             )
-        return encoder.encode_text([text])
+        vectors = encoder.encode_text([text])
+        unknown = encoder.unknown_words(text) if isinstance(encoder, OnnxTextEncoder) else []
+        if unknown:
+            n_more = len(unknown) - _NAMED
+            named = ", ".join(map(shown, unknown[:_NAMED])) + (f" and {n_more} more" if n_more > 0 else "")
+            self._noted(text, Note("words", f"not known and passed over: {named}"))
+        return vectors
 
 
 def read_examples(given: StrPath | Sequence[StrPath]) -> tuple[Path | str, ...]:

@@ -14,6 +14,7 @@ import torch
 from echoic import __version__
 from echoic.datasets import Clip, Columns, Dataset, check_trainable, divide, read_dataset
 from echoic.encoders.card import read_card
+from echoic.encoders.families import family_named
 from echoic.encoders.onnx import BUNDLED
 from echoic.errors import DatasetError, UsageError, quoted
 from echoic.evaluation.labelled import check_measurable
@@ -55,6 +56,12 @@ def starting_point(start: Path | str) -> Checkpoint:
     if Path(start).suffix == ".echoic":
         return load_checkpoint(Path(start))
     bundled = {path.stem: path for path in sorted(BUNDLED.glob("*.echoic"))}
+    if family_named(str(start)) is not None:
+        raise UsageError(
+            f"{start}, which others trained, is not trained further; it may teach: echoic models add "
+            f"{start}, echoic embed DATA --segments --encoder {start} -o OUT.npz, echoic train DATA "
+            "--teacher OUT.npz"
+        )
     if str(start) not in bundled:
         raise UsageError(
             f"nothing can be started from {quoted(start)}; name a file that ends in .echoic, or one of: "
