@@ -58,8 +58,6 @@ class Query:
             raise UsageError("give a file or words to search by, or examples that it should be like")
         if self.path is None and (self.start, self.end) != (None, None):
             raise UsageError("start and end choose a part of a query file, and there is none")
-        if not isinstance(self.text, str | None):
-            raise UsageError(f"text is {shown(self.text)} and must be words")
         for words in self.texts:
             if not words.strip():
                 raise UsageError("the words to search by are empty")
@@ -188,7 +186,7 @@ class Examples:
         return vectors
 
 
-def read_examples(given: StrPath | Sequence[StrPath]) -> tuple[Path | str, ...]:
+def read_examples(given: Sequence[StrPath]) -> tuple[Path | str, ...]:
     """Tell words from files: ``text:`` stands before them, and ``./text:…`` is a file.
 
     Examples
@@ -196,8 +194,7 @@ def read_examples(given: StrPath | Sequence[StrPath]) -> tuple[Path | str, ...]:
     >>> read_examples(["text:rain on tin"])
     ('rain on tin',)
     """
-    several = [given] if isinstance(given, str | os.PathLike) else given
-    spelt = [os.fspath(one) for one in several]
+    spelt = [os.fspath(one) for one in given]
     return tuple(one.removeprefix(_WORDS) if one.startswith(_WORDS) else Path(one) for one in spelt)
 
 
