@@ -72,7 +72,8 @@ class Aisfx(nn.Module):
         x = seen[:, None]
         for block in (self.conv_block1, self.conv_block2, self.conv_block3):
             x = F.max_pool2d(block(x), 2)
-        return self.conv_block4(x).mean(3).amax(2)
+        vectors: Tensor = self.conv_block4(x).mean(3).amax(2)
+        return vectors
 
     def forward(self, samples: Tensor) -> Tensor:
         return unit(self.of_seen(self.seen(samples)))
