@@ -16,24 +16,8 @@ import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-# Every licence that may train what ships. What is not listed here does not.
-COMMERCIAL = {
-    "Apache-2.0",
-    "CC0 or CC-BY",
-    "CC0/CC-BY/CC-BY-SA",
-    "CC-BY-4.0",
-    "CC-BY/CC-BY-SA",
-    "CC-BY-SA",
-    "CC-BY-SA-3.0",
-    "CC-BY-SA-3.0 (not to be resold as samples)",
-    "CC-BY-SA-4.0",
-    "CC-BY-SA-4.0 (per track)",
-    "GPL-2",
-    "GPL-2/CC-BY-SA-3.0",
-    "GPL-3",
-    "GPL-3.0",
-    "GPL/CC-BY-SA",
-}
+# Every licence that may train what ships. What is not listed there does not.
+COMMERCIAL = set(Path(__file__).parents[1].joinpath("licences.txt").read_text("utf-8").splitlines())
 
 # Share of the batches that each set has; its classes share it evenly.
 SHARES = {

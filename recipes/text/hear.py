@@ -29,27 +29,8 @@ from echoic.audio.decode import read_audio
 from echoic.encoders.registry import load_encoder
 from echoic.errors import AudioError
 
-# Every licence that may train what ships, as in recipes/sound, and those of the effects.
-COMMERCIAL = {
-    "Apache-2.0",
-    "BSD-3-Clause",
-    "CC0",
-    "CC0 or CC-BY",
-    "CC0/CC-BY/CC-BY-SA",
-    "CC-BY-4.0",
-    "CC-BY/CC-BY-SA",
-    "CC-BY-SA",
-    "CC-BY-SA-3.0",
-    "CC-BY-SA-3.0 (not to be resold as samples)",
-    "CC-BY-SA-4.0",
-    "CC-BY-SA-4.0 (per track)",
-    "CC-BY-SA/CC-BY/CC0",
-    "GPL-2",
-    "GPL-2/CC-BY-SA-3.0",
-    "GPL-3",
-    "GPL-3.0",
-    "GPL/CC-BY-SA",
-}
+# Every licence that may train what ships. What is not listed there does not.
+COMMERCIAL = set(Path(__file__).parents[1].joinpath("licences.txt").read_text("utf-8").splitlines())
 FOLDS = {"fold1", "fold2", "fold3"}  # of ESC-50; fold 4 asks
 MOST_OF = {  # clips of what is all one kind of sound
     "words_arabic": 200,

@@ -88,58 +88,28 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Where each lies. They are imported when they are first asked for: until then nothing takes time, so that the
-# command line can take care of Ctrl-C before it does.
-_HOMES = {
-    "echoic.audio.front_end": (
-        "FrontEnd",
-        "Waveform",
-    ),
-    "echoic.audio.spectrogram": ("LogMel",),
-    "echoic.analysis.files": ("embed",),
-    "echoic.encoders.base": (
-        "Encoder",
-        "TextEncoder",
-    ),
-    "echoic.errors": (
-        "AudioError",
-        "EchoicError",
-        "EncoderError",
-        "LibraryBusyError",
-        "LibraryError",
-        "MissingDependencyError",
-        "NotAudioError",
-        "StoreError",
-        "UnknownEncoderError",
-        "UnreadableError",
-        "UsageError",
-    ),
-    "echoic.recordings.timing.align": ("align",),
-    "echoic.library": ("Library",),
-    "echoic.spec": ("EncoderSpec",),
-    "echoic.types": (
-        "AudioInfo",
-        "Duplicate",
-        "FileRecord",
-        "Hit",
-        "IndexReport",
-        "LiveSound",
-        "Match",
-        "Note",
-        "Progress",
-        "Segments",
-        "SharedStretch",
-        "Status",
-        "TimeAlignment",
-    ),
-}
+# Where they lie, what is quickly imported first. They are imported when they are first asked for: until then
+# nothing takes time, so that the command line can take care of Ctrl-C before it does.
+_HOMES = (
+    "errors",
+    "spec",
+    "types",
+    "audio.front_end",
+    "audio.spectrogram",
+    "encoders.base",
+    "recordings.timing.align",
+    "analysis.files",
+    "library",
+)
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(home), name)
-            return value
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"{__name__}.{home}")
+            if name in module.__all__:
+                value = globals()[name] = getattr(module, name)
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,8 @@
 """Data sets to train and to measure on: clips with what a folder or a manifest says of them.
 
-A folder whose audio lies in sub-folders has a class per sub-folder, named like it; one with audio directly in
-it is not labelled. A manifest is a table with a header, in UTF-8, one clip a row: ``.csv`` with commas or
+A folder whose audio lies in sub-folders has a class per sub-folder, named like it; what lies beside two such
+or more has no label and is left out. With audio directly in it and no sub-folders, or one, a folder is not
+labelled. A manifest is a table with a header, in UTF-8, one clip a row: ``.csv`` with commas or
 ``.tsv`` with tabs, fields quoted as CSV has it. Its paths are relative to its own folder.
 
 Clips of one group, a recording that was cut up or a speaker, are alike for reasons that have nothing to do
@@ -74,10 +75,19 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Clips, and the name of the folder or manifest that they come from."""
+    """Clips, and the name of the folder or manifest that they come from.
+
+    Parameters
+    ----------
+    name : str
+    clips : tuple of Clip
+    note : str
+        A sentence on what of the folder was left out or not taken for a label; mostly empty.
+    """
 
     name: str
     clips: tuple[Clip, ...]
+    note: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -129,7 +139,7 @@ def read_dataset(path: Path, columns: Columns = Columns()) -> Dataset:
     """
     path = Path(os.path.abspath(path))
     if os.path.isdir(path):  # noqa: PTH112 - the other raises where a folder above is closed
-        return Dataset(path.name, tuple(_clips_in(path)))
+        return _folder(path)
     if path.suffix.lower() in _DELIMITERS:
         return Dataset(path.stem, tuple(_clips_listed(path, columns)))
     if not os.path.lexists(path):
@@ -258,7 +268,7 @@ def name_some(names: Iterable[str]) -> str:
 # Folders
 
 
-def _clips_in(folder: Path) -> Iterator[Clip]:
+def _folder(folder: Path) -> Dataset:
     found: list[tuple[Path, tuple[str, ...]]] = []
     for item in scan([folder]):
         path = Path(item.path)
@@ -268,15 +278,29 @@ def _clips_in(folder: Path) -> Iterator[Clip]:
         found.append((path, path.relative_to(folder).parts))
     if not found:
         raise DatasetError(f"{quoted(folder)} holds no audio; name a folder that does, or a manifest")
-    labelled = all(len(parts) > 1 for _, parts in found)
-    tops = {parts[0] for _, parts in found}
-    if labelled and len(tops) > 1 and all(_SPLITS.get(top.lower()) for top in tops):
+    tops = {parts[0] for _, parts in found if len(parts) > 1}
+    n_above = sum(len(parts) == 1 for _, parts in found)
+    if len(tops) > 1 and all(_SPLITS.get(top.lower()) for top in tops):
         raise DatasetError(
             f"the sub-folders of {quoted(folder)} are splits, not classes ({name_some(tops)}); "
             "write a manifest with the columns path, label and split"
         )
-    for path, parts in found:
-        yield Clip(path, label=parts[0] if labelled else "", split="", group=str(path))
+    labelled = len(tops) > 1 or not n_above
+    note = ""
+    if n_above and tops:
+        files = "1 file lies" if n_above == 1 else f"{n_above} files lie"
+        note = f"{files} directly in {quoted(folder)}, beside " + (
+            f"its {len(tops)} class folders: without a label, so left out"
+            if labelled
+            else f"its one folder, {name_some(tops)}: no names are taken for labels; "
+            "move them into folders of their class for that"
+        )
+    clips = tuple(
+        Clip(path, label=parts[0] if labelled else "", split="", group=str(path))
+        for path, parts in found
+        if len(parts) > 1 or not labelled
+    )
+    return Dataset(folder.name, clips, note)
 
 
 # Manifests

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from echoic.arguments import checked
 from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query, read_examples
 from echoic.storage.catalog import Catalog, unusable
@@ -39,6 +40,7 @@ class Finder:
       only files of that length, in seconds; ``tags``: only files with all of these, ``VALUE`` or
       ``NAME=VALUE``.
     * ``include_query``: let the query, if it is indexed, be found itself.
+    * Of several paths, texts or tags, one need not be a list.
     * ``progress``: called with a :class:`~echoic.types.Progress` after each file.
 
     Each raises LibraryError if there is no library or it cannot be used, UnknownEncoderError if it has no
@@ -46,6 +48,7 @@ class Finder:
     UsageError if an argument makes no sense.
     """
 
+    @checked
     def __init__(
         self, folder: StrPath | None = None, *, noted: Callable[[str, Note], None] | None = None
     ) -> None:
@@ -66,6 +69,7 @@ class Finder:
         self._opening.close()
 
     @explained
+    @checked
     def search(
         self,
         query: StrPath | None = None,
@@ -120,6 +124,7 @@ class Finder:
         )
 
     @explained
+    @checked
     def versions(
         self,
         query: StrPath,
@@ -155,6 +160,7 @@ class Finder:
         )
 
     @explained
+    @checked
     def identify(
         self,
         query: StrPath,
@@ -188,6 +194,7 @@ class Finder:
         scope = Filters(path, tags=tags).scope(self._open()[0], () if include_query else asked.examples)
         return recognition.identify(Path(query), start, end, scope)
 
+    @checked
     def monitor(
         self,
         source: StrPath | LiveSound,
@@ -219,6 +226,7 @@ class Finder:
             raise unusable(self.folder, error) from error
 
     @explained
+    @checked
     def duplicates(self, *, min_score: float | None = None, progress: Report = None) -> list[Duplicate]:
         """Find all recordings that the library holds twice; see :meth:`duplicates_as_found`.
 
@@ -230,6 +238,7 @@ class Finder:
         found = self.duplicates_as_found(min_score=min_score, progress=progress)
         return [duplicate for finding in found for duplicate in finding]
 
+    @checked
     def duplicates_as_found(
         self, *, min_score: float | None = None, progress: Report = None
     ) -> Iterator[tuple[Duplicate, ...]]:
@@ -266,7 +275,7 @@ class Finder:
 
         return Recognition(*self._open(), min_score, noted=self._note)
 
-    def _note(self, query: Path, note: Note) -> None:
+    def _note(self, query: Path | str, note: Note) -> None:
         """Pass on what a person should know of a query."""
         if self._noted is not None:
             self._noted(os.fspath(query), note)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from echoic.arguments import checked
 from echoic.errors import UsageError
 from echoic.finding import Finder, Report
 from echoic.opening import explained
@@ -32,7 +33,7 @@ class Library(Finder):
         Where the library is kept; made by the first :meth:`index`. By default ``$ECHOIC_LIBRARY``, or else
         the platform's folder for a user's data.
     noted : callable, optional
-        Called with the path of a query, and with a :class:`~echoic.types.Note` on it.
+        Called with the path of a query, or its words, and with a :class:`~echoic.types.Note` on it.
 
     Notes
     -----
@@ -50,6 +51,7 @@ class Library(Finder):
     """
 
     @explained
+    @checked
     def index(
         self,
         paths: Sequence[StrPath],
@@ -114,6 +116,7 @@ class Library(Finder):
                 progress=progress,
             )
 
+    @checked
     def watch(
         self,
         paths: Sequence[StrPath],
@@ -143,6 +146,7 @@ class Library(Finder):
         return watch([Path(path) for path in paths], update or partial(self.index, paths), pause)
 
     @explained
+    @checked
     def remove(self, paths: Sequence[StrPath]) -> int:
         """Forget files, all files under folders or in globs; the audio itself is not touched.
 
@@ -158,6 +162,7 @@ class Library(Finder):
             return forget([Path(path) for path in paths], catalog, spaces)
 
     @explained
+    @checked
     def tag(self, paths: Sequence[StrPath], *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
         """Give tags to indexed files, all under folders or in globs, and take tags away.
 
@@ -182,6 +187,7 @@ class Library(Finder):
         return len(ids)
 
     @explained
+    @checked
     def remove_encoder(self, encoder: str) -> None:
         """Forget an encoder, by name or path, with all vectors that it made; it need not be installed."""
         catalog, spaces = self._open()
@@ -195,6 +201,7 @@ class Library(Finder):
         return Catalog.exists(self.folder)
 
     @explained
+    @checked
     def files(self, under: StrPath | None = None, *, tags: Sequence[str] = ()) -> list[FileRecord]:
         """Return what is known of all files, in order of path, or of those under a path or in a glob.
 

@@ -45,8 +45,9 @@ StrPath = str | os.PathLike[str]
 #: Of a file with several tracks of sound: one of them, from 1, each by itself, or their mean.
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
-#: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none.
-NoteKind = Literal["tracks", "phase", "ultrasound", "silence"]
+#: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none;
+#: of words that are searched by, those that are not known.
+NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words"]
 
 
 def check_track(track: TrackChoice | None) -> None:
@@ -62,11 +63,11 @@ def check_track(track: TrackChoice | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a person should know of a file that was read without fault: what of it is not heard.
+    """What a person should know of a file that was read without fault, or of words: what does not count.
 
     Parameters
     ----------
-    kind : {"tracks", "phase", "ultrasound", "silence"}
+    kind : {"tracks", "phase", "ultrasound", "silence", "words"}
     sentence : str
         What is told, without the file's name.
     track : int, "all" or "mix", optional

@@ -67,7 +67,7 @@ def test_words_find_sounds(doubled: Library, tones: Path, echoic) -> None:
 
 
 def test_words_without_an_encoder_for_them(doubled: Library, index, tones: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="encoder raw takes no text; choose another"):
+    with pytest.raises(UsageError, match="encoder raw takes no text: words fit the very space"):
         doubled.search(text="700", encoder="raw")
     with pytest.raises(UsageError, match="the words to search by are empty"):
         doubled.search(text=" ")

@@ -131,14 +131,17 @@ def test_a_bad_file_is_named_once_and_left_out(within, sounds, model, tmp_path):
         for take in range(3):
             write_take(folder / label / f"{take}.wav", label, take)
     (folder / "hum" / "bad.wav").write_text("not audio")
+    write_clip(folder / "stray.wav", 0)  # of no class
     words = ("evaluate", folder, "--encoder", "spectral", "--encoder", model, "--report", tmp_path / "r.html")
     result = within(*words, code=1)
     assert "6 of 6 clips" in result.stdout
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 1
     assert str(folder / "hum" / "bad.wav") in warnings[0]
+    note = f"1 file lies directly in {folder}, beside its 2 class folders: without a label, so left out"
+    assert f"note: {note}\n" in result.stderr
     facts = json.loads((tmp_path / "r.figures.json").read_text("utf-8"))
-    assert facts["facts"] == {"Left out": "1 file that cannot be read"}
+    assert facts["facts"] == {"Left out": "1 file that cannot be read", "Note": note}
 
 
 def test_nothing_that_can_be_read(within, tmp_path):

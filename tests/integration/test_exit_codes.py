@@ -82,7 +82,7 @@ KINDS = {
     ),
     "a number that makes no sense": (
         2,
-        r"at least 1|valid (integer|number)|greater than or equal to 1|probability|no time|no file lasts"
+        r"at least 1|is no (whole )?number|probability|no time|no file lasts"
         "|time in seconds|must come after",
         "search audio/0.flac -k 0",
         "search audio/0.flac -k many",

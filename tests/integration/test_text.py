@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from echoic import Library, UsageError
+from echoic import Library, UnknownEncoderError, UsageError
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import make_sound
 from echoic.storage.catalog import Catalog
@@ -88,8 +88,37 @@ def test_what_cannot_be_understood_is_said(library):
         library.search(text="")
     with pytest.raises(UsageError, match=r"text is \['rain'\] and must be words"):
         library.search(text=["rain"])
-    with pytest.raises(UsageError, match="encoder spectral takes no text"):
+    with pytest.raises(UsageError, match="encoder spectral takes no text: words fit the very space"):
         library.search(text="rain", encoder="spectral")
+
+
+def test_words_that_are_not_known_are_told_and_passed_over(library):
+    echoic = CommandLine(library.folder)
+    note = "note: not known and passed over: 'xqzt', '雨'\n"
+    said = echoic("search", "--text", "the xqzt of rain 雨", "--json")
+    assert said.stderr == note
+    assert said.stdout == echoic("search", "--text", "the of rain", "--json").stdout
+    both = echoic("search", "--like", "text:rain xqzt", "--unlike", "text:wind 雨")
+    assert both.stderr == ("note: not known and passed over: 'xqzt'\nnote: not known and passed over: '雨'\n")
+    for words in (("--text", "the of"), ("--like", "text:the of")):
+        assert echoic("search", *words, code=2).stderr == (
+            "error: none of the words in 'the of' names a sound; describe the sound in plain English words\n"
+        )
+    noted = []
+    with Library(library.folder, noted=lambda *told: noted.append(told)) as listening:
+        listening.search(text="rain, " + " ".join(f"xq{letter}zt" for letter in "abcdefghij"))
+    [(words, told)] = noted
+    assert words.startswith("rain, xqazt")
+    assert told.kind == "words"
+    assert told.sentence.endswith("'xqhzt' and 2 more")
+
+
+def test_a_network_that_is_not_there_is_told_with_the_way_to_it(library, tmp_path, monkeypatch):
+    monkeypatch.setenv("ECHOIC_MODELS", str(tmp_path))
+    with pytest.raises(UnknownEncoderError, match=r"fetch it with: echoic models add clap, add it with: "):
+        library.search(text="rain", encoder="clap")
+    with pytest.raises(UnknownEncoderError, match=r"hubert has the layers hubert-layer1 to hubert-layer12"):
+        library.search(text="rain", encoder="hubert-layer99")
 
 
 def test_a_library_from_before_sound_took_words(sounds, worker, tmp_path):

@@ -318,7 +318,9 @@ def test_clips_that_cannot_be_read_are_refused_when_none_is_left(echoic, tmp_pat
         path = tmp_path / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("not audio")
+    (tmp_path / "data" / "stray.wav").write_text("of no class")
     said = echoic("train", tmp_path / "data", "-o", tmp_path / "m.echoic", *QUICK, code=1).stderr
+    assert "note: 1 file lies directly in " in said
     assert "none of the 4 clips of data can be read" in said
 
 

@@ -66,6 +66,27 @@ def test_a_folder_with_audio_directly_in_it_is_not_labelled(tmp_path, monkeypatc
     assert [c.path for c in dataset.clips] == [tmp_path / "a.wav", tmp_path / "album" / "b.wav"]
     assert dataset.labels == ()
     assert not dataset.labelled
+    assert "beside its one folder, 'album': no names are taken for labels" in dataset.note
+
+
+def test_files_beside_class_folders_are_left_out_and_counted(tmp_path):
+    touch(tmp_path, "half.mp3", "dog/a.wav", "cat/more/b.wav", "notes.txt")
+    dataset = read_dataset(tmp_path)
+    assert {(c.path.name, c.label) for c in dataset.clips} == {("a.wav", "dog"), ("b.wav", "cat")}
+    assert dataset.note == (
+        f"1 file lies directly in {tmp_path}, beside its 2 class folders: without a label, so left out"
+    )
+    touch(tmp_path, "other.ogg")
+    assert read_dataset(tmp_path).note.startswith("2 files lie directly in ")
+    (tmp_path / "half.mp3").unlink()
+    (tmp_path / "other.ogg").unlink()
+    assert read_dataset(tmp_path).note == ""
+
+
+def test_files_beside_folders_that_are_splits(tmp_path):
+    touch(tmp_path, "train/dog/a.wav", "test/dog/b.wav", "stray.wav")
+    with pytest.raises(DatasetError, match="are splits, not classes"):
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("content", [(), ("notes.txt",), (".hidden/a.wav",)])

@@ -92,3 +92,11 @@ def test_of_the_spread_of_a_direction_its_root_is_left_and_every_file_counts_onc
     paths = np.concatenate([np.arange(2000), np.zeros(5000, int)])
     often = teacher.evened(np.concatenate([files, np.repeat(files[:1], 5000, axis=0)]), paths)
     np.testing.assert_allclose(np.abs(often[:2000]), np.abs(once), atol=1e-5)
+
+
+def test_what_may_train_is_said_once():
+    allowed = of_the_recipe("sound", "manifest").COMMERCIAL
+    assert allowed == of_the_recipe("text", "hear").COMMERCIAL
+    assert {"CC0", "CC-BY-SA-4.0"} < allowed
+    assert "" not in allowed
+    assert not any("NC" in licence for licence in allowed)

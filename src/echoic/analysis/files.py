@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from echoic.arguments import checked
 from echoic.encoders.registry import DEFAULT_ENCODERS, checked_encoder, spell_out
 from echoic.errors import AudioError, quoted
 from echoic.types import Progress, Segments, StrPath, TrackChoice, check_track
@@ -14,6 +15,7 @@ from echoic.types import Progress, Segments, StrPath, TrackChoice, check_track
 __all__ = ["embed"]
 
 
+@checked
 def embed(
     paths: Sequence[StrPath],
     *,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
-from echoic.audio.transport import find_changes, is_transport
+from echoic.audio.transport import HEAD, PACKET, StreamChanges, find_changes, is_transport
 
 __all__ = ["Link", "StreamLinks", "begins_recording", "links_of", "tag_size"]
 
@@ -148,7 +148,7 @@ def _found(source: Source) -> Iterator[Link]:
     rate_of = _rate_of_flac
     if _is_wav(source.look(begin, _WAV_HEAD)):
         further, rate_of = _further_wavs(source, begin), _rate_of_wav
-    elif is_transport(source):
+    elif is_transport(source.look(0, HEAD)):
         further = find_changes(source)
     elif source.look(4, 4) == _FILM:
         further = _further_films(source)
@@ -269,6 +269,8 @@ class StreamLinks:
         self._are_films = stream.peek(_BOX_HEAD)[4:8] == _FILM
         if self._are_films:
             self._allowed = _box_size(stream.peek(_BOX_HEAD))
+        is_broadcast = self._mark is None and is_transport(stream.peek(HEAD))
+        self._changes = StreamChanges() if is_broadcast else None
         self._at_end = False
 
     def _tags(self) -> int:
@@ -307,6 +309,8 @@ class StreamLinks:
             self._allowed = self._sized[1](self._stream.peek(_WAV_HEAD))
         elif self._are_films:
             self._allowed = _box_size(self._stream.peek(_BOX_HEAD))
+        elif self._changes is not None:
+            self._allowed = PACKET
         else:
             self._allowed = self._tags() + 1
         return True
@@ -324,6 +328,8 @@ class StreamLinks:
         if self._are_films:
             ahead = self._stream.peek(_BOX_HEAD)
             return 0 if ahead[4:8] == _FILM else _box_size(ahead)
+        if self._changes is not None:
+            return self._look_at_packets(self._changes)
         if self._mark is None:
             return size
         self._stream.peek(_MARK_SIZE)
@@ -338,6 +344,17 @@ class StreamLinks:
         """Tell whether a frame of MPEG stands behind the tag that begins at a place."""
         frame = at + tag_size(self._stream.peek(at + _MARK_SIZE)[at:])
         return frame - at < _SEARCHED and _is_frame(self._stream.peek(frame + 4)[frame:])
+
+    def _look_at_packets(self, changes: StreamChanges) -> int:
+        ahead = self._stream.peek(PACKET)
+        while ahead:
+            ahead = self._stream.ahead
+            told = changes.told(ahead)
+            if told is not None:
+                return told
+            if len(self._stream.peek(len(ahead) + 1)) == len(ahead):
+                return len(ahead)
+        return 0
 
     def _look_at_page(self, chain: Chain) -> int:
         header = self._stream.peek(HEADER_SIZE)

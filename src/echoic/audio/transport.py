@@ -13,11 +13,14 @@ import numpy as np
 
 from echoic.audio.source import Source
 
-__all__ = ["PACKET", "find_changes", "is_transport"]
+__all__ = ["HEAD", "PACKET", "StreamChanges", "find_changes", "is_transport"]
 
 PACKET = 188  # bytes
+HEAD = 4 * PACKET + 1  # bytes that tell such a file from others
 _SYNC = 0x47
 _READ = 8_192  # packets at a time
+_HELD = 1 << 20  # bytes, at most, that wait for the maps of programmes
+_LIST = 0  # of programmes: where it is
 _ASSOCIATIONS, _MAP = 0, 2  # tables: of programmes, and of what belongs to one of them
 _SOUND = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81, 0x87})  # MPEG, AAC, AC-3
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -25,35 +28,103 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 Entries = frozenset[tuple[int, int]]
 
 
-def is_transport(source: Source) -> bool:
-    """Tell whether a file consists of such packets."""
-    head = source.look(0, 4 * PACKET + 1)
-    return len(head) > 4 * PACKET and all(head[at] == _SYNC for at in range(0, len(head), PACKET))
+def is_transport(head: bytes) -> bool:
+    """Tell whether what begins with these ``HEAD`` bytes consists of such packets."""
+    return len(head) == HEAD and all(head[at] == _SYNC for at in range(0, HEAD, PACKET))
+
+
+class _Tables:
+    """What the tables of a broadcast have said so far.
+
+    Attributes
+    ----------
+    awaited : set of int
+        Where maps are that have not come since the list of programmes was last sent.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[int, Entries] = {}
+        self.awaited: set[int] = set()
+
+    def take(self, identity: int, packet: bytes) -> bool | None:
+        """Read a packet in which something begins; tell whether it is a table that takes something back.
+
+        Returns
+        -------
+        bool or None
+            None if it is no table, or damaged.
+        """
+        places = {place for _, place in self._said.get(_LIST, ())}
+        if identity != _LIST and identity not in places:
+            return None
+        entries = _entries(packet, _MAP if identity else _ASSOCIATIONS)
+        if entries is None:
+            return None
+        is_change = not self._said.get(identity, entries) <= entries
+        if is_change:
+            self._said = {} if identity == _LIST else {_LIST: self._said[_LIST]}
+        self._said[identity] = entries
+        self.awaited = {place for _, place in entries} if identity == _LIST else self.awaited - {identity}
+        return is_change
+
+
+def _beginnings(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the packets in which something begins: the place of each, of what it is, and its bytes."""
+    packets = np.frombuffer(data, np.uint8, len(data) // PACKET * PACKET).reshape(-1, PACKET)
+    ids = (packets[:, 1] & 0x1F).astype(np.uint16) << 8 | packets[:, 2]
+    for number in np.flatnonzero((packets[:, 0] == _SYNC) & (packets[:, 1] & 0x40 > 0)):
+        yield int(number) * PACKET, int(ids[number]), packets[number].tobytes()
 
 
 def find_changes(source: Source) -> Iterator[int]:
     """Yield the places in a file from which on a programme, or its sound, is no longer where it was."""
-    tables: dict[int, Entries] = {}
-    at = associations = 0
+    tables = _Tables()
+    at = listed = 0
     while data := source.look(at, _READ * PACKET):
-        packets = np.frombuffer(data, np.uint8, len(data) // PACKET * PACKET).reshape(-1, PACKET)
-        ids = (packets[:, 1] & 0x1F).astype(np.uint16) << 8 | packets[:, 2]
-        begins = (packets[:, 0] == _SYNC) & (packets[:, 1] & 0x40 > 0)
-        for number in np.flatnonzero(begins):
-            identity = int(ids[number])
-            if identity and all(identity != place for _, place in tables.get(0, ())):
-                continue
-            place = at + int(number) * PACKET
-            entries = _entries(packets[number].tobytes(), _MAP if identity else _ASSOCIATIONS)
-            if entries is None:
-                continue
-            if not identity:
-                associations = place
-            if not tables.get(identity, entries) <= entries:
-                tables = {} if not identity else {0: tables[0]}
-                yield associations
-            tables[identity] = entries
-        at += max(PACKET, len(packets) * PACKET)
+        for place, identity, packet in _beginnings(data):
+            is_change = tables.take(identity, packet)
+            if is_change is not None and identity == _LIST:
+                listed = at + place
+            if is_change:
+                yield listed
+        at += max(PACKET, len(data) // PACKET * PACKET)
+
+
+class StreamChanges:
+    """Where programmes change in bytes that come.
+
+    A list of programmes is held back until its maps are there, by which a change may be told.
+    """
+
+    def __init__(self) -> None:
+        self._tables = _Tables()
+        self._is_next = False
+
+    def told(self, ahead: bytes) -> int | None:
+        """Tell how much of what comes next, from the begin of a packet on, is of the same programme.
+
+        Returns
+        -------
+        int or None
+            Bytes, 0 where a programme changes; None if only more of them can tell.
+        """
+        if self._is_next:
+            self._is_next = False
+            return 0
+        listed: int | None = None
+        for place, identity, packet in _beginnings(ahead):
+            is_change = self._tables.take(identity, packet)
+            if is_change is not None and identity == _LIST:
+                listed = place
+            if is_change:
+                begin = place if listed is None else listed
+                self._is_next = begin > 0
+                return begin
+            if not self._tables.awaited:
+                listed = None
+        if listed is not None and len(ahead) - listed < _HELD:
+            return listed or None
+        return len(ahead) // PACKET * PACKET or None
 
 
 def _entries(packet: bytes, kind: int) -> Entries | None:

@@ -102,6 +102,8 @@ def run(
     if report is not None:
         check_target(report, facts)
     dataset = read_dataset(data, columns(path_column, label_column, split_column, group_column))
+    if dataset.note:
+        complain(f"note: {dataset.note}")
     _check_split(dataset, queries)
     asking, searched = _roles(dataset.clips, queries)
     check_measurable(
@@ -157,6 +159,7 @@ def run(
                 protocol=_protocol(queries),
                 encoders=measured,
                 facts=({"Left out": f"{counted(len(failed), 'file')} that cannot be read"} if failed else {})
+                | ({"Note": dataset.note} if dataset.note else {})
                 | ({"Heard before": "; ".join(flattered)} if flattered else {}),
             ),
             facts,

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Json
+from echoic.cli.options import Json, expand_path
 from echoic.cli.output import as_size, print_json, say
-from echoic.errors import UsageError
+from echoic.errors import UsageError, quoted
 
 
 class Action(StrEnum):
@@ -21,8 +21,17 @@ class Action(StrEnum):
     remove = "remove"
 
 
+def _action(word: str) -> Action:
+    try:
+        return Action(word)
+    except ValueError:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(Action)}") from None
+
+
 def run(
-    action: Annotated[Action, typer.Argument(metavar="list|add|remove", help="What to do.")] = Action.list_,
+    action: Annotated[
+        Action, typer.Argument(metavar="list|add|remove", parser=_action, help="What to do.")
+    ] = Action.list_,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Which networks; list shows them.")
     ] = None,
@@ -31,8 +40,7 @@ def run(
         typer.Option(
             "--from",
             metavar="FOLDER",
-            exists=True,
-            file_okay=False,
+            parser=expand_path,
             help="With add: take the weights from this folder, such as a checkpoint that transformers saved.",
         ),
     ] = None,
@@ -46,6 +54,8 @@ def run(
     """
     if source is not None and (action is not Action.add or len(names or []) != 1):
         raise UsageError("--from goes with one network: echoic models add NAME --from FOLDER")
+    if source is not None and not source.is_dir():
+        raise UsageError(f"{quoted(source)} is no folder; name the one that the weights lie in")
     if action is Action.list_:
         if names:
             raise UsageError("echoic models list takes no names; to add some: echoic models add NAME")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -42,10 +42,12 @@ __all__ = [
     "expand_path",
     "need_known",
     "need_source",
+    "number",
     "refuse_address",
     "seconds",
     "time_option",
     "training_modules",
+    "whole_number",
 ]
 
 
@@ -106,6 +108,7 @@ TrackOption = Annotated[
     ),
 ]
 
+_Number = TypeVar("_Number", int, float)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
@@ -146,6 +149,37 @@ def seconds(text: str) -> float:
     )
 
 
+# Typer's own words for a wrong number are those of whatever it checks with, from version to version.
+
+
+def number(low: float = -math.inf, high: float = math.inf) -> Callable[[Any], float]:
+    """Make what reads a number within bounds."""
+
+    def read(text: Any) -> float:
+        return _within(text, float, "number", low, high)
+
+    return read
+
+
+def whole_number(low: float = -math.inf, high: float = math.inf) -> Callable[[Any], int]:
+    """Make what reads a whole number within bounds."""
+
+    def read(text: Any) -> int:
+        return _within(text, int, "whole number", low, high)
+
+    return read
+
+
+def _within(text: Any, kind: Callable[[Any], _Number], what: str, low: float, high: float) -> _Number:
+    with suppress(ValueError):
+        value = kind(text)
+        if low <= value <= high:
+            return value
+    below, above = math.isfinite(low), math.isfinite(high)
+    bounds = f" from {low:g}" * below + f" to {high:g}" * above + " on" * (below and not above)
+    raise typer.BadParameter(f"{str(text)!r} is no {what}{bounds}")
+
+
 def time_option(says: str) -> Any:
     """Make an option that takes a time."""
     return typer.Option(metavar="TIME", parser=seconds, help=says)
@@ -178,6 +212,7 @@ MinScore = Annotated[
     typer.Option(
         "--min-score",
         metavar="P",
+        parser=number(),
         help="Tell what is of this probability or more "
         "[default: what one in fifty unknown recordings reaches].",
     ),
@@ -201,7 +236,7 @@ Tags = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Worker processes [default: one for each core]."),
+    typer.Option(metavar="N", parser=whole_number(1), help="Worker processes [default: one for each core]."),
 ]
 EncoderName = Annotated[
     str | None,

@@ -21,6 +21,7 @@ from echoic.cli.options import (
     expand_example,
     expand_path,
     time_option,
+    whole_number,
 )
 from echoic.cli.output import (
     complain,
@@ -50,7 +51,9 @@ def run(
             help="What to find, in English, as in 'dog barking, rain'; may be repeated. May go with FILE.",
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", metavar="N", help="How many files to find.")] = 10,
+    k: Annotated[
+        int, typer.Option("-k", metavar="N", parser=whole_number(), help="How many files to find.")
+    ] = 10,
     encoder: EncoderName = None,
     start: Annotated[
         float | None,

@@ -18,7 +18,9 @@ from echoic.cli.options import (
     columns,
     expand,
     expand_path,
+    number,
     training_modules,
+    whole_number,
 )
 from echoic.cli.output import as_clock, complain, counted, progress_bar, say
 from echoic.errors import UsageError
@@ -55,16 +57,18 @@ def run(
         float | None,
         typer.Option(
             metavar="M",
-            min=0.01,
+            parser=number(0.01),
             help="Budget of time, instead of --epochs [default: none].",
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Passes over the clips at most.")] = 40,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", parser=whole_number(1), help="Passes over the clips at most.")
+    ] = 40,
     patience: Annotated[
         int,
         typer.Option(
             metavar="N",
-            min=0,
+            parser=whole_number(0),
             help="Stop after so many epochs without a better mAP on held-out clips; 0: never.",
         ),
     ] = 10,
@@ -72,14 +76,15 @@ def run(
         float,
         typer.Option(
             metavar="SHARE",
-            min=0.0,
-            max=0.9,
+            parser=number(0, 0.9),
             help="Share of the clips to measure on, unless the manifest says which; 0: none.",
         ),
     ] = 0.2,
     classify: Annotated[
         float,
-        typer.Option(metavar="W", min=0.0, help="Weight of a classifier trained beside the loss; 0: none."),
+        typer.Option(
+            metavar="W", parser=number(0), help="Weight of a classifier trained beside the loss; 0: none."
+        ),
     ] = 0.0,
     start: Annotated[
         str | None,
@@ -103,17 +108,17 @@ def run(
         ),
     ] = None,
     distil: Annotated[
-        float, typer.Option(metavar="W", min=0.0, help="Weight of the teacher beside the loss.")
+        float, typer.Option(metavar="W", parser=number(0), help="Weight of the teacher beside the loss.")
     ] = 1.0,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Two runs with one seed agree on the CPU.")
+        int,
+        typer.Option(metavar="N", parser=whole_number(0), help="Two runs with one seed agree on the CPU."),
     ] = 0,
     window: Annotated[
         float | None,
         typer.Option(
             metavar="S",
-            min=0.1,
-            max=60.0,
+            parser=number(0.1, 60),
             help="Seconds that the model hears at a time [default: as the model begun with, else 5].",
         ),
     ] = None,
@@ -121,14 +126,13 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
-            min=2,
-            max=4096,
+            parser=whole_number(2, 4096),
             help="Length of the vectors [default: as the model begun with, else 192].",
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="[default: one for each core]"),
+        typer.Option(metavar="N", parser=whole_number(1), help="[default: one for each core]"),
     ] = None,
     device: Annotated[
         str | None,
@@ -199,6 +203,7 @@ def run(
             validation=validation,
             start=begin,
             teacher=teacher,
+            noted=lambda note: complain(f"note: {note}"),
             decoding=decoding,
             progress=progress,
         )

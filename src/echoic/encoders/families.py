@@ -11,7 +11,16 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-__all__ = ["FAMILIES", "Family", "HubFile", "WheelFile", "family_named", "models_folder"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "HubFile",
+    "WheelFile",
+    "family_named",
+    "how_to_get",
+    "misnamed",
+    "models_folder",
+]
 
 _FOLDER_VARIABLE = "ECHOIC_MODELS"
 _OF_LAYER = re.compile(r"(.+)-layer([1-9][0-9]?)")
@@ -94,6 +103,8 @@ class Family:
         Its weights and what says how they are meant.
     layer : int, optional
         Of a network that has several to choose from: whose output is meant, 1 being the first.
+    n_layers : int
+        How many there are to choose from in the published weights.
     """
 
     name: str
@@ -103,6 +114,7 @@ class Family:
     module: str
     files: tuple[WheelFile | HubFile, ...]
     layer: int | None = None
+    n_layers: int = 0
 
 
 def _of_hub(repository: str, revision: str, **digests: str | None) -> tuple[HubFile, ...]:
@@ -165,6 +177,7 @@ _ALL = (
             pickled="3249fe98bfc62fcbc26067f724716a6ec49d12c4728a2af1df659013905dff21",
         ),
         layer=7,
+        n_layers=12,
     ),
     Family(
         "hubert",
@@ -180,6 +193,7 @@ _ALL = (
             pickled="062249fffb353eab67547a2fbc129f7c31a2f459faf641b19e8fb007cc5c48ad",
         ),
         layer=9,
+        n_layers=12,
     ),
     Family(
         "wavlm",
@@ -196,6 +210,7 @@ _ALL = (
             pickled="3bb273a6ace99408b50cfc81afdbb7ef2de02da2eab0234e18db608ce692fe51",
         ),
         layer=9,
+        n_layers=12,
     ),
     Family(
         "ast",
@@ -260,6 +275,9 @@ _ALL = (
 
 #: By name.
 FAMILIES = {family.name: family for family in _ALL}
+_BEGUN = re.compile(
+    rf"({'|'.join(sorted(FAMILIES, key=len, reverse=True))})(?=[^a-z]|layer|$)", re.IGNORECASE
+)
 
 
 def family_named(name: str) -> Family | None:
@@ -271,6 +289,41 @@ def family_named(name: str) -> Family | None:
     if family is None or found is None or family.layer is None:
         return None
     return replace(family, layer=int(found[2]))
+
+
+def misnamed(name: str) -> str:
+    """Say what is wrong with a name that begins as a network's does; empty where nothing is, or others do.
+
+    Examples
+    --------
+    >>> misnamed("hubert-layer13")
+    "'hubert-layer13' names no network: hubert has the layers hubert-layer1 to hubert-layer12"
+    """
+    begun = _BEGUN.match(name)
+    if begun is None or name in FAMILIES:
+        return ""
+    family = FAMILIES[begun[0].lower()]
+    meant = family_named(name)
+    if meant is not None and meant.layer is not None and meant.layer <= family.n_layers:
+        return ""
+    wrong = f"{name!r} names no network: "
+    if begun[0] == name:
+        return f"{wrong}it is spelt {family.name}"
+    if family.layer is None:
+        return f"{wrong}{family.name} has no layers to choose from, and is called that"
+    return f"{wrong}{family.name} has the layers {family.name}-layer1 to {family.name}-layer{family.n_layers}"
+
+
+def how_to_get(name: str) -> str:
+    """Say how a network that is not here comes here; empty where it is, or the name is no network's."""
+    if wrong := misnamed(name):
+        return wrong
+    if family_named(name) is None or (models_folder() / f"{name}.json").exists():
+        return ""
+    return (
+        f"{name} is a network that others trained and is not on this machine; fetch it with: "
+        f"echoic models add {name}"
+    )
 
 
 def models_folder() -> Path:

@@ -176,9 +176,13 @@ class OnnxTextEncoder(OnnxEncoder):
         Raises
         ------
         UsageError
-            If no word of one of them is known.
+            If no word of one of them is known, or none of them names a sound.
         """
         return self._tower.encode(texts)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """List the words of a text that are not known and passed over, each once, in its order."""
+        return self._tower.unknown(text)
 
 
 def load_model(path: Path) -> OnnxEncoder:

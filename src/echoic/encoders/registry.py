@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, RecordingEncoder, TextEncoder
-from echoic.encoders.families import family_named, models_folder
+from echoic.encoders.families import how_to_get, models_folder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder, load_model
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.spec import EncoderSpec, Purpose
@@ -89,10 +89,9 @@ class Registry:
         try:
             entry = self._entries[name]
         except KeyError:
-            if family_named(name) is not None:
+            if how := how_to_get(name):
                 raise UnknownEncoderError(
-                    f"{name} is a network that others trained and is not on this machine; fetch it with: "
-                    f"echoic models add {name} (or drop its vectors: echoic remove --encoder {name})"
+                    f"{how} (or drop its vectors: echoic remove --encoder {name})"
                 ) from None
             raise UnknownEncoderError(
                 f"there is no encoder named {name!r}; choose from {', '.join(sorted(self._entries))} "

@@ -3,7 +3,8 @@
 Of a text only its words count, not their order, their case, accents or punctuation, but for commas,
 semicolons and ``and``: what stands between them names a sound each, and the text lies half way between these.
 A word that is not known by itself may be one by its beginning and its ending, as ``caterwaul`` and ``##ing``;
-others are left out.
+others are left out. Words such as ``the`` count beside others, as they did when the network was taught, and
+name no sound alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,19 @@ from echoic.types import Float32
 from echoic.untrusted import shown
 
 __all__ = ["TextTower", "Vocabulary", "split"]
+
+# Words of grammar; the last line is what apostrophes leave. "Can", a tin, and its like are none.
+_GRAMMAR = frozenset(
+    """
+    a an the this that these those some any each every such
+    of to in on at by for from with without into onto upon about as than during while
+    and or but nor if then so not also too very just only
+    i you he she it we they me him us them my your his her its our their who whose which what
+    is am are was were be been being do does did done has have had having would could should shall might must
+    there here where when why how
+    s t d m ll re ve
+    """.split()
+)
 
 _SHORTEST_STEM = 3  # letters
 _MOST_WORDS = 64  # of a text that count; who describes a sound uses fewer
@@ -60,11 +74,23 @@ class Vocabulary:
         self._numbers = {word: number for number, word in enumerate(words)}
 
     def numbers(self, text: str) -> list[int]:
-        """List the numbers of a text's words, in its order; what is not known is left out."""
+        """List the numbers of a text's words, in its order; what is not known is left out.
+
+        Of a text of nothing but words of grammar there are none.
+        """
         found: list[int] = []
-        for word in split(text):
+        words = split(text)
+        if _GRAMMAR.issuperset(word for word in words if self._of_word(word)):
+            return found
+        for word in words:
             found += self._of_word(word)
         return found[:_MOST_WORDS]
+
+    def unknown(self, text: str) -> list[str]:
+        """List the words of a text that are left out, each once, in its order."""
+        return [
+            word for word in dict.fromkeys(split(text)) if word not in _GRAMMAR and not self._of_word(word)
+        ]
 
     def _of_word(self, word: str) -> list[int]:
         if (number := self._numbers.get(word)) is not None:
@@ -113,17 +139,22 @@ class TextTower:
         Raises
         ------
         UsageError
-            If no word of one of them is known.
+            If no word of one of them is known, or none of them names a sound.
         """
         return np.concatenate([self._second.T[:0], *map(self._encoded, texts)])
+
+    def unknown(self, text: str) -> list[str]:
+        """List the words of a text that are not known and passed over."""
+        return self._vocabulary.unknown(text)
 
     def _encoded(self, text: str) -> Float32:
         # Sums depend on the order in their last digit, and the order shall not count.
         parts = sorted(sorted(self._vocabulary.numbers(part)) for part in _BETWEEN.split(text))
         known = [numbers for numbers in parts if numbers]
         if not known:
+            why = "is known" if self.unknown(text) else "names a sound"
             raise UsageError(
-                f"none of the words in {shown(text)} is known; describe the sound in plain English words"
+                f"none of the words in {shown(text)} {why}; describe the sound in plain English words"
             )
         means = np.stack(
             [(self._vectors[numbers] * self._scale[numbers, None]).mean(axis=0) for numbers in known]

@@ -56,6 +56,10 @@ class TextNetwork:
         self._session, self._spec = session, spec
         self._input, self._output = graph.inputs[0].name, graph.outputs[0].name
 
+    def unknown(self, text: str) -> list[str]:
+        """List the words that are passed over: none, as its tokens spell any."""
+        return []
+
     def encode(self, texts: Sequence[str]) -> Float32:
         """Encode texts → (n, dim), of length 1 each."""
         vectors = [no_vectors(self._spec)]

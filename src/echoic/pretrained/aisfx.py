@@ -14,6 +14,7 @@ import pickle
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -25,9 +26,9 @@ from echoic.encoders.families import Family
 from echoic.errors import WeightsError
 from echoic.nn.graph import first_line
 from echoic.pretrained.built import Built
-from echoic.pretrained.front import Framed, Power, unit
+from echoic.pretrained.front import Spectra, unit
 
-__all__ = ["build"]
+__all__ = ["Aisfx", "build", "load_network"]
 
 _RATE, _N_FFT, _HOP, _N_MELS, _FRAMES = 44_100, 2048, 1024, 96, 100
 _LOUDEST = 9.457798957824707  # of the compressed power, in its training data
@@ -56,46 +57,55 @@ class Aisfx(nn.Module):
         super().__init__()
         self.conv_block1, self.conv_block2 = _Block(1, 64), _Block(64, 128)
         self.conv_block3, self.conv_block4 = _Block(128, 256), _Block(256, 512)
-        self.framed = Framed(_SAMPLES, _N_FFT, _HOP)
-        self.power = Power(np.hanning(_N_FFT).astype(np.float32), _N_FFT)
+        self.spectra = Spectra(np.hanning(_N_FFT), _N_FFT, _HOP)
         filters = mel_filters(_RATE, _N_FFT, _N_MELS, 0, _RATE / 2, "htk")
-        bank = (filters / filters.sum(axis=1, keepdims=True)).T
-        self.register_buffer("bank", torch.from_numpy(np.ascontiguousarray(bank)), persistent=False)
+        bank = filters / filters.sum(axis=1, keepdims=True)
+        self.register_buffer("bank", torch.from_numpy(bank), persistent=False)
 
     def seen(self, samples: Tensor) -> Tensor:
         """Return the spectrogram, (n, 100, 96)."""
-        mel = self.power(self.framed(samples)) @ self.get_buffer("bank")
-        return torch.log10(1 + 1e4 * mel) / _LOUDEST
+        mel = self.get_buffer("bank") @ self.spectra(samples)
+        return torch.log10(1 + 1e4 * mel.transpose(1, 2)) / _LOUDEST
 
-    def forward(self, samples: Tensor) -> Tensor:
-        x = self.seen(samples)[:, None]
+    def of_seen(self, seen: Tensor) -> Tensor:
+        """Return what the network makes of spectrograms, (n, 100, 96) → (n, 512)."""
+        x = seen[:, None]
         for block in (self.conv_block1, self.conv_block2, self.conv_block3):
             x = F.max_pool2d(block(x), 2)
-        return unit(self.conv_block4(x).mean(3).amax(2))
+        vectors: Tensor = self.conv_block4(x).mean(3).amax(2)
+        return vectors
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return unit(self.of_seen(self.seen(samples)))
+
+
+def load_network(weights: Path | BinaryIO) -> Aisfx:
+    """Read the weights, a checkpoint of torch; raises what torch does where they are something else."""
+    # The types of NumPy that its optimiser's state names; NumPy 2 has renamed where the first lies.
+    scalar = import_module("numpy._core.multiarray").scalar
+    known = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Int64DType]
+    with torch.serialization.safe_globals(known):  # type: ignore[arg-type]
+        values, _ = torch.load(weights, map_location="cpu", weights_only=True)
+    network = Aisfx()
+    network.load_state_dict(
+        {name.removeprefix(_PREFIX): value for name, value in values.items() if name.startswith(_PREFIX)}
+    )
+    return network.eval()
 
 
 def build(paths: Sequence[Path], family: Family) -> Built:
-    """Read the weights, which are a checkpoint of torch.
+    """Read the weights.
 
     Raises
     ------
     WeightsError
         If they are not those of this network.
     """
-    # The types of NumPy that its optimiser's state names; NumPy 2 has renamed where the first lies.
-    scalar = import_module("numpy._core.multiarray").scalar
-    known = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Int64DType]
-    network = Aisfx()
     try:
-        with torch.serialization.safe_globals(known):  # type: ignore[arg-type]
-            weights, _ = torch.load(paths[0], map_location="cpu", weights_only=True)
-        named = {
-            name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)
-        }
-        network.load_state_dict(named)
+        network = load_network(paths[0])
     except (RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise WeightsError(
             f"the weights of {family.name} are not those of its network ({first_line(error)})"
         ) from error
     window = _SAMPLES / _RATE
-    return Built(network.eval(), _RATE, window, window / 2)
+    return Built(network, _RATE, window, window / 2)

@@ -17,7 +17,15 @@ import numpy as np
 
 from echoic.encoders.base import TextEncoder
 from echoic.encoders.card import FORMAT, SUFFIXES, read_card
-from echoic.encoders.families import FAMILIES, Family, HubFile, WheelFile, family_named, models_folder
+from echoic.encoders.families import (
+    FAMILIES,
+    Family,
+    HubFile,
+    WheelFile,
+    family_named,
+    misnamed,
+    models_folder,
+)
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.weights import digest_of, fetched
 from echoic.errors import EncoderError, MissingDependencyError, UnknownEncoderError, WeightsError, quoted
@@ -80,6 +88,8 @@ def add(name: str, source: Path | None = None) -> Added:
         If torch is not installed.
     """
     family = _family(name)
+    if source is None and (wrong := misnamed(name)):  # in a folder there may be others than were published
+        raise UnknownEncoderError(wrong)
     if not all(map(find_spec, _NEEDED)):  # before gigabytes are fetched; imported after, as that takes long
         raise MissingDependencyError(f"turning the weights of {name} into a model", "train")
     paths = _given(family, source) if source is not None else _fetched(family)
@@ -134,7 +144,8 @@ def _family(name: str) -> Family:
     family = family_named(name)
     if family is None:
         raise UnknownEncoderError(
-            f"there is no pretrained network named {name!r}; choose from {', '.join(sorted(FAMILIES))}"
+            misnamed(name)
+            or f"there is no pretrained network named {name!r}; choose from {', '.join(sorted(FAMILIES))}"
         )
     return family
 

@@ -23,12 +23,12 @@ from echoic.encoders.families import Family
 from echoic.errors import WeightsError
 from echoic.nn.graph import first_line
 from echoic.pretrained.built import Built
-from echoic.pretrained.front import Framed, Power, unit
+from echoic.pretrained.front import Spectra, unit
 
 __all__ = ["build"]
 
 _RATE, _N_FFT, _HOP, _N_MELS, _FRAMES, _SIZE = 16_000, 400, 160, 40, 160, 256
-_SAMPLES = (_FRAMES - 1) * _HOP + _N_FFT
+_SAMPLES, _EVERY = (_FRAMES - 1) * _HOP + _N_FFT, 0.8  # of a window, and seconds from one to the next
 _TARGET = 10 ** (-30 / 20)  # RMS to which quieter speech is brought
 
 
@@ -39,11 +39,10 @@ class Resemblyzer(nn.Module):
         super().__init__()
         self.lstm = nn.LSTM(_N_MELS, _SIZE, 3, batch_first=True)
         self.linear = nn.Linear(_SIZE, _SIZE)
-        self.framed = Framed(_SAMPLES, _N_FFT, _HOP)
-        taper = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)).astype(np.float32)
-        self.power = Power(taper, _N_FFT)
-        bank = mel_filters(_RATE, _N_FFT, _N_MELS, 0, _RATE / 2).T
-        self.register_buffer("bank", torch.from_numpy(np.ascontiguousarray(bank)), persistent=False)
+        taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
+        self.spectra = Spectra(taper, _N_FFT, _HOP)
+        bank = mel_filters(_RATE, _N_FFT, _N_MELS, 0, _RATE / 2)
+        self.register_buffer("bank", torch.from_numpy(bank), persistent=False)
 
     def of_mel(self, mel: Tensor) -> Tensor:
         """Return the vectors of mel spectrograms, (n, 160, 40)."""
@@ -53,7 +52,7 @@ class Resemblyzer(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         rms = samples.pow(2).mean(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
         louder = samples * (_TARGET / rms).clamp(min=1)
-        return self.of_mel(self.power(self.framed(louder)) @ self.get_buffer("bank"))
+        return self.of_mel((self.get_buffer("bank") @ self.spectra(louder)).transpose(1, 2))
 
 
 def build(paths: Sequence[Path], family: Family) -> Built:
@@ -73,4 +72,4 @@ def build(paths: Sequence[Path], family: Family) -> Built:
         raise WeightsError(
             f"the weights of {family.name} are not those of its network ({first_line(error)})"
         ) from error
-    return Built(network.eval(), _RATE, _SAMPLES / _RATE, 0.8)
+    return Built(network.eval(), _RATE, _SAMPLES / _RATE, _EVERY)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echoic.encoders.base import TextEncoder
+from echoic.encoders.onnx import OnnxTextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
@@ -20,6 +21,7 @@ from echoic.untrusted import shown
 __all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part", "read_examples"]
 
 _LONGEST_TEXT = 2_000  # characters
+_NAMED = 8  # words that are not known, before the rest is counted
 _WORDS = "text:"  # stands before words where a file could be meant
 
 
@@ -56,8 +58,6 @@ class Query:
             raise UsageError("give a file or words to search by, or examples that it should be like")
         if self.path is None and (self.start, self.end) != (None, None):
             raise UsageError("start and end choose a part of a query file, and there is none")
-        if not isinstance(self.text, str | None):
-            raise UsageError(f"text is {shown(self.text)} and must be words")
         for words in self.texts:
             if not words.strip():
                 raise UsageError("the words to search by are empty")
@@ -128,11 +128,11 @@ class Examples:
     spec : EncoderSpec
         Of the space.
     noted : callable
-        Called with the path of an example and a note of what a person should know of it.
+        Called with the path of an example, or its words, and a note of what a person should know of it.
     """
 
     def __init__(
-        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path, Note], None]
+        self, spaces: Spaces, source: str, spec: EncoderSpec, noted: Callable[[Path | str, Note], None]
     ) -> None:
         self._spaces = spaces
         self._source = source
@@ -177,10 +177,16 @@ class Examples:
             raise UsageError(
                 f"encoder {self._spec.name} knows sounds only; choose one whose inputs are texts, too"
             )
-        return encoder.encode_text([text])
+        vectors = encoder.encode_text([text])
+        unknown = encoder.unknown_words(text) if isinstance(encoder, OnnxTextEncoder) else []
+        if unknown:
+            n_more = len(unknown) - _NAMED
+            named = ", ".join(map(shown, unknown[:_NAMED])) + (f" and {n_more} more" if n_more > 0 else "")
+            self._noted(text, Note("words", f"not known and passed over: {named}"))
+        return vectors
 
 
-def read_examples(given: StrPath | Sequence[StrPath]) -> tuple[Path | str, ...]:
+def read_examples(given: Sequence[StrPath]) -> tuple[Path | str, ...]:
     """Tell words from files: ``text:`` stands before them, and ``./text:…`` is a file.
 
     Examples
@@ -188,8 +194,7 @@ def read_examples(given: StrPath | Sequence[StrPath]) -> tuple[Path | str, ...]:
     >>> read_examples(["text:rain on tin"])
     ('rain on tin',)
     """
-    several = [given] if isinstance(given, str | os.PathLike) else given
-    spelt = [os.fspath(one) for one in several]
+    spelt = [os.fspath(one) for one in given]
     return tuple(one.removeprefix(_WORDS) if one.startswith(_WORDS) else Path(one) for one in spelt)
 
 

@@ -24,7 +24,7 @@ def find_sounds(
     *,
     encoder: str | None = None,
     include_query: bool = False,
-    noted: Callable[[Path, Note], None] = lambda *_: None,
+    noted: Callable[[Path | str, Note], None] = lambda *_: None,
 ) -> list[Hit]:
     """Find the ``k`` files that fit a query best; see :meth:`echoic.library.Library.search`.
 

@@ -82,7 +82,7 @@ def find_versions(
     filters: Filters,
     *,
     include_query: bool,
-    noted: Callable[[Path, Note], None],
+    noted: Callable[[Path | str, Note], None],
     progress: Callable[[Progress], None] | None,
 ) -> list[Hit]:
     """Find the ``k`` files that have most of a piece; see :meth:`echoic.library.Library.versions`."""

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echoic.encoders.families import how_to_get, misnamed
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import (
     DEFAULT_ENCODERS,
@@ -278,12 +279,19 @@ class Spaces:
             source = next(named, "")
         if source:
             if takes not in specs[source].inputs:
-                raise UsageError(f"encoder {specs[source].name} takes no {takes}; choose another, or none")
+                raise UsageError(
+                    f"encoder {specs[source].name} takes no {takes}: words fit the very space that they were "
+                    f"taught, as those of {DEFAULT_ENCODERS[0]} do, and none that is trained from it; search "
+                    "by example there, or in words without naming an encoder"
+                )
             return source, specs[source]
         wanted = name or bundled_for(purpose)[0]
+        if wrong := misnamed(wanted):
+            raise UnknownEncoderError(wrong)
+        how = how_to_get(wanted) or "if echoic encoders lists it"
         raise UnknownEncoderError(
             f"the library has no encoder {wanted!r}, only {', '.join(spec.name for spec in specs.values())}; "
-            f"if echoic encoders lists it, add it with: echoic index FOLDER --encoder {shlex.quote(wanted)}"
+            f"{how}, add it with: echoic index FOLDER --encoder {shlex.quote(wanted)}"
         )
 
     def named(self, name: str) -> EncoderSpec:

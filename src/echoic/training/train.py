@@ -14,6 +14,7 @@ import torch
 from echoic import __version__
 from echoic.datasets import Clip, Columns, Dataset, check_trainable, divide, read_dataset
 from echoic.encoders.card import read_card
+from echoic.encoders.families import family_named
 from echoic.encoders.onnx import BUNDLED
 from echoic.errors import DatasetError, UsageError, quoted
 from echoic.evaluation.labelled import check_measurable
@@ -55,6 +56,12 @@ def starting_point(start: Path | str) -> Checkpoint:
     if Path(start).suffix == ".echoic":
         return load_checkpoint(Path(start))
     bundled = {path.stem: path for path in sorted(BUNDLED.glob("*.echoic"))}
+    if family_named(str(start)) is not None:
+        raise UsageError(
+            f"{start}, which others trained, is not trained further; it may teach: echoic models add "
+            f"{start}, echoic embed DATA --segments --encoder {start} -o OUT.npz, echoic train DATA "
+            "--teacher OUT.npz"
+        )
     if str(start) not in bundled:
         raise UsageError(
             f"nothing can be started from {quoted(start)}; name a file that ends in .echoic, or one of: "
@@ -289,6 +296,7 @@ def train(
     start: Checkpoint | Path | str | None = None,
     teacher: Path | None = None,
     cache: AudioCache | None = None,
+    noted: Callable[[str], None] | None = None,
     decoding: Callable[[Progress], None] | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Outcome:
@@ -311,6 +319,8 @@ def train(
         What ``echoic embed`` wrote of the clips by another encoder, to learn from with the weight
         ``settings.distil``.
     cache : AudioCache, optional
+    noted : callable, optional
+        Called with a sentence on the data, before anything is decoded, where there is one to say.
     decoding, progress : callable, optional
         Called after each file decoded, and after each step.
 
@@ -326,6 +336,8 @@ def train(
     begin = starting_point(start) if isinstance(start, str | Path) else start
     columns = columns or Columns()
     dataset = read_dataset(data, columns)
+    if noted is not None and dataset.note:
+        noted(dataset.note)
     prepared = prepare(
         dataset,
         sample_rate=settings.front_end.sample_rate,

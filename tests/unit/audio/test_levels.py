@@ -66,11 +66,12 @@ def hum(frequency: float, *levels: float) -> np.ndarray:
     return np.sum(partials, axis=0).astype(np.float32)
 
 
-# As AAC at 64 kbit/s has it at 44.1 and 48 kHz, and Vorbis of the least quality.
+# As AAC at 64 kbit/s has it at 44.1 and 48 kHz, and Vorbis of the least quality and of a better one.
 HUMS = [
     (44_100 / 1024, -17, -38, -58, -77),
     (48_000 / 1024, -16.5, -38, -58, -75),
     (43.07, -38, -52, -60, -65),
+    (48_000 / 1024, -18, -36, -48, -55, -61),
 ]
 
 
@@ -105,6 +106,21 @@ def test_the_hum_that_codecs_make_of_an_offset_is_not_loud(partials, offset):
 def test_a_bass_or_a_hum_over_an_offset_is_sound(offset, partials):
     samples = offset + sum(tone(f, a, 2 * RATE) for f, a in partials)
     assert frame_powers(samples.astype(np.float32), FRAME).min() > SILENCE
+
+
+QUIET = {
+    "noise": (np.random.default_rng(0).normal(size=2 * RATE), -59),
+    "a voice at 220 Hz": (sum(tone(220 * k, 1 / k, 2 * RATE) for k in range(1, 20)), -56),
+    "a tone at 400 Hz": (tone(400, 1, 2 * RATE), -58),
+}
+
+
+@pytest.mark.parametrize("offset", [0.5, -0.9])
+@pytest.mark.parametrize("name", QUIET)
+def test_what_is_quiet_over_an_offset_and_lies_above_its_hum_is_sound(offset, name):
+    samples, level = QUIET[name]
+    quiet = offset * 10 ** (level / 20) / np.sqrt(np.mean(np.square(samples))) * samples
+    assert np.mean(frame_powers((offset + quiet).astype(np.float32), FRAME) > SILENCE) > 0.9
 
 
 def test_an_offset_that_jumps_is_loud_where_it_jumps():

@@ -11,9 +11,9 @@ import pytest
 from scipy.signal import fftconvolve
 
 from echoic.audio.decode import Resampler, open_audio, read_audio
-from echoic.audio.links import links_of
+from echoic.audio.links import StreamLinks, links_of
 from echoic.audio.live import piped
-from echoic.audio.source import Source
+from echoic.audio.source import ByteStream, Source
 from echoic.types import Float32
 from tests.media import mux, ogg_page, ogg_pages, sound
 
@@ -325,6 +325,16 @@ def test_another_content_has_other_links(tmp_path: Path) -> None:
     assert read_audio(path, RATE)[1].duration == pytest.approx(3, abs=0.01)
 
 
+def divided(data: bytes, step: int) -> list[bytes]:
+    """Return the links of bytes that come a step at a time."""
+    coming = io.BytesIO(data)
+    links = StreamLinks(ByteStream(lambda: coming.read(step)))
+    parts = [b"".join(iter(lambda: links.read(500), b""))]
+    while links.next():
+        parts.append(b"".join(iter(lambda: links.read(500), b"")))
+    return parts
+
+
 OTHER_PLACES = {
     "mpegts_service_id": "20",
     "mpegts_pmt_start_pid": str(0x1100),
@@ -361,7 +371,13 @@ def test_a_broadcast_is_heard_on_where_its_programme_changes(
     assert info.duration == pytest.approx(9, abs=0.2)
     for number, sound_of_it in enumerate(played):
         assert abs(late(heard, sound_of_it, 3.0 * number)) < 0.1
-    assert abs(late(from_a_pipe(data), played[0], 0)) < 0.1
+    piped_through = from_a_pipe(data)
+    for number, sound_of_it in enumerate(played):
+        assert abs(late(piped_through, sound_of_it, 3.0 * number)) < 0.1
+    with closing(Source(whole)) as source:
+        of_file = [data[link.begin : link.end] for link in links_of(source)]
+    for step in (1_000, len(data)):
+        assert divided(data, step) == of_file
 
 
 def test_a_damaged_table_of_a_broadcast_changes_nothing(tmp_path: Path) -> None:

@@ -7,8 +7,44 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echoic.cli.options import seconds
+from echoic.cli import app
+from echoic.cli.options import number, seconds, whole_number
 from echoic.cli.output import as_clock
+from echoic.errors import EchoicError
+
+GROUP = typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("verb", GROUP.commands)
+def test_no_option_answers_in_the_words_of_a_library(verb):
+    command = GROUP.commands[verb]
+    for parameter in command.params:
+        is_option = parameter.param_type_name == "option"
+        if is_option and parameter.is_flag:
+            continue
+        try:
+            command.make_context(verb, [*parameter.opts[:is_option], "so-and-so"])
+        except (typer.BadParameter, EchoicError) as error:
+            said = str(error)
+            assert "Value error" not in said
+            assert "Input should" not in said
+
+
+def test_numbers_within_bounds():
+    assert whole_number(1)("3") == 3
+    assert whole_number()("-3") == -3
+    assert number(0, 0.9)("0.9") == 0.9
+    assert number(0)(2) == 2  # a default is read, too
+    for read, text, said in (
+        (whole_number(1), "0", "'0' is no whole number from 1 on"),
+        (whole_number(), "1.5", "'1.5' is no whole number"),
+        (whole_number(2, 4096), "x", "'x' is no whole number from 2 to 4096"),
+        (number(0, 0.9), "1", "'1' is no number from 0 to 0.9"),
+        (number(), "nan", "'nan' is no number"),
+    ):
+        with pytest.raises(typer.BadParameter) as caught:
+            read(text)
+        assert caught.value.message == said
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,29 @@ def test_a_text_without_a_known_word_is_refused(tower):
         tower.encode(["dog", "qwrtz 雨"])
 
 
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("qwrtz dog 雨 qwrtz, the xyzzy", ["qwrtz", "雨", "xyzzy"]),
+        ("dog's barking, dogs", []),
+        ("the rain is not a dog", []),  # of grammar, though this vocabulary lacks it
+        ("", []),
+    ],
+)
+def test_words_that_are_not_known_are_named_once(tower, text, unknown):
+    assert tower.unknown(text) == unknown
+
+
+def test_words_of_grammar_count_beside_others_and_name_no_sound_alone(tower):
+    [vector] = tower.encode(["a dog"])
+    assert not np.allclose(vector, tower.encode(["dog"])[0], atol=1e-3)
+    np.testing.assert_array_equal(tower.encode(["a, dog and the, a xyzzy"]), tower.encode(["dog"]))
+    with pytest.raises(UsageError, match=r"none of the words in 'a the of' names a sound; describe"):
+        tower.encode(["a the of"])
+    with pytest.raises(UsageError, match=r"none of the words in 'a qwrtz' is known; describe"):
+        tower.encode(["a qwrtz"])
+
+
 def test_alone_as_among_others_and_none(tower):
     texts = ["dog", "rain, dog", "a cafe"]
     np.testing.assert_array_equal(

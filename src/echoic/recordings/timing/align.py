@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
 from echoic.types import Progress, StrPath, TimeAlignment
 
 __all__ = ["align"]
 
 
+@checked
 def align(
     first: StrPath,
     second: StrPath,

@@ -1,0 +1,106 @@
+"""What a Python user calls Echoic with: that each argument is of a kind that can be meant.
+
+A name means the same in every function, so that it is looked at by its name, once, before anything is done.
+How large a number may be is said where it is used.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from functools import wraps
+from numbers import Integral, Real
+from typing import Any, ParamSpec, TypeVar
+
+from echoic.errors import UsageError
+from echoic.types import LiveSound
+from echoic.untrusted import shown
+
+__all__ = ["checked"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Refuse arguments of a wrong kind with a UsageError, and take one for a list of one.
+
+    What may be left out, as its default is None, may be None.
+    """
+    signature = inspect.signature(function)
+    looked_at = {name: _KINDS[name] for name in signature.parameters if name in _KINDS}
+    optional = {name for name in looked_at if signature.parameters[name].default is None}
+
+    @wraps(function)
+    def checking(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # which says it with its name
+        for name, value in bound.arguments.items():
+            if name in looked_at and not (value is None and name in optional):
+                fits, what, may_be_several = looked_at[name]
+                each = _listed(value, fits) if may_be_several else [value]
+                if not all(map(fits, each)):
+                    raise UsageError(f"{name} is {shown(value)} and must be {what}")
+                if may_be_several:
+                    bound.arguments[name] = each
+        return function(*bound.args, **bound.kwargs)
+
+    return checking
+
+
+def _listed(value: Any, fits: Callable[[Any], bool]) -> list[Any]:
+    # What is no list is refused as if it were one of one.
+    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes) and not fits(value)
+    return list(value) if is_list else [value]
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(os.fspath(value) if isinstance(value, os.PathLike) else value, str)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_source(value: Any) -> bool:
+    return isinstance(value, LiveSound) or _is_path(value)
+
+
+def _is_track(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, str) and value in ("all", "mix"))
+
+
+_PATH = _is_path, "the path of a file or folder", False
+_PATHS = _is_path, "paths of files and folders", True
+_NUMBER = _is_number, "a number", False
+_SECONDS = _is_number, "a number of seconds", False
+_WHOLE = _is_whole, "a whole number", False
+_TEXTS = _is_text, "text, or several", True
+_CALLED = callable, "a function to call", False
+
+#: By name: what tells whether a value fits, what it must be, and whether it may be several.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str, bool]] = {
+    **dict.fromkeys(("folder", "query", "first", "second", "write", "under"), _PATH),
+    **dict.fromkeys(("paths", "like", "unlike"), _PATHS),
+    **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
+    **dict.fromkeys(("k", "jobs"), _WHOLE),
+    **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
+    **dict.fromkeys(("progress", "noted", "update"), _CALLED),
+    "min_score": _NUMBER,
+    "source": (_is_source, "a path, an address or a LiveSound", False),
+    "text": (_is_text, "words", False),
+    "encoder": (_is_text, "the name of an encoder", False),
+    "store": (_is_text, "the URI of a store", False),
+    "track": (_is_track, "a number, 'all' or 'mix'", False),
+}
