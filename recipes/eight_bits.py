@@ -14,17 +14,12 @@ import argparse
 import csv
 import hashlib
 import json
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-
-sys.path.insert(0, str(Path(__file__).parent / "sound"))
-
-from manifest import COMMERCIAL
 
 from echoic.audio.decode import read_audio
 from echoic.encoders.base import EncoderSpec
@@ -33,6 +28,7 @@ from echoic.encoders.onnx import BUNDLED
 from echoic.training.graph import quantize
 from echoic.types import Float32
 
+COMMERCIAL = set(Path(__file__).with_name("licences.txt").read_text("utf-8").splitlines())
 SPLITS = ("train", "fold1", "fold2", "fold3", "")
 MOST_OF_A_SET = 48  # clips
 NOISE = (-6.0, 12.0)  # dB that the sound lies above it
