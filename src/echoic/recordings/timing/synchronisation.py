@@ -23,7 +23,7 @@ from echoic.audio.levels import SILENCE, Loudest
 from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, quoted
 from echoic.machine import one_thread_for_algebra
-from echoic.recordings.alignment import align
+from echoic.recordings.alignment import Comparison, Place
 from echoic.recordings.decision import Decision
 from echoic.recordings.stretches import QUERY_HOP, stretches
 from echoic.recordings.timing.agreement import Agreement, ends_found, without_gaps
@@ -318,7 +318,7 @@ class _Judge:
             place = line.place(float(at + until) / 2)
             part = self._around(place)
             stretch = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None, float(at), until)
-            for middle, found, probability in self._laid([stretch], part):
+            for middle, found, probability in self._laid([stretch], part, line):
                 if abs(found - line.place(middle)) < _AGREE:
                     probabilities.append(probability)
         plausible = [p for p in probabilities if p >= _PLAUSIBLE]
@@ -351,16 +351,26 @@ class _Judge:
         end = min(self.second.duration, float(times[near].max()) + half)
         return [_Judged(Line(offset, speed), start, end, score)]
 
-    def _laid(self, parts: Iterable[Segments], known: Segments) -> list[tuple[float, float, float]]:
-        """Lay parts of the second against some of the first: (time, place, probability) of each."""
+    def _laid(
+        self, parts: Iterable[Segments], known: Segments, line: Line | None = None
+    ) -> list[tuple[float, float, float]]:
+        """Lay parts of the second against some of the first: (time, place, probability) of each.
+
+        Where music repeats itself, that is where a line has it, if that fits about as well.
+        """
         spec, laid = self.encoder.spec, []
         if not len(known):
             return []
         store = MemoryStore(spec.dim)
         store.replace(0, known)
         for part in parts:
-            for found in align(part, store, self.decision.cohort, window=spec.window, hop=spec.hop):
-                middle = float(part.starts.mean() + spec.window / 2)
+            middle = float(part.starts.mean() + spec.window / 2)
+            expected = []
+            if line is not None:  # a short one tells little of its speed
+                speeds = (1.0, line.speed)
+                expected = [Place(0, line.place(middle) - speed * middle, speed) for speed in speeds]
+            beside = Comparison(part, store, self.decision.cohort, window=spec.window, hop=spec.hop)
+            for found in beside.align(known=expected):
                 place = found.start + found.speed * middle
                 laid.append((middle, place, self.decision.probability(found.evidence)))
         return laid
