@@ -259,13 +259,14 @@ def fit_line(
     """
     rng = np.random.default_rng(0)
     some = slice(None, None, 1 + len(times) // _PAIRS)
-    candidates = [(float(place - time), 1.0) for time, place in zip(times[some], places[some], strict=True)]
-    for one, other in rng.integers(0, len(times), (_PAIRS, 2)):
-        if abs(times[one] - times[other]) > 1:
-            speed = (places[one] - places[other]) / (times[one] - times[other])
-            if abs(speed - 1) <= _BEND:
-                candidates.append((places[one] - speed * times[one], speed))
-    offsets, speeds = (np.array(column) for column in zip(*candidates, strict=True))
+    one, other = rng.integers(0, len(times), (_PAIRS, 2)).T
+    apart = np.abs(times[one] - times[other]) > 1
+    one, other = one[apart], other[apart]
+    slopes = (places[one] - places[other]) / (times[one] - times[other])
+    likely = np.abs(slopes - 1) <= _BEND
+    one, slopes = one[likely], slopes[likely]
+    offsets = np.concatenate([(places - times)[some], places[one] - slopes * times[one]])
+    speeds = np.concatenate([np.ones(len(offsets) - len(slopes)), slopes])
     distances = np.abs(places[None] - offsets[:, None] - speeds[:, None] * times[None])
     fits = 1 - np.square(np.minimum(distances / _NEAR, 1))
     if unbroken:
