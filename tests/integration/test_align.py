@@ -317,6 +317,19 @@ def test_music_that_repeats_itself_is_laid_once(write, show):
     assert stretch.end - stretch.start == pytest.approx(9, abs=0.15)
 
 
+def test_cuts_in_looping_music_are_told_in_order(write, show):
+    """Each bar comes again every 4.8 s, and nearly the same: what lies in order explains as much, and all."""
+    loop = np.tile(part(show, 20, 24.8), 9)[: 40 * RATE] + 0.15 * part(show, 60, 100)
+    cut = np.concatenate([part(loop, at, at + 9) for at in (0, 10, 20, 30)])
+    found = align(write("loop.wav", loop), write("cut.wav", cut))
+    check(found, [(9 * n, 9 * n + 9, n, 0) for n in range(4)])
+    assert all(stretch.exact for stretch in found.stretches)
+
+
+def test_music_has_nothing_in_common_with_its_own_reverse(write, show):
+    assert align(write("one.wav", part(show, 0, 50)), write("other.wav", part(show, 0, 50)[::-1])) is None
+
+
 def test_how_far_it_is_is_told(write, event):
     one, other = write("one.wav", event), write("other.wav", part(event, 5, 30))
     steps = []

@@ -31,10 +31,12 @@ _SHAKE = 0.3  # s that a place may lie off
 _BEND = 0.1  # how much faster or slower the one may play
 _WAITING = 0.01  # what a second without a hit costs
 _WEAK, _USUAL = 0.4, 75  # of what a good second of a chain weighs, what each must; per cent of those below it
+_BACK = 2.0  # good seconds of a chain that going back in the first must be worth
 _LEAST = 0.8  # what a chain must weigh: a few windows that are nearly the same
 _ROWS = 512  # windows compared at a time
 _NEAR = 0.25  # s that a hit may lie from its line
 _PLAIN, _PLAINER = 2e-3, 1.3  # how close to 1 a speed is taken for a clock's, and what that counts for
+_MOSTLY = 0.4  # of the time between two points in which others must lie near a line for both to be of it
 _PAIRS = 500  # tried
 
 
@@ -77,7 +79,8 @@ class Chain:
 def find_chains(hits: Hits) -> list[Chain]:
     """Find the passages in which hits go on as the time does, the heaviest first.
 
-    No two of them overlap in the second by more than half of the lighter one.
+    Of passages that lie at one time of the second, those are taken that explain most of it together. No two
+    of them overlap by more than half of the lighter one.
     """
     rows, times, places, weights = hits
     if not len(rows):
@@ -99,11 +102,42 @@ def find_chains(hits: Hits) -> list[Chain]:
         members.reverse()
         for chain in _dense(Chain(times[members], places[members], weights[members])):
             found += _straightened(chain)
-    chains: list[Chain] = []
-    for chain in sorted(found, key=lambda chain: -chain.weight):
-        if not any(_overlap(chain, other) for other in chains):
-            chains.append(chain)
-    return chains
+    return sorted(_explaining(found), key=lambda chain: -chain.weight)
+
+
+def _explaining(chains: list[Chain]) -> list[Chain]:
+    """Choose the chains that explain most of the second together, by dynamic programming.
+
+    In music that repeats itself, many do at each time. Going back in the first costs something, so that what
+    goes on there as here is preferred wherever it explains as much.
+    """
+    if not chains:
+        return []
+    chains = sorted(chains, key=lambda chain: float(chain.times[0]))
+    starts, ends, froms, tos, weights = (
+        np.array(column)
+        for column in zip(
+            *((c.times[0], c.times[-1], c.places[0], c.places[-1], c.weight) for c in chains), strict=True
+        )
+    )
+    densities = weights / (ends - starts + 1)
+    back = _BACK * float(densities[np.argmax(weights)])
+    totals, before = weights.copy(), np.full(len(chains), -1)
+    for at in range(1, len(chains)):
+        shared = np.maximum(0.0, ends[:at] - starts[at])
+        shorter = np.minimum(ends[:at] - starts[:at], ends[at] - starts[at])
+        gains = totals[:at] - shared * np.minimum(densities[:at], densities[at])
+        gains -= back * (froms[at] < tos[:at] - shared - 2 * _SHAKE)
+        gains[(shared > shorter / 2) | (ends[:at] >= ends[at])] = 0.0
+        best = int(np.argmax(gains))
+        if gains[best] > 0:
+            totals[at] += gains[best]
+            before[at] = best
+    taken, one = [], int(np.argmax(totals))
+    while one >= 0:
+        taken.append(chains[one])
+        one = int(before[one])
+    return taken
 
 
 def _dense(chain: Chain) -> list[Chain]:
@@ -129,7 +163,8 @@ def _straightened(chain: Chain) -> list[Chain]:
     """Cut a chain into those that lie on one line: many small steps can lead from one line to another."""
     if len(chain.times) < 2 or chain.weight < _LEAST:
         return []
-    _, _, near = fit_line(chain.times, chain.places)
+    # Where something was cut again and again, a slanted line lies near some of each part.
+    _, _, near = fit_line(chain.times, chain.places, unbroken=True)
     if near.all():
         return [chain]
     if near.sum() < 2:
@@ -143,11 +178,6 @@ def _straightened(chain: Chain) -> list[Chain]:
         if not near[rows[0]]:
             straight += _straightened(chain.of(rows))
     return straight
-
-
-def _overlap(chain: Chain, heavier: Chain) -> bool:
-    shared = min(chain.times[-1], heavier.times[-1]) - max(chain.times[0], heavier.times[0])
-    return bool(shared > (chain.times[-1] - chain.times[0]) / 2)
 
 
 def hits_between(query: Segments, known: Segments) -> Hits:
@@ -216,8 +246,10 @@ def _linked(
     return totals, before
 
 
-def fit_line(times: Float64, places: Float64) -> tuple[float, float, npt.NDArray[np.bool_]]:
-    """Find the line ``offset + speed × time`` that most points lie near.
+def fit_line(
+    times: Float64, places: Float64, unbroken: bool = False
+) -> tuple[float, float, npt.NDArray[np.bool_]]:
+    """Find the line ``offset + speed × time`` that most points lie near; ``unbroken``: one after the other.
 
     Returns
     -------
@@ -227,21 +259,31 @@ def fit_line(times: Float64, places: Float64) -> tuple[float, float, npt.NDArray
     """
     rng = np.random.default_rng(0)
     some = slice(None, None, 1 + len(times) // _PAIRS)
-    candidates = [(float(place - time), 1.0) for time, place in zip(times[some], places[some], strict=True)]
-    for one, other in rng.integers(0, len(times), (_PAIRS, 2)):
-        if abs(times[one] - times[other]) > 1:
-            speed = (places[one] - places[other]) / (times[one] - times[other])
-            if abs(speed - 1) <= _BEND:
-                candidates.append((places[one] - speed * times[one], speed))
-    offsets, speeds = (np.array(column) for column in zip(*candidates, strict=True))
+    one, other = rng.integers(0, len(times), (_PAIRS, 2)).T
+    apart = np.abs(times[one] - times[other]) > 1
+    one, other = one[apart], other[apart]
+    slopes = (places[one] - places[other]) / (times[one] - times[other])
+    likely = np.abs(slopes - 1) <= _BEND
+    one, slopes = one[likely], slopes[likely]
+    offsets = np.concatenate([(places - times)[some], places[one] - slopes * times[one]])
+    speeds = np.concatenate([np.ones(len(offsets) - len(slopes)), slopes])
     distances = np.abs(places[None] - offsets[:, None] - speeds[:, None] * times[None])
-    value = (1 - np.square(np.minimum(distances / _NEAR, 1))).mean(axis=1)
+    fits = 1 - np.square(np.minimum(distances / _NEAR, 1))
+    if unbroken:
+        passed = np.diff(times, prepend=times[0])
+        sums = np.cumsum(fits - _MOSTLY * passed / max(float(np.median(passed)), 1e-3), axis=1)
+        value = (sums - np.minimum.accumulate(np.pad(sums, ((0, 0), (1, 0)))[:, :-1], axis=1)).max(axis=1)
+    else:
+        value = fits.mean(axis=1)
     # Where something was cut, a slanted line lies near both parts, and a plain one on the longer of them.
     best = int(np.argmax(value * np.where(np.abs(speeds - 1) < _PLAIN, _PLAINER, 1.0)))
     offset, speed = float(offsets[best]), float(speeds[best])
     near = distances[best] < _NEAR
     for _ in range(2):
         if near.sum() > 2 and np.ptp(times[near]) > 1:
-            speed, offset = (float(value) for value in np.polyfit(times[near], places[near], 1))
+            pace, place = (float(value) for value in np.polyfit(times[near], places[near], 1))
+            if abs(pace - 1) > _BEND:
+                break
+            speed, offset = pace, place
             near = np.abs(places - offset - speed * times) < _NEAR
     return offset, speed, near

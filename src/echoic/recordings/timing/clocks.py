@@ -29,6 +29,7 @@ _PROBED = ((0.5, 2e-3, 0.1), (3.0, 2e-4, 1.5e-3))
 _BLUR = 5e-4  # s that two sounds run apart within a spot, from which on it stands out less
 _SPOT = 2.0  # s
 _SPOTS = 160
+_REST = 4.0  # s of a passage that are measured by themselves
 _ENDS = 10.0  # s at either end that have spots closer together
 _CLEAR = 5.5  # deviations by which the peak at a spot must stand out; the highest of noise reaches 4.5
 _ON_LINE = 0.01  # s that a spot may lie from its line
@@ -98,12 +99,11 @@ def measured(
     speeds : list of float
         Those of other passages, which are tried first.
     """
-    span = end - start
     found = _speed_found(coarse, start, end, first, second, speeds)
     if found is None:
         return []
     path, speed = found
-    length = float(np.clip(span / 4, 0.25, _SPOT))
+    length = float(np.clip((end - start) / 4, 0.25, _SPOT))
     # Cuts at even distances look as a speed does; not so what lies between them.
     others = [other for other in (1.0, *speeds) if abs(other - speed) * length > _BLUR]
     if others:
@@ -112,6 +112,21 @@ def measured(
             (speed, *others),
             key=lambda tried: float(np.sum(_spots(path, tried, some, length, first, second)[2])),
         )
+    pieces = _along(path, speed, start, end, first, second)
+    edges = [start, *(edge for piece in pieces for edge in (piece.start, piece.end)), end]
+    for begin, until in zip(edges[::2], edges[1::2], strict=True):
+        # Too far from the path, where that is one of several lines.
+        if pieces and until - begin > max(_REST, (end - start) / _SPOTS * _FEWEST):
+            pieces = pieces + _along(coarse, speed, begin, until, first, second)
+    return sorted(pieces, key=lambda piece: piece.start)
+
+
+def _along(
+    path: Line, speed: float, start: float, end: float, first: Waveform, second: Waveform
+) -> list[Piece]:
+    """Find the lines of a speed that lie near a path, in order of time."""
+    span = end - start
+    length = float(np.clip(span / 4, 0.25, _SPOT))
     n_spots = int(np.clip(2 * span / length, 6, _SPOTS))
     at = np.linspace(start, end - length, n_spots)
     if n_spots == _SPOTS:  # too far apart to tell where it begins and ends

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,21 +18,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echoic.analysis.excerpts import embed_blocks
 from echoic.audio.levels import SILENCE, Loudest
 from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, quoted
 from echoic.machine import one_thread_for_algebra
-from echoic.recordings.alignment import align
 from echoic.recordings.decision import Decision
-from echoic.recordings.stretches import QUERY_HOP, stretches
 from echoic.recordings.timing.agreement import Agreement, ends_found, without_gaps
-from echoic.recordings.timing.chains import Chain, find_chains, fit_line, hits_between
+from echoic.recordings.timing.chains import Chain, find_chains, hits_between
 from echoic.recordings.timing.clocks import Line, Piece, joined, measured, on_one_clock
+from echoic.recordings.timing.judging import Judge, Judged, encoded
 from echoic.recordings.timing.landmarks import landmark_hits
 from echoic.recordings.timing.waveforms import Waveform
-from echoic.storage.vectors.memory import MemoryStore
-from echoic.types import Progress, Segments, SharedStretch, TimeAlignment
+from echoic.types import Progress, SharedStretch, TimeAlignment
 
 __all__ = ["Passage", "Synchronised", "synchronise"]
 
@@ -43,16 +40,11 @@ Float64 = npt.NDArray[np.float64]
 _HOPS = ((1, 0.25), (3, 0.75), (5, np.inf))
 _LONG = 900.0  # s of the second from which on landmarks are looked for: fingerprints would take a while
 _SAME_RECORDING = 0.08  # of a passage's landmarks, from which on landmarks can be trusted to tell the others
-_JUDGED = 10.0  # s of a passage that are judged at a time
-_JUDGEMENTS = 4  # of a passage
-_AROUND = 20.0  # s of the first beside the place, into which it may fall
-_AGREE = 0.6  # s by which a judgement may miss the place
-_PLAUSIBLE = 0.5  # probability of a judgement that may speak for a passage
 _MOST_CHAINS = 60
-_FASTEST = 0.1  # by which one may play faster or slower
-_BESIDE_EXACT = (
-    30.0  # s: what fingerprints must tell where the waveforms of other passages agree, and theirs do not
-)
+# s: what fingerprints must tell where the waveforms of other passages agree, and theirs do not
+_BESIDE_EXACT = 30.0
+_BRIEF = 3.0  # s: one tone can be the same in two pieces
+_PASSING, _MOST = 15.0, 2 / 3  # s, and of what lies beside each other, for which music can be alike
 # Seconds of a passage whose windows are the same, for each tenfold of the pairs of windows compared: the more
 # there are, the longer passages agree by chance.
 _BY_CHANCE, _TENFOLD = 0.3, 0.25
@@ -61,10 +53,7 @@ _SHORT = 60.0  # s: files up to which are laid against the other window by windo
 _TOO_SHORT = 1.0  # s: what is shorter has too little to be known by
 _CLICK = 0.05  # s
 _COARSE = 0.25  # s within which fingerprints tell a place
-_ONE_LINE = 0.3  # s by which two chains may differ to be of one line
-_GAP = 2.5  # s
 _BESIDE_GAP = 1.0  # s around a gap that are looked at with it
-_BRIDGED = 120.0  # s between two passages of one line that may be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +129,6 @@ def _covered(spans: list[tuple[float, float]]) -> float:
         total += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return total
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A passage as fingerprints have it."""
-
-    line: Line
-    start: float
-    end: float
-    score: float
-    gaps: tuple[tuple[float, float], ...] = ()
 
 
 class _Reporter:
@@ -233,45 +211,23 @@ def _check(waveform: Waveform) -> None:
         )
 
 
-def _encoded(
-    waveform: Waveform,
-    encoder: Encoder,
-    hop: float,
-    tell: Callable[[float], None],
-    start: float = 0.0,
-    end: float | None = None,
-) -> Segments:
-    """Encode a waveform, or the part between two times, with its windows ``hop`` seconds apart."""
-    parts = []
-    for part in embed_blocks(waveform.blocks(start, end), waveform.rate, encoder, hop):
-        parts.append(part)
-        if len(part):
-            tell(min(1.0, float(part.ends[-1]) / waveform.duration))
-    tell(1.0)
-    starts, ends, vectors = (
-        np.concatenate(column) for column in zip(*((p.starts, p.ends, p.vectors) for p in parts), strict=True)
-    )
-    begin = round(start * waveform.rate) / waveform.rate
-    return Segments(starts + begin, ends + begin, vectors)
-
-
 def _passages(
     first: Waveform, second: Waveform, encoder: Encoder, decision: Decision, reporter: _Reporter
-) -> list[_Judged]:
+) -> list[Judged]:
     """Give the passages that are to be believed, in order of time."""
     if second.duration >= _LONG:
         chains = find_chains(landmark_hits(first, second))[:_MOST_CHAINS]
         if chains and _share(max(chains, key=_share)) >= _SAME_RECORDING:
-            found = _Judge(first, second, None, encoder, decision).believed(chains)
+            found = Judge(first, second, None, encoder, decision).believed(chains)
             if found:
                 for number in range(2):
                     reporter.encoding(number, 1.0)
                 return found
     hop = encoder.spec.hop
-    known = _encoded(first, encoder, hop, lambda share: reporter.encoding(0, share))
+    known = encoded(first, encoder, hop, lambda share: reporter.encoding(0, share))
     hops = next(n for n, hours in _HOPS if second.duration <= 3600 * hours)
-    query = _encoded(second, encoder, hops * hop / 4, lambda share: reporter.encoding(1, share))
-    judge = _Judge(first, second, known, encoder, decision)
+    query = encoded(second, encoder, hops * hop / 4, lambda share: reporter.encoding(1, share))
+    judge = Judge(first, second, known, encoder, decision)
     pairs = max(1.0, len(query) * len(known) / _FEW_PAIRS)
     least = (_BY_CHANCE + _TENFOLD * float(np.log10(pairs))) / (hops * hop / 4)
     chains = find_chains(hits_between(query, known))[:_MOST_CHAINS]
@@ -286,124 +242,11 @@ def _share(chain: Chain) -> float:
     return chain.weight / float(chain.times[-1] - chain.times[0] + 1)
 
 
-class _Judge:
-    """Says by fingerprints how sure passages are.
-
-    Of the first, those are taken that are ``known``; or else as many are made as are needed.
-    """
-
-    def __init__(
-        self, first: Waveform, second: Waveform, known: Segments | None, encoder: Encoder, decision: Decision
-    ) -> None:
-        self.first, self.second, self.known = first, second, known
-        self.encoder, self.decision = encoder, decision
-
-    def believed(self, chains: list[Chain]) -> list[_Judged]:
-        """Give the passages that are to be believed, in order of time."""
-        found = [judged for chain in chains if (judged := self._judged(chain)) is not None]
-        return _on_lines(sorted(found, key=lambda judged: judged.start))
-
-    def _judged(self, chain: Chain) -> _Judged | None:
-        offset, speed, near = fit_line(chain.times, chain.places)
-        line = Line(offset, speed)
-        if not near.any() or abs(speed - 1) > _FASTEST:
-            return None
-        half = self.encoder.spec.window / 2
-        start = max(0.0, float(chain.times[near].min()) - half)
-        end = min(self.second.duration, float(chain.times[near].max()) + half)
-        probabilities = []
-        n = int(np.clip((end - start) / _JUDGED, 1, _JUDGEMENTS))
-        for at in np.linspace(start, max(start, end - _JUDGED), n):
-            until = min(end, at + _JUDGED)
-            place = line.place(float(at + until) / 2)
-            part = self._around(place)
-            stretch = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None, float(at), until)
-            for middle, found, probability in self._laid([stretch], part):
-                if abs(found - line.place(middle)) < _AGREE:
-                    probabilities.append(probability)
-        plausible = [p for p in probabilities if p >= _PLAUSIBLE]
-        if len(plausible) < 2 and max(probabilities, default=0.0) < self.decision.threshold:
-            return None
-        return _Judged(line, start, end, max(probabilities), _gaps(chain.times[near]))
-
-    def _around(self, place: float) -> Segments:
-        """Give the fingerprints of the first around a place."""
-        if self.known is None:
-            hop = self.encoder.spec.hop
-            start = max(0.0, hop * np.floor((place - _AROUND) / hop))
-            return _encoded(self.first, self.encoder, hop, lambda _: None, start, max(start, place + _AROUND))
-        around = np.abs((self.known.starts + self.known.ends) / 2 - place) < _AROUND
-        return Segments(*(getattr(self.known, name)[around] for name in ("starts", "ends", "vectors")))
-
-    def window_by_window(self, known: Segments) -> list[_Judged]:
-        """Lay all of a short file against the other: noise may leave no window that stands out."""
-        query = _encoded(self.second, self.encoder, QUERY_HOP, lambda _: None)
-        laid = [one for one in self._laid((s for s, _ in stretches([query])), known) if one[2] >= _PLAUSIBLE]
-        if not laid:
-            return []
-        times, places, probabilities = (np.array(column) for column in zip(*laid, strict=True))
-        offset, speed, near = fit_line(times, places)
-        score = float(probabilities[near].max())
-        if score < self.decision.threshold and near.sum() < 2:
-            return []
-        half = _JUDGED / 2
-        start = max(0.0, float(times[near].min()) - half)
-        end = min(self.second.duration, float(times[near].max()) + half)
-        return [_Judged(Line(offset, speed), start, end, score)]
-
-    def _laid(self, parts: Iterable[Segments], known: Segments) -> list[tuple[float, float, float]]:
-        """Lay parts of the second against some of the first: (time, place, probability) of each."""
-        spec, laid = self.encoder.spec, []
-        if not len(known):
-            return []
-        store = MemoryStore(spec.dim)
-        store.replace(0, known)
-        for part in parts:
-            for found in align(part, store, self.decision.cohort, window=spec.window, hop=spec.hop):
-                middle = float(part.starts.mean() + spec.window / 2)
-                place = found.start + found.speed * middle
-                laid.append((middle, place, self.decision.probability(found.evidence)))
-        return laid
-
-
-def _gaps(times: Float64) -> tuple[tuple[float, float], ...]:
-    """Give the spans that a passage goes on without a window that speaks for it."""
-    wide = np.flatnonzero(np.diff(times) > _GAP)
-    return tuple((float(times[at]), float(times[at + 1])) for at in wide)
-
-
-def _on_lines(judged: list[_Judged]) -> list[_Judged]:
-    """Join passages that follow each other on one line."""
-    joined: list[_Judged] = []
-    for new in judged:
-        if joined and (line := _common_line(joined[-1], new)) is not None:
-            old = joined.pop()
-            gaps = (
-                (*old.gaps, (old.end, new.start), *new.gaps) if new.start > old.end else old.gaps + new.gaps
-            )
-            new = _Judged(line, old.start, max(old.end, new.end), max(old.score, new.score), gaps)
-        joined.append(new)
-    return joined
-
-
-def _common_line(one: _Judged, other: _Judged) -> Line | None:
-    """Give the line that two passages share, if the time between them may be theirs as well."""
-    if other.start - one.end > _BRIDGED:
-        return None
-    longer = max(one, other, key=lambda judged: judged.end - judged.start)
-    shorter = other if longer is one else one
-    middle = (shorter.start + shorter.end) / 2
-    doubt = _ONE_LINE * (1 + abs(middle - (longer.start + longer.end) / 2) / (longer.end - longer.start))
-    if abs(longer.line.place(middle) - shorter.line.place(middle)) > doubt:
-        return None
-    return longer.line
-
-
-def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: Encoder) -> list[Passage]:
+def _placed(judged: list[Judged], first: Waveform, second: Waveform, encoder: Encoder) -> list[Passage]:
     """Measure passages on the waveforms, find their ends, and say within what they hold."""
     pieces: list[Piece] = []
     speeds: list[float] = []
-    unmeasured: list[_Judged] = []
+    unmeasured: list[Judged] = []
     for passage in sorted(judged, key=lambda passage: passage.start - passage.end):
         found = measured(passage.line, passage.start, passage.end, first, second, speeds)
         speeds += [piece.line.speed for piece in found if piece.line.speed not in (1.0, *speeds)][:1]
@@ -423,13 +266,31 @@ def _placed(judged: list[_Judged], first: Waveform, second: Waveform, encoder: E
         agreement = Agreement(piece, first, second, encoder)
         if agreement.tells or not piece.exact:
             parts += without_gaps(agreement, gaps)
+    found = _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
+    waveforms_tell = any(piece.exact for piece in found)
     return [
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
-        for piece in _once_each(ends_found(parts, first, second, encoder), judged, first.duration)
+        for piece in found
+        if _is_enough(piece, waveforms_tell, first.duration, second.duration)
     ]
 
 
-def _is_told_coarsely(passage: _Judged, speed: float) -> bool:
+def _is_enough(piece: Piece, waveforms_tell: bool, first: float, second: float) -> bool:
+    """Say whether a piece of recordings so long, in seconds, can be no coincidence.
+
+    Where the waveforms have nothing in common anywhere, two microphones heard one event: most of what lies
+    beside each other. Music can be alike for a while, as it is to its own reverse in long tones.
+    """
+    length = piece.end - piece.start
+    if length >= min(first, second) / 2:
+        return True
+    if piece.exact or waveforms_tell:
+        return length >= _BRIEF
+    beside = (min(piece.line.place(second), first) - max(piece.line.place(0.0), 0.0)) / piece.line.speed
+    return length >= min(_BESIDE_EXACT, max(_PASSING, _MOST * beside))
+
+
+def _is_told_coarsely(passage: Judged, speed: float) -> bool:
     """Say whether to believe fingerprints alone, where the waveforms of other passages agree at some speed.
 
     The same devices recorded all of it: this one's should agree as well.
@@ -462,7 +323,7 @@ def _unrivalled(pieces: list[Piece]) -> list[Piece]:
     return [piece for piece in pieces if not any(is_taken(piece, by) for by in pieces)]
 
 
-def _once_each(pieces: list[Piece], judged: list[_Judged], duration: float) -> list[Piece]:
+def _once_each(pieces: list[Piece], judged: list[Judged], duration: float) -> list[Piece]:
     """Leave out pieces that play again what a better one has: each recording has a moment of the event once.
 
     No two lie at one time of the second as it is; in music that repeats itself, several can lie at one time
@@ -488,10 +349,10 @@ def _once_each(pieces: list[Piece], judged: list[_Judged], duration: float) -> l
     return sorted(kept, key=lambda piece: piece.start)
 
 
-def _score(piece: Piece, judged: list[_Judged]) -> float:
+def _score(piece: Piece, judged: list[Judged]) -> float:
     """Take the probability of the passage that a piece is of."""
 
-    def shared(passage: _Judged) -> float:
+    def shared(passage: Judged) -> float:
         return min(piece.end, passage.end) - max(piece.start, passage.start)
 
     return max(judged, key=shared).score

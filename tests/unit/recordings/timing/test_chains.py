@@ -63,6 +63,37 @@ def test_a_passage_ends_where_the_next_begins_though_some_windows_go_on_by_chanc
     assert (other.times[0], other.times[-1]) == pytest.approx((15, 30), abs=1)
 
 
+def laid(*passages):
+    """Hits of passages (from, to, offset, weight of each), 8 a second."""
+    hits = [(t, t + by, w) for a, b, by, w in passages for t in np.arange(a, b, 0.125).tolist()]
+    times, places, weights = (np.array(column) for column in zip(*sorted(hits), strict=True))
+    return Hits(np.unique(times, return_inverse=True)[1], times, places, weights)
+
+
+@pytest.mark.parametrize("back", [-11.0, -30.0])
+def test_what_lies_in_order_is_taken_where_it_explains_about_as_much(back: float) -> None:
+    looping = [(20, 38, 25.0, 0.45), (40, 58, back, 0.46)]  # a little better than what lies in order
+    chains = find_chains(laid((0, 20, 0, 0.45), (20, 40, 1, 0.45), (40, 60, 2, 0.45), *looping))
+    lines = sorted((float(c.times[0]), float(np.median(c.places - c.times))) for c in chains)
+    assert lines == [(0, 0), (20, 1), (40, 2)]
+
+
+def test_what_was_moved_back_is_found_where_nothing_else_explains_it() -> None:
+    chains = find_chains(laid((0, 30, 30, 0.45), (30, 60, -30, 0.45)))
+    assert sorted(float(np.median(c.places - c.times)) for c in chains) == [-30, 30]
+
+
+def test_a_chain_over_many_cuts_is_no_slanted_line() -> None:
+    steps = [(9 * n, 9 * n + 9, 1.0 * n, 0.45) for n in range(8)]
+    joints = [(9 * n - 0.4, 9 * n + 0.4, n - 0.5, 0.3) for n in range(1, 8)]  # windows that have some of both
+    chains = [chain for chain in find_chains(laid(*steps, *joints)) if np.ptp(chain.times) > 4]
+    assert len(chains) == 8
+    for chain in chains:
+        _, speed, near = fit_line(chain.times, chain.places)
+        assert near.all()
+        assert speed == pytest.approx(1, abs=0.01)
+
+
 def test_what_has_nothing_in_common_has_no_chain_of_weight() -> None:
     known = segments(fingerprints(HOP * np.arange(400), 0), HOP)
     others = segments(fingerprints(np.arange(300) * 0.4, 5), 0.4)
