@@ -103,15 +103,14 @@ def rate(step: int, steps: int) -> float:
 
 def described(start: Checkpoint, seen: Seen, manifest: Path) -> dict[str, object]:
     """Say what it was trained on, and from where it went on."""
-    labelled = seen.labels >= 0
     return {
         "architecture": start.architecture,
         "config": start.config,
         "data": {
             "name": manifest.stem,
-            "clips": int(labelled.sum()),
+            "clips": len(seen.paths),
             "labels": len(seen.names),
-            "unlabelled": int((~labelled).sum()),
+            "unlabelled": int((seen.labels < 0).sum()),
             "licences": dict(sorted(Counter(seen.licences).items())),
             "digests": note_clips(map(Path, seen.paths)),
             "held_out": "",
@@ -165,7 +164,7 @@ def main() -> None:
     )
     parser.add_argument("--tagger", type=Path, required=True, help="folder of mn04_as.onnx")
     parser.add_argument("--start", type=Path, required=True, help="the .echoic file to go on from")
-    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--steps", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()

@@ -197,3 +197,17 @@ def test_the_rate_falls_at_the_end_alone(match):
     assert rates[500] == match.rate(500, 100_000) == match.RATE
     assert rates[1000] == 0
     assert all(before > after for before, after in pairwise(rates[700:]))
+
+
+def test_the_card_says_by_which_command_a_model_was_made():
+    command = of_the_recipe("sound", "ship").command
+    about = {"data": {"name": "sound4"}, "seed": 3, "started_from": {"recipe": "cnn-supcon"}}
+    matched = about | {"recipe": "recipes/sound/match.py", "steps": 500, "teacher": {"name": "mn04"}}
+    assert command(matched).endswith(
+        "match.py seen --manifest sound4.tsv --tagger TAGGER --start earlier.echoic --steps 500 --seed 3"
+    )
+    trained = {"recipe": "cnn-supcon", "classify": 2.0, "config": {"dim": 128}, "minutes": 38.2}
+    assert command(about | trained | {"teacher": {"name": "aisfx-0.1.2", "weight": 8.0}}) == (
+        "echoic train sound4.tsv --recipe cnn-supcon --classify 2 --validation 0 --dim 128 --minutes 38 "
+        "--threads 1 --seed 3 --start earlier.echoic --teacher teacher.npz --distil 8"
+    )
