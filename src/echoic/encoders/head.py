@@ -41,7 +41,7 @@ class Head:
     Attributes
     ----------
     labels : list of str
-    kinds : dict of int to frozenset of int
+    kinds : dict of int to set of int
         Of a kind, all that are kinds of it.
     digest : str
         The first digits of its content's SHA-256.
@@ -60,8 +60,9 @@ class Head:
             raise ValueError(f"it is no archive of arrays ({error})") from error
         self.labels = _check(arrays, dim)
         self.digest = hashlib.sha256(content).hexdigest()[:12]
-        pairs = arrays["kinds"].tolist()
-        self.kinds = {above: frozenset(i for i, of in pairs if of == above) for _, above in pairs}
+        self.kinds: dict[int, set[int]] = {}
+        for kind, above in arrays["kinds"].tolist():
+            self.kinds.setdefault(above, set()).add(kind)
         # Each kind that has others below it, and, one after the other, all that are it.
         self._above = np.array(list(self.kinds), np.int64)
         members = [[above, *kinds] for above, kinds in self.kinds.items()]

@@ -54,6 +54,8 @@ def with_silence(
     before = times[:1] - step if times[0] - reach > edges[0] + step / 2 else times[:0]
     after = times[-1:] + step if times[-1] + reach < edges[1] - step / 2 else times[:0]
     silent = np.unique(np.concatenate([before, times[gaps] + step, times[gaps + 1] - step, after]))
+    if not len(silent):
+        return times, probabilities
     at = np.searchsorted(times, silent)
     return np.insert(times, at, silent), np.insert(probabilities, at, 0, axis=0)
 
