@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UnreadableError,
         UsageError,
     )
+    from echoic.heard.files import describe
     from echoic.library import Library
     from echoic.recordings.timing.align import align
     from echoic.spec import EncoderSpec
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         AudioInfo,
         Duplicate,
         FileRecord,
+        HeardSpan,
         Hit,
         IndexReport,
         LiveSound,
@@ -59,6 +61,7 @@ __all__ = [
     "EncoderSpec",
     "FileRecord",
     "FrontEnd",
+    "HeardSpan",
     "Hit",
     "IndexReport",
     "Library",
@@ -83,6 +86,7 @@ __all__ = [
     "Waveform",
     "__version__",
     "align",
+    "describe",
     "embed",
 ]
 
@@ -100,6 +104,7 @@ _HOMES = (
     "recordings.timing.align",
     "analysis.files",
     "library",
+    "heard.files",
 )
 
 

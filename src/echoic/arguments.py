@@ -91,13 +91,13 @@ _CALLED = callable, "a function to call", False
 
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str, bool]] = {
-    **dict.fromkeys(("folder", "query", "first", "second", "write", "under"), _PATH),
+    **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
     **dict.fromkeys(("paths", "like", "unlike"), _PATHS),
     **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
     **dict.fromkeys(("progress", "noted", "update"), _CALLED),
-    "min_score": _NUMBER,
+    **dict.fromkeys(("min_score", "min_probability"), _NUMBER),
     "source": (_is_source, "a path, an address or a LiveSound", False),
     "text": (_is_text, "words", False),
     "encoder": (_is_text, "the name of an encoder", False),

@@ -22,6 +22,7 @@ from echoic.analysis.workers import Analysis, Task, WorkerPool, digest_of
 from echoic.audio.notes import is_heard
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
+from echoic.heard.library import Listener, listen_again, listener_of
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.storage.catalog import Catalog, Known, parse_tag
 from echoic.storage.spaces import Spaces
@@ -93,20 +94,24 @@ def index(
     Must run inside :meth:`Catalog.writing`; ``required`` are the collections that each file must be in.
     """
     superseded = catalog.superseded()
+    stores, listener = spaces.stores(), listener_of(catalog)
     report = bring_up_to_date(
         paths,
         catalog,
-        spaces.stores(),
+        stores,
         {spec.key: source for source, spec in catalog.encoders().items()},
         required,
         pool,
         replaced={old.key: new.key for old, new in superseded.items()},
         track=track,
         leave=leave,
+        listener=listener,
         progress=progress,
     )
     for spec in superseded:
         spaces.drop(spec)
+    if listener is not None:
+        listen_again(catalog, stores[listener.spec.key], listener)
     tagged = {i for path in paths for i in catalog.ids_at(path)} if tags else set()
     with catalog.transaction():
         catalog.tag_files(sorted(tagged), tags)
@@ -137,6 +142,7 @@ def bring_up_to_date(
     replaced: Mapping[str, str],
     track: TrackChoice | None = None,
     leave: Collection[Path] = (),
+    listener: Listener | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Index what is new under ``paths``, and forget what is gone.
@@ -160,6 +166,8 @@ def bring_up_to_date(
         Which of several tracks of sound is heard; files heard otherwise before are read anew.
     leave : collection of Path
         Files to leave as they are known, whatever has become of them.
+    listener : Listener, optional
+        What tells what is heard in each file.
     """
     begun = time.perf_counter()
     _reconcile(catalog, stores)
@@ -181,7 +189,7 @@ def bring_up_to_date(
             plan.failed.append((found.path, str(result)))
             _commit_failure(catalog, found, result)
         else:
-            _commit(catalog, stores, found, result)
+            _commit(catalog, stores, found, result, listener)
             audio += result.info.duration
             notes += [(found.path, note) for note in result.info.notes]
             if result.info.lost:
@@ -433,6 +441,7 @@ def _commit(
     stores: Mapping[str, VectorStore],
     found: Found,
     analysis: Analysis,
+    listener: Listener | None,
 ) -> None:
     state: FileState = "partial" if analysis.info.lost else "indexed"
     with catalog.transaction():
@@ -442,6 +451,8 @@ def _commit(
         for key, segments in analysis.segments.items():
             catalog.put_encoded(file_id, key, len(segments))
             stores[key].replace(file_id, segments)
+            if listener is not None and listener.spec.key == key:
+                catalog.put_heard(file_id, listener.name, listener.heard_in(segments))
 
 
 def _commit_failure(catalog: Catalog, found: Found, error: AudioError) -> None:

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from echoic.arguments import checked
-from echoic.errors import UsageError
+from echoic.errors import UsageError, quoted
 from echoic.finding import Finder, Report
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, IndexReport, Status, StrPath, TrackChoice
+from echoic.types import FileRecord, HeardSpan, IndexReport, Status, StrPath, TrackChoice
 
 __all__ = ["Library"]
 
@@ -213,6 +213,29 @@ class Library(Finder):
         ids = catalog.matching(tags=tags)
         named = ids if under is None else ids.intersection(catalog.ids_named(Path(under)))
         return catalog.files(file_ids=named)
+
+    @explained
+    @checked
+    def describe(self, file: StrPath) -> list[HeardSpan]:
+        """Return what is heard in a file of the library, and when, in order of time.
+
+        It was told from the file's vectors when it was indexed, to within half a window of 5 s;
+        :func:`echoic.describe` listens more closely. Nothing where the library has no encoder that tells
+        kinds of sound.
+
+        Raises
+        ------
+        UsageError
+            If the file is not in the library.
+        """
+        catalog = self._open()[0]
+        record = catalog.file_at(Path(file))
+        if record is None:
+            raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
+        return [
+            HeardSpan(record.path, start, end, label, probability)
+            for label, start, end, probability in catalog.heard_in(record.id)
+        ]
 
     @explained
     def encoders(self) -> dict[str, EncoderSpec]:

@@ -23,6 +23,7 @@ __all__ = [
     "FileRecord",
     "FileState",
     "Float32",
+    "HeardSpan",
     "Hit",
     "IndexReport",
     "LiveSound",
@@ -171,6 +172,29 @@ class Hit:
     end: float
     score: float
     encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeardSpan:
+    """A kind of sound that is heard in a file, and when.
+
+    Parameters
+    ----------
+    path : str
+        The file, as it was named.
+    start, end : float
+        Seconds.
+    label : str
+        One of AudioSet's classes, as its ontology names it.
+    probability : float
+        0 … 1, that it is heard there.
+    """
+
+    path: str
+    start: float
+    end: float
+    label: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -347,6 +371,9 @@ class FileRecord:
         The values of each name, in order; ``tag`` are those that were given without one.
     notes : tuple of Note
         What else a person should know of it.
+    heard : dict of str to float
+        Kinds of sound that are heard in it, and how likely, the likeliest first;
+        :meth:`echoic.library.Library.describe` says when.
     """
 
     id: int
@@ -363,6 +390,7 @@ class FileRecord:
     encoders: tuple[str, ...] = ()
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    heard: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

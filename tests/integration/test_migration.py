@@ -36,6 +36,12 @@ def old(request, tmp_path):
     return Path(shutil.copytree(GOLDEN / str(request.param), tmp_path / "library"))
 
 
+@pytest.fixture(params=[version for version in VERSIONS if version < 6])
+def old_with_times(request, tmp_path):
+    """One whose catalog kept the times of segments."""
+    return Path(shutil.copytree(GOLDEN / str(request.param), tmp_path / "library"))
+
+
 def test_every_schema_that_is_brought_up_to_date_has_a_library_to_try():
     assert list(range(schema.OLDEST, schema.VERSION)) == VERSIONS
 
@@ -77,34 +83,34 @@ def test_an_older_library_answers_as_it_did(old, tmp_path):
             assert answers(library, sound) == ANSWERS
 
 
-def test_vectors_that_an_older_library_lost_are_told_and_hinder_no_search(old, tmp_path):
+def test_vectors_that_an_older_library_lost_are_told_and_hinder_no_search(old_with_times, tmp_path):
     sound = write_sound(tmp_path, "bell.wav")
-    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+    with closing(sqlite3.connect(old_with_times / "library.sqlite", isolation_level=None)) as database:
         [(kick,)] = database.execute("SELECT max(file_id) FROM vectors").fetchall()
         database.execute("DELETE FROM vectors WHERE file_id = ?", (kick,))
-    with Library(old) as library:
+    with Library(old_with_times) as library:
         assert answers(library, sound) == ANSWERS[:1]
         [finding] = library.check()
         assert "the vectors of 1 files are missing" in finding
 
 
-def test_damaged_times_of_an_older_library_are_told(old):
-    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+def test_damaged_times_of_an_older_library_are_told(old_with_times):
+    with closing(sqlite3.connect(old_with_times / "library.sqlite", isolation_level=None)) as database:
         database.execute("UPDATE segments SET starts = x'00'")
-    with Library(old) as library:
+    with Library(old_with_times) as library:
         assert [finding.count("are damaged") for finding in library.check()] == [1, 1]
 
 
-def test_a_file_without_a_sound_stays_one(old):
+def test_a_file_without_a_sound_stays_one(old_with_times):
     nothing = zlib.compress(b"")
-    with closing(sqlite3.connect(old / "library.sqlite", isolation_level=None)) as database:
+    with closing(sqlite3.connect(old_with_times / "library.sqlite", isolation_level=None)) as database:
         [(kick,)] = database.execute("SELECT max(file_id) FROM vectors").fetchall()
         database.execute("DELETE FROM vectors WHERE file_id = ?", (kick,))
         database.execute(
             "UPDATE segments SET starts = ?, ends = ?, checksum = ? WHERE file_id = ?",
             (nothing, nothing, zlib.crc32(nothing + nothing), kick),
         )
-    with Library(old) as library:
+    with Library(old_with_times) as library:
         assert library.check() == []
         catalog, _ = library._open()
         assert catalog.n_segments("spectral@1") == {kick - 1: 1, kick: 0}

@@ -44,6 +44,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "EncoderSpec",
         "FileRecord",
         "FrontEnd",
+        "HeardSpan",
         "Hit",
         "IndexReport",
         "Library",
@@ -68,6 +69,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "Waveform",
         "__version__",
         "align",
+        "describe",
         "embed",
     }
     for name in echoic.__all__:

@@ -22,6 +22,7 @@ from echoic.cli import (
     align,
     cache,
     demo,
+    describe,
     doctor,
     duplicates,
     embed,
@@ -133,7 +134,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, identify, monitor, duplicates, align, embed, status, list_, tag, remove),
+    *(index, search, identify, monitor, duplicates, align, describe, embed, status, list_, tag, remove),
     *(encoders, models, train, export, evaluate, cache),
     *(doctor, demo),
 )

@@ -12,6 +12,8 @@ from echoic.cli.options import Json, LibraryFolder, Tags, expand_path, need_know
 from echoic.cli.output import as_clock, complain, counted, print_json, say, shorten
 from echoic.errors import quoted
 
+_MOST_HEARD = 4  # kinds of sound that are named of a file
+
 
 def run(
     path: Annotated[
@@ -51,5 +53,7 @@ def run(
             # The message begins with the file, which the line has named already.
             message = record.message.removeprefix(quoted(record.path)).lstrip(": ")
             trouble = f"  [{record.state}] {message}" if message else ""
+            heard = ", ".join(list(record.heard)[:_MOST_HEARD])
+            heard = f"  [heard] {heard}" if heard else ""
             notes = "".join(f"  [{note.kind}] {note.sentence}" for note in record.notes)
-            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}{notes}")
+            say(f"{as_clock(record.duration):>9}  {shorten(record.path)}{trouble}{heard}{notes}")

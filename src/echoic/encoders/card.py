@@ -37,6 +37,7 @@ SUFFIXES = {
     "text": ".text.npz",
     "text_graph": ".text.onnx",
     "tokenizer": ".tokenizer",
+    "heard": ".heard.npz",
 }
 
 # What cards of format 1 had; what else they said was passed over.

@@ -1,8 +1,9 @@
 """Runs models in ONNX: the bundled ones, and those that users export.
 
 A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
-one that identifies recordings has ``NAME.decision.npz``, too, and one that takes words either
-``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``.
+one that identifies recordings has ``NAME.decision.npz``, too, one that takes words either
+``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``, and one whose vectors tell kinds of sound
+``NAME.heard.npz``.
 The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
 length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
@@ -26,6 +27,7 @@ from echoic.types import Float32
 from echoic.untrusted import read_file
 
 if TYPE_CHECKING:
+    from echoic.encoders.head import Head
     from echoic.encoders.text import TextTower
     from echoic.encoders.text_network import TextNetwork
 
@@ -105,6 +107,28 @@ class OnnxEncoder:
     def read_decision(self) -> bytes:
         """Return what is decided by; see :class:`~echoic.encoders.base.RecordingEncoder`."""
         return self._read_beside("decision", "to decide by")
+
+    @cached_property
+    def head(self) -> Head | None:
+        """What tells kinds of sound by the encoder's vectors; None where there is none.
+
+        Raises
+        ------
+        EncoderError
+            If it cannot be read, or is another than the card describes.
+        """
+        if "heard" not in self._card.digests:
+            return None
+        from echoic.encoders.head import Head
+
+        content = self._read_beside("heard", "to tell kinds of sound by")
+        try:
+            return Head(content, self.spec.dim)
+        except ValueError as error:
+            path = self.path.with_suffix(SUFFIXES["heard"])
+            raise EncoderError(
+                f"{quoted(path)}, by which kinds of sound are told, cannot be used: {error}"
+            ) from error
 
     def _read_beside(self, kind: str, purpose: str) -> bytes:
         """Read another of the model's files, and make sure that it is the card's."""

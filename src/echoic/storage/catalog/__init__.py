@@ -5,8 +5,8 @@ database and are written in the same transaction as the file's row, so a kill at
 the whole file or none of it. The database is in WAL mode: readers never block, and are never blocked.
 """
 
-from echoic.storage.catalog.catalog import Catalog, Known
+from echoic.storage.catalog.catalog import Catalog, HeardSpans, Known
 from echoic.storage.catalog.conditions import parse_tag
 from echoic.storage.catalog.schema import unusable
 
-__all__ = ["Catalog", "Known", "parse_tag", "unusable"]
+__all__ = ["Catalog", "HeardSpans", "Known", "parse_tag", "unusable"]

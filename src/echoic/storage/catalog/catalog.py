@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,12 +26,17 @@ from echoic.storage.catalog.schema import EARLIER_SPANS
 from echoic.types import AudioInfo, FileRecord, FileState, Note
 from echoic.untrusted import shown
 
-__all__ = ["Catalog", "Known"]
+__all__ = ["Catalog", "HeardSpans", "Known"]
 
 _FILE_COLUMNS = (
     "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message, notes"
 )
+_HEARD = "heard"  # the name of the tag by which files are searched for what is heard in them
 _SHOWN = 0.1  # s to which durations are shown
+
+
+#: Of a kind of sound: whether it is told, and its spans, (start, end, probability) each.
+HeardSpans = tuple[bool, list[tuple[float, float, float]]]
 
 
 class Known(NamedTuple):
@@ -109,7 +114,10 @@ class Catalog(Database):
         return found
 
     def delete_encoder(self, key: str) -> None:
-        """Forget an encoder's revision, and which files are in its collection."""
+        """Forget an encoder's revision, which files are in its collection, and what is heard by it alone."""
+        by_it = "SELECT file_id FROM listened WHERE substr(head, 1, length(?1) + 1) = ?1 || ' '"
+        self.connection.execute(f"DELETE FROM heard WHERE file_id IN ({by_it})", (key,))
+        self.connection.execute(f"DELETE FROM listened WHERE file_id IN ({by_it})", (key,))
         self.connection.execute("DELETE FROM encoders WHERE key = ?", (key,))
 
     # Files
@@ -133,10 +141,20 @@ class Catalog(Database):
         ):
             known = tags.setdefault(file_id, {})
             known[name] = (*known.get(name, ()), value)
+        heard: dict[int, dict[str, float]] = {}
+        for file_id, label, probability in self.connection.execute(
+            f"SELECT file_id, label, probability FROM heard WHERE is_told AND {chosen}"
+            " ORDER BY probability DESC, label",
+            values,
+        ):
+            heard.setdefault(file_id, {})[label] = probability
         rows = self.connection.execute(
             f"SELECT {_FILE_COLUMNS} FROM files WHERE {condition} ORDER BY path", values
         )
-        return [_record(row, tuple(encoders.get(row[0], ())), tags.get(row[0], {})) for row in rows]
+        return [
+            _record(row, tuple(encoders.get(row[0], ())), tags.get(row[0], {}), heard.get(row[0], {}))
+            for row in rows
+        ]
 
     def file_at(self, path: Path) -> FileRecord | None:
         """Return the file at a path, or None."""
@@ -242,11 +260,17 @@ class Catalog(Database):
 
     def _tagged(self, tag: str) -> set[int]:
         """Return the ids of all files that have a tag."""
-        query = "SELECT file_id FROM tags WHERE folded = ? AND (name = ? OR ? = '')"
+        query = (
+            "SELECT file_id FROM tags WHERE folded = ?1 AND (name = ?2 OR ?2 = '')"
+            " UNION SELECT file_id FROM heard WHERE folded = ?1 AND ?2 IN (?3, '')"
+        )
         return set().union(
             *(
                 set.intersection(
-                    *({i for (i,) in self.connection.execute(query, (value, name, name))} for value in values)
+                    *(
+                        {i for (i,) in self.connection.execute(query, (value, name, _HEARD))}
+                        for value in values
+                    )
                 )
                 for name, values in readings(tag)
             )
@@ -359,6 +383,43 @@ class Catalog(Database):
             [(file_id, value, name, name) for file_id in file_ids for name, value in wanted],
         )
 
+    # What is heard
+
+    def put_heard(self, file_id: int, head: str, heard: Mapping[str, HeardSpans]) -> None:
+        """Write what is heard in a file, by label, and what told it, in place of what was heard before."""
+        self.connection.execute("DELETE FROM heard WHERE file_id = ?", (file_id,))
+        self.connection.executemany(
+            "INSERT INTO heard (file_id, folded, label, probability, is_told, spans)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (file_id, folded(label), label, max(p for *_, p in spans), is_told, json.dumps(spans))
+                for label, (is_told, spans) in heard.items()
+            ],
+        )
+        self.connection.execute("INSERT OR REPLACE INTO listened VALUES (?, ?)", (file_id, head))
+
+    def heard_in(self, file_id: int) -> list[tuple[str, float, float, float]]:
+        """Return what is told of a file: label, start, end and probability, in order of time."""
+        rows = self.connection.execute(
+            "SELECT label, spans FROM heard WHERE file_id = ? AND is_told", (file_id,)
+        )
+        found = []
+        for label, text in rows:
+            try:
+                found += [(label, *map(float, span)) for span in json.loads(text)]
+            except (RecursionError, TypeError, ValueError) as error:
+                raise sqlite3.DatabaseError(f"its spans are none: {error}") from error
+        return sorted(found, key=lambda span: (*span[1:3], span[0]))
+
+    def unheard(self, key: str, head: str) -> list[int]:
+        """Return the ids of the files of a collection in which something else, or nothing, listened."""
+        rows = self.connection.execute(
+            "SELECT file_id FROM encoded JOIN encoders ON encoder_id = encoders.id"
+            " LEFT JOIN listened USING (file_id) WHERE key = ? AND head IS NOT ? ORDER BY file_id",
+            (key, head),
+        )
+        return [file_id for (file_id,) in rows]
+
     # What is in the stores
 
     def put_encoded(self, file_id: int, key: str, n_segments: int) -> None:
@@ -420,6 +481,11 @@ def _note(kept: Any) -> Note:
     return Note(**kept)
 
 
-def _record(row: tuple[Any, ...], encoders: tuple[str, ...], tags: dict[str, tuple[str, ...]]) -> FileRecord:
-    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, _notes(row[-1]))
+def _record(
+    row: tuple[Any, ...],
+    encoders: tuple[str, ...],
+    tags: dict[str, tuple[str, ...]],
+    heard: dict[str, float],
+) -> FileRecord:
+    fields = (row[0], os.fsdecode(row[1]), *row[2:-1], encoders, tags, _notes(row[-1]), heard)
     return FileRecord(*fields)

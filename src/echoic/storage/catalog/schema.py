@@ -43,6 +43,24 @@ CREATE TABLE encoded (
 CREATE INDEX encoded_by_encoder ON encoded (encoder_id, file_id);
 """
 
+# What is heard in which file. A kind of sound is there beside each that it is one of: Bark, Dog and Animal.
+_HEARD = """
+CREATE TABLE heard (
+    file_id     INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    folded      TEXT NOT NULL,                      -- the kind, as echoic.audio.tags.folded makes it
+    label       TEXT NOT NULL,
+    probability REAL NOT NULL,                      -- the highest of its spans
+    is_told     INTEGER NOT NULL,                   -- no kinds of it tell as much
+    spans       TEXT NOT NULL,                      -- a JSON list of [start, end, probability]
+    PRIMARY KEY (file_id, folded)
+) WITHOUT ROWID;
+CREATE INDEX heard_by_kind ON heard (folded, file_id);
+CREATE TABLE listened (
+    file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
+    head    TEXT NOT NULL                           -- that told what is heard, and the vectors that it read
+);
+"""
+
 _SCHEMA = (
     """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -71,6 +89,7 @@ CREATE TABLE encoders (
 """
     + _ENCODED
     + _TAGS
+    + _HEARD
 )
 
 
@@ -171,7 +190,12 @@ def _count(blob: bytes) -> int:
         return -1
 
 
-_STEPS = {4: _to_4, 5: _to_5, 6: _to_6}
+def _to_7(connection: sqlite3.Connection) -> None:
+    """What is heard in files; the next indexing tells it from the vectors that are there."""
+    _run(connection, _HEARD)
+
+
+_STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7}
 VERSION = max(_STEPS)
 OLDEST = min(_STEPS) - 1  # that can be brought up to date
 
