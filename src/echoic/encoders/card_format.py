@@ -48,6 +48,9 @@ class _Digests(_Strict):
     text: _Digest | None = None
     text_graph: _Digest | None = None
     tokenizer: _Digest | None = None
+    letters: _Digest | None = None
+    sounds: _Digest | None = None
+    symbols: _Digest | None = None
 
 
 class CardFormat(_Strict):

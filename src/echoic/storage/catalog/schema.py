@@ -43,6 +43,20 @@ CREATE TABLE encoded (
 CREATE INDEX encoded_by_encoder ON encoded (encoder_id, file_id);
 """
 
+# What is said in a file, see echoic.storage.frames.
+_FRAMES = """
+CREATE TABLE frames (
+    collection TEXT NOT NULL,                       -- an encoder's key
+    file_id    INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    n          INTEGER NOT NULL,
+    checksum   INTEGER NOT NULL,                    -- CRC-32 of all that follows
+    starts     BLOB NOT NULL,
+    ends       BLOB NOT NULL,
+    data       BLOB NOT NULL,
+    PRIMARY KEY (collection, file_id)
+);
+"""
+
 _SCHEMA = (
     """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -70,6 +84,7 @@ CREATE TABLE encoders (
 );
 """
     + _ENCODED
+    + _FRAMES
     + _TAGS
 )
 
@@ -171,7 +186,12 @@ def _count(blob: bytes) -> int:
         return -1
 
 
-_STEPS = {4: _to_4, 5: _to_5, 6: _to_6}
+def _to_7(connection: sqlite3.Connection) -> None:
+    """What is said in files, where an encoder tells it."""
+    _run(connection, _FRAMES)
+
+
+_STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7}
 VERSION = max(_STEPS)
 OLDEST = min(_STEPS) - 1  # that can be brought up to date
 
