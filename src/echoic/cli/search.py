@@ -125,14 +125,14 @@ def run(
 
     if json + as_csv + m3u > 1:
         raise UsageError("choose one of --json, --csv and --m3u")
-    if versions and (file is None or texts or encoder is not None or like or unlike):
-        raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
     if phrase is not None and (file is not None or texts or like or unlike or versions or include_query):
         raise UsageError("--phrase goes with neither FILE, --text, --like, --unlike nor --versions")
     if phrase is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of FILE, which --phrase does not take")
     if phrase is None and (every or min_score is not None):
         raise UsageError("--every and --min-score go with --phrase")
+    if versions and (file is None or texts or encoder is not None or like or unlike):
+        raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
     n_hits = 10 if k is None else k
     if file is not None and not file.suffix and not os.path.lexists(file):
         words = shlex.quote(str(file).removeprefix("text:"))

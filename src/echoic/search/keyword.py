@@ -104,7 +104,7 @@ def spot(spoken: Spoken, sounds: Float32) -> tuple[Float32, Ints]:
         ends = within > after
         after_first = np.where(ends, within_first, after_first)
         after = np.where(ends, within, after) + cost[-1]
-        stays = within > came
+        stays = within >= came
         within_first = np.where(stays, within_first, came_first)
         within = np.where(stays, within, came) + cost[:-1]
         if step >= 0:

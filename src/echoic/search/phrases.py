@@ -122,7 +122,8 @@ def _apart(
     """Choose, best first, the ends of paths that share no frame; yield the first and last frame of each."""
     likely = np.flatnonzero(chances >= least)
     is_taken = np.zeros(len(chances), np.bool_)
-    for last in likely[np.argsort(-chances[likely], kind="stable")].tolist():
+    # Of equally likely ends the last, so that all of the last sound is in the span.
+    for last in likely[np.lexsort((-likely, -chances[likely].round(6)))].tolist():
         first = int(firsts[last])
         if not is_taken[first : last + 1].any():
             is_taken[first : last + 1] = True
