@@ -53,7 +53,7 @@ _ALIKE = {
 }
 _ALIKE |= {"ɒ": "ɑ", _BORDER: "border", _BLANK: "blank"}
 # Sounds that are taken for each other, by speakers and by the network, and how much one counts for another.
-_KIN_WEIGHT = 0.3
+_KIN_WEIGHT = 0.1
 _KIN = "ɑ ɔ|ʌ ə ɪ ɛ ʊ|ɝ ə ɹ|ɪ i|ʊ u|ɾ t d|oʊ ɔ|eɪ ɛ|æ ɛ|t͡ʃ ʃ|d͡ʒ ʒ|θ ð|s z|ɑ ʌ|aʊ oʊ|æ ɑ|ŋ n|v f|i ə".split(
     "|"
 )
@@ -66,6 +66,7 @@ _LONGEST_WORD = 32  # letters; of a longer one no more are spelt
 _MOST_SOUNDS = 48  # of a word
 _START, _END = 1, 2  # symbols by which spelling begins and ends
 
+# Spelt by rule they would be said otherwise.
 _ODD = {
     "one": "wʌn",
     "ones": "wʌnz",
@@ -74,7 +75,6 @@ _ODD = {
     "can't": "kænt",
     "i'm": "aɪm",
     "i": "aɪ",
-    "a": "ə",
 }
 _ENDINGS = {"n't": "ənt", "'re": "ɹ", "'ve": "v", "'ll": "l", "'d": "d", "'m": "m"}
 _HISSES, _VOICELESS = ("s", "z", "ʃ", "ʒ", "t͡ʃ", "d͡ʒ"), ("p", "t", "k", "f", "θ")

@@ -19,6 +19,7 @@ _LARGE = ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hun
 _LONGEST_NUMBER = 12  # digits that are read as one number; of more, each by itself
 _SIGNS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "#": "number", "°": "degrees"}
 _MONEY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
+_SHORT = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
 # What decomposing does not take apart.
 _FOREIGN = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "th", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "’": "'"}
@@ -54,7 +55,7 @@ def read_out(text: str) -> list[str]:
         if whole:
             words += _number(currency, whole.replace(",", ""), fraction, ordinal)
         elif word and re.fullmatch("[a-z']+", word):
-            words.append(word)
+            words.append(_SHORT.get(word, word))
         elif sign in _SIGNS:
             words.append(_SIGNS[sign])
     return words

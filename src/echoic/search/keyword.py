@@ -13,7 +13,7 @@ modeling for speaker-independent word spotting", ICASSP 1989.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 _FLOOR = 1e-4  # probability below which all is equally unlikely
 _PAUSE = 1.0  # s without a sound that no phrase goes on after
 _PIECE = 256  # frames that are gone through in one piece, side by side with all others
-_FRAMES_A_SOUND = 12  # that are kept of one, at most
+_FRAMES_A_SOUND = 10  # that are kept of one, at most
 _NEVER = np.float32(-1e3)
 
 
@@ -62,54 +62,73 @@ def join(files: Sequence[Frames]) -> Spoken:
     return Spoken(symbols, probabilities, best, np.concatenate(begins))
 
 
-def spot(spoken: Spoken, sounds: Float32) -> tuple[Float32, Ints]:
+def spot(spoken: Spoken, sounds: Float32, least: float = float(_NEVER)) -> tuple[Float32, Ints]:
     """Find, for each frame, the best path through a phrase that ends there.
 
     Parameters
     ----------
     sounds : ndarray of float32, shape (sounds, dim)
         As of :meth:`echoic.encoders.base.PhraseEncoder.spell`.
+    least : float
+        Score from which on it matters where a path begins.
 
     Returns
     -------
     scores : ndarray of float32, shape (n,)
         Logarithm of how much less likely it is than the likeliest symbols, 0 at most.
     firsts : ndarray of int64, shape (n,)
-        The frame where it begins.
+        The frame where it begins; the frame itself where the score is less than ``least``.
     """
-    n, n_sounds = len(spoken.best), len(sounds)
+    n = len(spoken.best)
+    n_pieces = -(-n // _PIECE)
     between = np.zeros(sounds.shape[1], np.float32)
     between[-2:] = 1
-    costs = np.stack([_costs(spoken, row) for row in (*sounds, between)])
-    # Pieces are gone through side by side, each from as far before it as a phrase may begin.
-    before = _FRAMES_A_SOUND * n_sounds
-    pieces = np.arange(0, n, _PIECE)
-    within = np.full((n_sounds, len(pieces)), _NEVER)  # the best path that ends in each sound …
-    after = within.copy()  # … and in the gap behind it
-    within_first = np.zeros(within.shape, np.int64)
-    after_first = within_first.copy()
-    scores, firsts = np.full(n, _NEVER), np.zeros(n, np.int64)
-    for step in range(-before, _PIECE):
-        at = pieces + step
-        is_there = (at >= 0) & (at < n)
-        at = np.clip(at, 0, n - 1)
-        anew = spoken.begins[at] | ~is_there
-        within[:, anew] = after[:, anew] = _NEVER
-        cost = costs[:, at]
-        came, came_first = np.zeros_like(within), np.empty_like(within_first)
-        came_first[0] = at
-        is_gap = after[:-1] > within[:-1]
-        came[1:] = np.where(is_gap, after[:-1], within[:-1])
-        came_first[1:] = np.where(is_gap, after_first[:-1], within_first[:-1])
-        ends = within > after
-        after_first = np.where(ends, within_first, after_first)
-        after = np.where(ends, within, after) + cost[-1]
-        stays = within >= came
-        within_first = np.where(stays, within_first, came_first)
-        within = np.where(stays, within, came) + cost[:-1]
+    padding = n_pieces * _PIECE - n
+    costs = np.stack([np.pad(_costs(spoken, row), (0, padding)) for row in (*sounds, between)])
+    # Pieces are gone through side by side: (frames of a piece, sounds, pieces).
+    laid = np.ascontiguousarray(costs.reshape(len(costs), n_pieces, _PIECE).transpose(2, 0, 1))
+    begins = np.pad(spoken.begins, (0, padding), constant_values=True).reshape(n_pieces, _PIECE).T
+    scores = _NEVER + np.zeros((n_pieces, _PIECE), np.float32)
+    for step, best, _ in _paths(laid, begins, np.arange(n_pieces), is_traced=False):
+        scores[:, step] = best
+    firsts = np.arange(n_pieces * _PIECE).reshape(n_pieces, _PIECE)
+    # Where paths begin is looked up where some are good, which saves most of the time.
+    good = np.flatnonzero((scores >= least).any(axis=1))
+    for step, best, first in _paths(laid, begins, good, is_traced=True):
+        firsts[good, step] = np.where(best >= least, first, firsts[good, step])
+    return scores.ravel()[:n], firsts.ravel()[:n]
+
+
+def _paths(
+    laid: Float32, begins: npt.NDArray[np.bool_], pieces: Ints, *, is_traced: bool
+) -> Iterator[tuple[int, Float32, Ints]]:
+    """Go through pieces; yield of each of their frames the best path that ends there, and its first frame."""
+    shape = laid.shape[1] - 1, len(pieces)
+    within, after = np.full(shape, _NEVER), np.full(shape, _NEVER)  # in each sound, in the gap behind it
+    within_first, after_first = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    # Each from as far before it as a phrase that ends in it may begin.
+    for step in range(-_FRAMES_A_SOUND * shape[0] if len(pieces) else _PIECE, _PIECE):
+        back, row = divmod(step, _PIECE)
+        at = pieces + back
+        cost = laid[row].take(at, axis=1, mode="clip")
+        anew = begins[row].take(at, mode="clip") | (at < 0)
+        if anew.any():
+            within[:, anew] = after[:, anew] = _NEVER
+        if is_traced:
+            here = at * _PIECE + row
+            is_gap = after[:-1] > within[:-1]
+            came_first = np.vstack([here, np.where(is_gap, after_first[:-1], within_first[:-1])])
+            after_first = np.where(within > after, within_first, after_first)
+            came = np.vstack([np.zeros(shape[1]), np.maximum(after[:-1], within[:-1])])
+            within_first = np.where(within >= came, within_first, came_first)
+        came = np.maximum(after[:-1], within[:-1])
+        np.maximum(after, within, out=after)
+        after += cost[-1]
+        np.maximum(within[1:], came, out=within[1:])
+        within[0] = 0  # a path may begin anywhere
+        within += cost[:-1]
         if step >= 0:
-            scores[at[is_there]], firsts[at[is_there]] = within[-1, is_there], within_first[-1, is_there]
-    return scores, firsts
+            yield step, within[-1], within_first[-1]
 
 
 def _costs(spoken: Spoken, weights: Float32) -> Float32:

@@ -27,8 +27,9 @@ _LONGEST = 2_000  # characters
 _AT_ONCE = 400_000  # frames that are looked at at once: some 100 MB
 
 # Of a logistic regression on read books and telephone prompts: the logarithm of the odds that a phrase is
-# said where its best path costs so much, by its number of sounds, of which more than enough tell no more.
-_OFFSET, _OF_COST, _OF_COST_A_SOUND, _OF_SOUNDS, _ENOUGH = 0.0, 0.5, 2.0, 0.5, 12
+# said, by what its best path costs for each of its sounds, and by how many those are, of which more than
+# enough tell no more.
+_OFFSET, _OF_COST, _OF_SOUNDS, _ENOUGH = 1.17, 3.9, 0.34, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _portions(store: FrameStore, ids: list[int]) -> Iterator[list[tuple[int, Fra
 def _occurrences(
     files: list[tuple[int, Frames]], sounds: Float32, least: float, *, every: bool
 ) -> Iterator[_Occurrence]:
-    scores, firsts = spot(join([frames for _, frames in files]), sounds)
+    scores, firsts = spot(join([frames for _, frames in files]), sounds, _least_cost(least, len(sounds)))
     chances = probability(scores, len(sounds))
     at = 0
     for file_id, frames in files:
@@ -132,10 +133,17 @@ def _apart(
                 return
 
 
+def _least_cost(chance: float, n_sounds: int) -> float:
+    """Say what a path may cost that is as likely as this; a little more, for what rounding takes."""
+    if chance <= 0:
+        return -np.inf
+    odds = np.log(chance / (1 - chance)) if chance < 1 else 700.0
+    return float(odds - _OFFSET - _OF_SOUNDS * min(n_sounds, _ENOUGH)) / _OF_COST * n_sounds - 1e-3
+
+
 def probability(scores: Float32, n_sounds: int) -> npt.NDArray[np.float64]:
     """Turn what paths through a phrase of so many sounds cost, (n,), into how sure it is that it is said."""
-    cost = np.maximum(scores.astype(np.float64), -100)
-    odds = (
-        _OFFSET + _OF_COST * cost + _OF_COST_A_SOUND * cost / n_sounds + _OF_SOUNDS * min(n_sounds, _ENOUGH)
-    )
-    return 1 / (1 + np.exp(-odds))
+    cost = np.maximum(scores.astype(np.float64), -100) / n_sounds
+    odds = _OFFSET + _OF_COST * cost + _OF_SOUNDS * min(n_sounds, _ENOUGH)
+    chances: npt.NDArray[np.float64] = 1 / (1 + np.exp(-odds))
+    return chances
