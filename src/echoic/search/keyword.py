@@ -26,7 +26,7 @@ __all__ = ["Spoken", "join", "spot"]
 
 Ints = npt.NDArray[np.int64]
 
-_FLOOR = 1e-4  # probability below which all is equally unlikely
+_FLOOR = np.float32(1e-4)  # probability below which all is equally unlikely
 _PAUSE = 1.0  # s without a sound that no phrase goes on after
 _PIECE = 256  # frames that are gone through in one piece, side by side with all others
 _FRAMES_A_SOUND = 10  # that are kept of one, at most
@@ -38,28 +38,30 @@ class Spoken(NamedTuple):
 
     Parameters
     ----------
-    symbols : ndarray of uint8, shape (N_SYMBOLS, n)
-    probabilities : ndarray of float32, shape (N_SYMBOLS, n)
+    chances : ndarray of float32, shape (n, dim)
+        Probabilities of the symbols.
     best : ndarray of float32, shape (n,)
         Logarithm of the likeliest symbol's probability.
     begins : ndarray of bool, shape (n,)
         Where a file begins, or speech after a pause.
     """
 
-    symbols: npt.NDArray[np.uint8]
-    probabilities: Float32
+    chances: Float32
     best: Float32
     begins: npt.NDArray[np.bool_]
 
 
-def join(files: Sequence[Frames]) -> Spoken:
-    """Put the frames of files one after the other."""
-    symbols = np.concatenate([frames.symbols.T for frames in files], axis=1)
-    levels = np.concatenate([frames.levels.T for frames in files], axis=1)
-    probabilities = np.square(levels.astype(np.float32) / 255)
+def join(files: Sequence[Frames], dim: int) -> Spoken:
+    """Put the frames of files one after the other, of an encoder with ``dim`` symbols."""
+    symbols = np.concatenate([frames.symbols for frames in files])
+    likely = np.square(np.concatenate([frames.levels for frames in files]).astype(np.float32) / 255)
+    chances = np.zeros((len(symbols), dim), np.float32)
+    rows = np.arange(len(symbols))
+    for column in reversed(range(symbols.shape[1])):  # so that what stands for none overwrites nothing
+        chances[rows, symbols[:, column]] = likely[:, column]
     begins = [np.concatenate([[True], frames.starts[1:] - frames.ends[:-1] > _PAUSE]) for frames in files]
-    best = np.log(np.maximum(probabilities.max(axis=0), _FLOOR))
-    return Spoken(symbols, probabilities, best, np.concatenate(begins))
+    best = np.log(np.maximum(likely.max(axis=1), _FLOOR))
+    return Spoken(chances, best, np.concatenate(begins))
 
 
 def spot(spoken: Spoken, sounds: Float32, least: float = float(_NEVER)) -> tuple[Float32, Ints]:
@@ -84,7 +86,8 @@ def spot(spoken: Spoken, sounds: Float32, least: float = float(_NEVER)) -> tuple
     between = np.zeros(sounds.shape[1], np.float32)
     between[-2:] = 1
     padding = n_pieces * _PIECE - n
-    costs = np.stack([np.pad(_costs(spoken, row), (0, padding)) for row in (*sounds, between)])
+    likely = np.vstack([sounds, between]) @ spoken.chances.T + _FLOOR
+    costs = np.pad(np.minimum(np.log(likely) - spoken.best, 0), ((0, 0), (0, padding)))
     # Pieces are gone through side by side: (frames of a piece, sounds, pieces).
     laid = np.ascontiguousarray(costs.reshape(len(costs), n_pieces, _PIECE).transpose(2, 0, 1))
     begins = np.pad(spoken.begins, (0, padding), constant_values=True).reshape(n_pieces, _PIECE).T
@@ -129,12 +132,3 @@ def _paths(
         within += cost[:-1]
         if step >= 0:
             yield step, within[-1], within_first[-1]
-
-
-def _costs(spoken: Spoken, weights: Float32) -> Float32:
-    """Say how much less likely a sound is than the likeliest symbol, for each frame."""
-    likely = np.full(len(spoken.best), _FLOOR, np.float32)
-    for symbols, probabilities in zip(spoken.symbols, spoken.probabilities, strict=True):
-        likely += weights[symbols] * probabilities
-    costs: Float32 = np.minimum(np.log(likely) - spoken.best, 0)
-    return costs

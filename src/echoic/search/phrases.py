@@ -106,7 +106,8 @@ def _portions(store: FrameStore, ids: list[int]) -> Iterator[list[tuple[int, Fra
 def _occurrences(
     files: list[tuple[int, Frames]], sounds: Float32, least: float, *, every: bool
 ) -> Iterator[_Occurrence]:
-    scores, firsts = spot(join([frames for _, frames in files]), sounds, _least_cost(least, len(sounds)))
+    spoken = join([frames for _, frames in files], sounds.shape[1])
+    scores, firsts = spot(spoken, sounds, _least_cost(least, len(sounds)))
     chances = probability(scores, len(sounds))
     at = 0
     for file_id, frames in files:

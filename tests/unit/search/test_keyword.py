@@ -37,10 +37,8 @@ def phrase(*sounds: int) -> np.ndarray:
 
 def one_by_one(frames: Frames, sounds: np.ndarray) -> list[float]:
     """The best score of a path that ends at each frame, by its definition."""
-    joined = join([frames])
-    likely = np.zeros((len(joined.best), DIM), np.float64)
-    for symbols, chances in zip(joined.symbols, joined.probabilities, strict=True):
-        likely[np.arange(len(likely)), symbols] += chances
+    joined = join([frames], DIM)
+    likely = joined.chances
     gap = np.zeros(DIM)
     gap[-2:] = 1
     costs = [np.minimum(np.log(likely @ row + 1e-4) - joined.best, 0) for row in (*sounds, gap)]
@@ -63,7 +61,7 @@ def one_by_one(frames: Frames, sounds: np.ndarray) -> list[float]:
 def test_it_finds_the_best_of_all_paths(seed, n, n_sounds):
     frames = frames_of(at_random(seed, n))
     sounds = phrase(*np.random.default_rng(seed).integers(0, DIM - 2, n_sounds))
-    scores, firsts = spot(join([frames]), sounds)
+    scores, firsts = spot(join([frames], DIM), sounds)
     expected = one_by_one(frames, sounds)
     there = np.isfinite(expected)
     np.testing.assert_allclose(scores[there], np.array(expected)[there], atol=1e-3)
@@ -73,31 +71,31 @@ def test_it_finds_the_best_of_all_paths(seed, n, n_sounds):
 
 def test_what_is_said_costs_next_to_nothing_and_begins_where_it_does():
     frames = spoken(13, 5, 1, 1, 13, 2, 3, 12, 4, 13)
-    scores, firsts = spot(join([frames]), phrase(1, 2, 3, 4))
+    scores, firsts = spot(join([frames], DIM), phrase(1, 2, 3, 4))
     assert int(scores.argmax()) == 8
     assert scores[8] > -0.2
     assert int(firsts[8]) == 2
-    other, _ = spot(join([frames]), phrase(1, 2, 6, 4))
+    other, _ = spot(join([frames], DIM), phrase(1, 2, 6, 4))
     assert other.max() < -3
 
 
 def test_no_phrase_goes_on_from_file_to_file_or_over_a_long_pause():
     first, second = spoken(1, 2), spoken(3, 4)
-    scores, _ = spot(join([first, second]), phrase(1, 2, 3, 4))
+    scores, _ = spot(join([first, second], DIM), phrase(1, 2, 3, 4))
     assert scores.max() < -5
     starts = np.array([0.0, 0.02, 0.04, 0.06])
     chances = np.square(np.eye(DIM)[[1, 2, 3, 4]])
     near, far = (frames_of(chances, starts + np.array([0, 0, pause, pause])) for pause in (0.9, 1.1))
-    assert spot(join([near]), phrase(1, 2, 3, 4))[0].max() == pytest.approx(0, abs=1e-3)
-    assert spot(join([far]), phrase(1, 2, 3, 4))[0].max() < -5
+    assert spot(join([near], DIM), phrase(1, 2, 3, 4))[0].max() == pytest.approx(0, abs=1e-3)
+    assert spot(join([far], DIM), phrase(1, 2, 3, 4))[0].max() < -5
 
 
 def test_the_pieces_that_it_is_gone_through_in_do_not_show(monkeypatch):
     files = [frames_of(at_random(seed, n)) for seed, n in ((1, 300), (2, 7), (3, 90))]
     sounds = phrase(3, 8, 1)
-    whole, first = spot(join(files), sounds)
+    whole, first = spot(join(files, DIM), sounds)
     monkeypatch.setattr(keyword, "_PIECE", 64)
-    in_pieces, first_in_pieces = spot(join(files), sounds)
+    in_pieces, first_in_pieces = spot(join(files, DIM), sounds)
     likely = whole > -8  # a path of many frames a sound may begin before what is gone through
     np.testing.assert_allclose(in_pieces[likely], whole[likely], atol=1e-4)
     np.testing.assert_array_equal(first_in_pieces[likely], first[likely])
