@@ -27,7 +27,7 @@ __all__ = ["Spoken", "join", "spot"]
 Ints = npt.NDArray[np.int64]
 
 _FLOOR = np.float32(1e-4)  # probability below which all is equally unlikely
-_PAUSE = 1.0  # s without a sound that no phrase goes on after
+_PAUSE = 1.0  # s from one frame with a sound to the next that no phrase goes on after
 _PIECE = 256  # frames that are gone through in one piece, side by side with all others
 _FRAMES_A_SOUND = 10  # that are kept of one, at most
 _NEVER = np.float32(-1e3)
@@ -59,9 +59,9 @@ def join(files: Sequence[Frames], dim: int) -> Spoken:
     rows = np.arange(len(symbols))
     for column in reversed(range(symbols.shape[1])):  # so that what stands for none overwrites nothing
         chances[rows, symbols[:, column]] = likely[:, column]
-    begins = [np.concatenate([[True], frames.starts[1:] - frames.ends[:-1] > _PAUSE]) for frames in files]
+    pauses = [np.diff(frames.starts, prepend=-np.inf) > _PAUSE for frames in files]
     best = np.log(np.maximum(likely.max(axis=1), _FLOOR))
-    return Spoken(chances, best, np.concatenate(begins))
+    return Spoken(chances, best, np.concatenate(pauses))
 
 
 def spot(spoken: Spoken, sounds: Float32, least: float = float(_NEVER)) -> tuple[Float32, Ints]:

@@ -79,6 +79,13 @@ def test_what_is_said_costs_next_to_nothing_and_begins_where_it_does():
     assert other.max() < -3
 
 
+def test_a_file_in_which_nothing_is_said_hinders_none():
+    silent, said = spoken(), spoken(1, 2, 3)
+    scores, firsts = spot(join([silent, said, silent], DIM), phrase(1, 2, 3))
+    assert (len(scores), int(scores.argmax()), int(firsts[2])) == (3, 2, 0)
+    assert scores[2] > -0.2
+
+
 def test_no_phrase_goes_on_from_file_to_file_or_over_a_long_pause():
     first, second = spoken(1, 2), spoken(3, 4)
     scores, _ = spot(join([first, second], DIM), phrase(1, 2, 3, 4))
