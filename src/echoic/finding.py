@@ -125,6 +125,46 @@ class Finder:
 
     @explained
     @checked
+    def phrases(
+        self,
+        phrase: str,
+        k: int | None = 10,
+        *,
+        every: bool = False,
+        min_score: float | None = None,
+        encoder: str | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> list[Hit]:
+        """Find where words are said that are typed, by an encoder of what is said, such as ``phonemes``.
+
+        Parameters
+        ----------
+        phrase : str
+            English words, and numbers; from three sounds to some fifteen words.
+        k : int, optional
+            Hits wanted; all if None.
+        every : bool
+            Tell every occurrence, of which a file may have many, not only the surest of each file.
+        min_score : float, optional
+            Probability from which on an occurrence is told, .5 by default.
+
+        Returns
+        -------
+        list of Hit
+            Best first, each with the begin and end of the phrase.
+        """
+        from echoic.search.phrases import find_phrases
+
+        filters = Filters(path, min_duration, max_duration, tags)
+        return find_phrases(
+            *self._open(), phrase, k, filters, encoder=encoder, every=every, min_score=min_score
+        )
+
+    @explained
+    @checked
     def versions(
         self,
         query: StrPath,

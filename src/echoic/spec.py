@@ -10,8 +10,9 @@ from echoic.untrusted import check_number, check_text, check_whole_number, shown
 __all__ = ["By", "EncoderSpec", "Precision", "Purpose", "check_windows", "is_plain_name"]
 
 Precision = Literal["float32", "int8"]
-#: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece.
-Purpose = Literal["sounds", "recordings", "versions"]
+#: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece,
+#: what is said.
+Purpose = Literal["sounds", "recordings", "versions", "phrases"]
 #: Whether an encoder gives a vector for each window, or one for each of a window's frames.
 By = Literal["window", "frame"]
 
@@ -80,9 +81,9 @@ class EncoderSpec:
         Length of the vectors.
     inputs : frozenset of {"audio", "text"}
         What can be encoded into the space.
-    purposes : frozenset of {"sounds", "recordings", "versions"}
+    purposes : frozenset of {"sounds", "recordings", "versions", "phrases"}
         What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
-        versions of a piece of music.
+        versions of a piece of music; where a phrase is said, by frame and for nothing else.
     by : {"window", "frame"}
         Whether it gives a vector for each window or several, one for each frame of the window.
     frame_rate : float, optional
@@ -143,10 +144,14 @@ class EncoderSpec:
             raise ValueError(f"by is {shown(self.by)} and must be window or frame")
         if self.by == "frame":
             check_number("frame_rate", self.frame_rate, 1 / self.window, _HIGHEST_FRAME_RATE)
-            if self.purposes - {"sounds"}:
-                raise ValueError(f"purposes is {shown(self.purposes)}, and frames are asked for sounds only")
+            if self.purposes - {"sounds"} and self.purposes != {"phrases"}:
+                raise ValueError(
+                    f"purposes is {shown(self.purposes)}, and frames are asked for sounds or for phrases"
+                )
         elif self.frame_rate is not None:
             raise ValueError(f"frame_rate is {shown(self.frame_rate)}, and there are frames by frame only")
+        elif "phrases" in self.purposes:
+            raise ValueError(f"purposes is {shown(self.purposes)}, and phrases are found by frame only")
 
     @property
     def key(self) -> str:

@@ -162,6 +162,7 @@ class Hit:
     score : float
         Higher is closer. By example: cosine similarity in -1 … 1. Of versions: what the passage that both
         have adds up to over the shorter one's length, 0 … 1; about .6 and more are likely the same music.
+        Of phrases: the probability that it is said.
     encoder : str
         Name of the encoder in whose space the match was made.
     """

@@ -28,6 +28,8 @@ __all__ = ["embed_file", "embed_samples", "encoded", "try_encoder"]
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
 
+_NOTHING_SAID = 0.95**0.5  # root of the probability of CTC's blank
+
 
 def embed_file(
     path: Path,
@@ -91,7 +93,7 @@ def _embed_each_track(
         n_tracks = stream.n_tracks
     if n_tracks == 1:
         return embed_file(path, encoders, progress=progress)
-    in_sequence = {name: e for name, e in encoders.items() if "sounds" not in e.spec.purposes}
+    in_sequence = {name: e for name, e in encoders.items() if e.spec.purposes & {"recordings", "versions"}}
     alone = {name: e for name, e in encoders.items() if name not in in_sequence}
     info, segments = embed_file(path, in_sequence or alone, track="mix", progress=progress)
     found = []
@@ -246,7 +248,7 @@ class _Lane:
         self._encode()
         starts, ends = (np.frombuffer(times, np.float64) for times in (self._starts, self._ends))
         return {
-            name: segments_of(done.encoder.spec, starts, ends, done.vectors)
+            name: _telling(segments_of(done.encoder.spec, starts, ends, done.vectors), done.encoder)
             for name, done in self._encoded.items()
         }
 
@@ -266,6 +268,14 @@ class _Lane:
         features: dict[FrontEnd, Float32] = {}
         for done in self._encoded.values():
             done.push(windows, features)
+
+
+def _telling(segments: Segments, encoder: Encoder) -> Segments:
+    """Leave out, of what is said, the frames in which nothing is: two of three in running speech."""
+    if "phrases" not in encoder.spec.purposes:
+        return segments
+    tell = segments.vectors[:, -1] < _NOTHING_SAID
+    return Segments(segments.starts[tell], segments.ends[tell], segments.vectors[tell])
 
 
 def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:

@@ -51,9 +51,34 @@ def run(
             help="What to find, in English, as in 'dog barking, rain'; may be repeated. May go with FILE.",
         ),
     ] = None,
+    phrase: Annotated[
+        str | None,
+        typer.Option(
+            "--phrase",
+            metavar="WORDS",
+            help="Find where WORDS are said, in English. Needs the encoder phonemes (echoic models).",
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="With --phrase: every occurrence, not only the surest of a file.")
+    ] = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "--min-score",
+            metavar="P",
+            help="With --phrase: tell occurrences from this probability on; .5 if not said.",
+        ),
+    ] = None,
     k: Annotated[
-        int, typer.Option("-k", metavar="N", parser=whole_number(), help="How many files to find.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            "-k",
+            metavar="N",
+            parser=whole_number(),
+            help="How many files to find, 10 if not said; with --every, hits, or else all.",
+        ),
+    ] = None,
     encoder: EncoderName = None,
     start: Annotated[
         float | None,
@@ -98,33 +123,42 @@ def run(
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
     --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
+    With --phrase they are probabilities.
     """
     from echoic.library import Library
 
     if json + as_csv + m3u > 1:
         raise UsageError("choose one of --json, --csv and --m3u")
+    if phrase is not None and (file is not None or texts or like or unlike or versions or include_query):
+        raise UsageError("--phrase goes with neither FILE, --text, --like, --unlike nor --versions")
+    if phrase is not None and (start, end) != (None, None):
+        raise UsageError("--start and --end choose a part of FILE, which --phrase does not take")
+    if phrase is None and (every or min_score is not None):
+        raise UsageError("--every and --min-score go with --phrase")
     if versions and (file is None or texts or encoder is not None or like or unlike):
         raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
+    n_hits = 10 if k is None else k
     if file is not None and not file.suffix and not os.path.lexists(file):
         words = shlex.quote(str(file).removeprefix("text:"))
         raise UnreadableError(f"{quoted(file)} does not exist; check the path, or for words: --text {words}")
-    common: dict[str, Any] = {
-        "start": start,
-        "end": end,
+    filters: dict[str, Any] = {
         "path": path or None,
         "min_duration": min_duration,
         "max_duration": max_duration,
         "tags": tag or (),
-        "include_query": include_query,
     }
+    common: dict[str, Any] = {"start": start, "end": end, "include_query": include_query} | filters
     with Library(library, noted=note_teller()) as lib:
-        if versions and file is not None:
+        if phrase is not None:
+            chosen: dict[str, Any] = {"every": every, "min_score": min_score, "encoder": encoder}
+            hits = lib.phrases(phrase, k if every else n_hits, **chosen, **filters)
+        elif versions and file is not None:
             with progress_bar("comparing") as progress:
-                hits = lib.versions(file, k, progress=progress, **common)
+                hits = lib.versions(file, n_hits, progress=progress, **common)
         else:
             text = None if texts is None else ", ".join(texts)
             more: dict[str, Any] = {"like": like or (), "unlike": unlike or ()}
-            hits = lib.search(file, k, text=text, encoder=encoder, **more, **common)
+            hits = lib.search(file, n_hits, text=text, encoder=encoder, **more, **common)
     if json:
         for hit in hits:
             print_json(asdict(hit))

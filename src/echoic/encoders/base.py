@@ -20,6 +20,7 @@ from echoic.types import Float32, Segments
 
 __all__ = [
     "Encoder",
+    "PhraseEncoder",
     "RecordingEncoder",
     "TextEncoder",
     "check_vectors",
@@ -91,6 +92,34 @@ class RecordingEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class PhraseEncoder(Encoder, Protocol):
+    """An encoder that phrases are found by; ``"phrases"`` is among its ``spec.purposes``.
+
+    Its vectors, by frame, are the square roots of the probabilities that each of ``spec.dim`` symbols is said
+    then. The last two stand for what is no sound of speech: the border between two words, and CTC's blank.
+
+    References
+    ----------
+    Graves et al., "Connectionist temporal classification", ICML 2006.
+    """
+
+    def spell(self, phrase: str) -> Float32:
+        """Turn words into the sounds that they are made of.
+
+        Returns
+        -------
+        ndarray of float32, shape (sounds, spec.dim)
+            In order, how well each symbol stands for each sound, 0 … 1.
+
+        Raises
+        ------
+        UsageError
+            If there is nothing in them that can be said.
+        """
+        ...
+
+
 def encode_windows(encoder: Encoder, windows: Float32) -> Float32:
     """Encode windows of mono audio, shape (n, spec.window_samples), by way of the encoder's front end.
 
@@ -117,7 +146,7 @@ def segments_of(spec: EncoderSpec, starts: Float64, ends: Float64, vectors: Floa
     """Put what an encoder gave for windows together with its spans.
 
     A window is a segment, or each of its frames is one, as far as the window's sound goes. Where windows
-    overlap, the frames of the earlier one count.
+    overlap, each has the frames of its half, which are those of which it knows what lies around them.
 
     Parameters
     ----------
@@ -135,11 +164,18 @@ def segments_of(spec: EncoderSpec, starts: Float64, ends: Float64, vectors: Floa
     """
     if spec.frame_rate is None:
         return Segments(starts, ends, vectors)
+    if not len(starts):
+        return Segments.none(spec.dim)
     step = 1 / spec.frame_rate
     begin = starts[:, None] + step * np.arange(vectors.shape[1])
-    # A frame counts where most of it is new, and begins before its window's sound is over.
-    told = np.concatenate([[-np.inf], np.minimum(begin[:-1, -1:] + step, ends[:-1, None])[:, 0]])
-    counts = (begin > told[:, None] - step / 2) & (begin < ends[:, None])
+    ends = np.minimum(ends, begin[:, -1] + step)
+    seams = np.maximum((starts[1:] + ends[:-1]) / 2, starts[1:])
+    told = np.concatenate([[-np.inf], seams])[:, None]
+    until = np.minimum(ends, np.concatenate([seams, [np.inf]]))[:, None]
+    # A frame counts where most of it lies in a window's own part; at the end of all, if it begins there.
+    own = begin + step / 2
+    counts = (own >= told) & (own < until) & (begin < ends[:, None])
+    counts[-1:] |= (own[-1:] >= told[-1:]) & (begin[-1:] < ends[-1:, None])
     finish = np.minimum(begin + step, ends[:, None])
     return Segments(begin[counts], finish[counts], vectors[counts])
 

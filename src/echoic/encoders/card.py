@@ -38,7 +38,12 @@ SUFFIXES = {
     "text_graph": ".text.onnx",
     "tokenizer": ".tokenizer",
     "heard": ".heard.npz",
+    "letters": ".letters.onnx",
+    "sounds": ".sounds.onnx",
+    "symbols": ".symbols",
 }
+
+_SPELLING = ("letters", "sounds", "symbols")
 
 # What cards of format 1 had; what else they said was passed over.
 _OF_FORMAT_1 = (
@@ -158,6 +163,11 @@ def _checked(written: Mapping[str, Any]) -> Card:
         )
     if None not in towers or (card.sha256.text_graph is None) != (card.sha256.tokenizer is None):
         raise ValueError("sha256 is to have either text, or text_graph and tokenizer")
+    spelling = {getattr(card.sha256, kind) is not None for kind in _SPELLING}
+    if spelling != {"phrases" in spec.purposes}:
+        raise ValueError(
+            f"of purposes with 'phrases' and digests of {', '.join(_SPELLING)}, not all are there"
+        )
     digests = {kind: digest for kind in SUFFIXES if (digest := getattr(card.sha256, kind)) is not None}
     return Card(spec, front_end, card.graph.input, card.graph.output, digests)
 

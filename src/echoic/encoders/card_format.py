@@ -49,6 +49,9 @@ class _Digests(_Strict):
     text_graph: _Digest | None = None
     tokenizer: _Digest | None = None
     heard: _Digest | None = None
+    letters: _Digest | None = None
+    sounds: _Digest | None = None
+    symbols: _Digest | None = None
 
 
 class CardFormat(_Strict):

@@ -105,6 +105,8 @@ class Family:
         Of a network that has several to choose from: whose output is meant, 1 being the first.
     n_layers : int
         How many there are to choose from in the published weights.
+    as_it_is : bool
+        Whether its graphs come ready to be run, so that adding it takes no torch.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Family:
     files: tuple[WheelFile | HubFile, ...]
     layer: int | None = None
     n_layers: int = 0
+    as_it_is: bool = False
 
 
 def _of_hub(repository: str, revision: str, **digests: str | None) -> tuple[HubFile, ...]:
@@ -162,6 +165,26 @@ _ALL = (
                 "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
             ),
         ),
+    ),
+    Family(
+        "phonemes",
+        "where words are said that are typed (search --phrase), in English",
+        "Apache-2.0",
+        "hama 1.3.10 on PyPI, a recogniser of phonemes by CTC and a speller in IPA",
+        "phonemes",
+        tuple(
+            WheelFile("hama", "1.3.10", f"hama/assets/{name}", digest)
+            for name, digest in (
+                (
+                    "asr_waveform_fp16.onnx",
+                    "a884b5ac55f8bbc00673e8cf6d2dd601aa76e5031dd85cf3de2f25b5987cd59a",
+                ),
+                ("encoder.onnx", "b512084fdd78dcb532693828fe86c1675a950289c2805702b08b4c8a03dec3bb"),
+                ("decoder_step.onnx", "024790900f2d865dd83df92f9772dd95cfc590b70698c49de3f73ddbdd44311f"),
+                ("g2p_vocab.json", "520d19e4e6ae58658eed53594e0feab8ea8e1b4b04a7746e25e50c16c29b91bf"),
+            )
+        ),
+        as_it_is=True,
     ),
     Family(
         "wav2vec2",

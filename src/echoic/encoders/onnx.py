@@ -2,8 +2,8 @@
 
 A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
 one that identifies recordings has ``NAME.decision.npz``, too, one that takes words either
-``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``, and one whose vectors tell kinds of sound
-``NAME.heard.npz``.
+``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``, one whose vectors tell kinds of sound
+``NAME.heard.npz``, and one that phrases are found by has what :mod:`echoic.encoders.phonemes` spells with.
 The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
 length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from echoic.encoders.text import TextTower
     from echoic.encoders.text_network import TextNetwork
 
-__all__ = ["BUNDLED", "OnnxEncoder", "OnnxTextEncoder", "import_onnxruntime", "load_model"]
+__all__ = ["BUNDLED", "OnnxEncoder", "OnnxTextEncoder", "import_onnxruntime", "load_model", "started"]
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
@@ -100,9 +100,24 @@ class OnnxEncoder:
         except OSError as error:
             raise EncoderError(f"the model {quoted(self.path)} cannot be read ({error.strerror})") from error
         try:
-            _check_graph(graph, self._card)
+            self._check_graph(graph)
         except ValueError as error:
             raise EncoderError(f"the model {quoted(self.path)} cannot be used: {error}") from error
+
+    def _check_graph(self, graph: Graph) -> None:
+        """Compare what a graph takes and gives with what its card says; raise ValueError if it differs."""
+        card = self._card
+        names = [tensor.name for tensor in graph.inputs]
+        if names != [card.input]:
+            raise ValueError(f"its graph takes {' and '.join(names) or 'nothing'}, not {card.input}")
+        _check_shape(graph.inputs[0], card.front_end.axes(card.spec.window_samples))
+        found = [tensor for tensor in graph.outputs if tensor.name == card.output]
+        if not found:
+            raise ValueError(
+                f"its graph gives {' and '.join(t.name for t in graph.outputs)}, not {card.output}"
+            )
+        frames = {"frames": None} if card.spec.by == "frame" else {}
+        _check_shape(found[0], {**frames, "dim": card.spec.dim})
 
     def read_decision(self) -> bytes:
         """Return what is decided by; see :class:`~echoic.encoders.base.RecordingEncoder`."""
@@ -143,11 +158,21 @@ class OnnxEncoder:
             raise EncoderError(f"{quoted(path)} is not the file that its card describes; install it anew")
         return content
 
+    def _graph_beside(self, kind: str) -> Graph:
+        """Read what another of the model's graphs takes and gives, and make sure that it is the card's."""
+        path = self.path.with_suffix(SUFFIXES[kind])
+        try:
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            return _graph_of(path, stamp, self._card.digests[kind])
+        except OSError as error:
+            raise EncoderError(f"{quoted(path)} cannot be read ({error.strerror})") from error
+
     @cached_property
     def _session(self) -> Any:
         # Made when first used: who only asks what an encoder is spares the runtime's time and memory.
         self.check()
-        return _started(self.path, self.n_threads)
+        return started(self.path, self.n_threads)
 
     def encode(self, features: Float32) -> Float32:
         batches = [
@@ -183,14 +208,9 @@ class OnnxTextEncoder(OnnxEncoder):
 
         tokenizer = self._read_beside("tokenizer", "to divide words by")
         path = self.path.with_suffix(SUFFIXES["text_graph"])
+        graph = self._graph_beside("text_graph")
         try:
-            status = path.stat()
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-            graph = _graph_of(path, stamp, self._card.digests["text_graph"])
-        except OSError as error:
-            raise EncoderError(f"{quoted(path)} cannot be read ({error.strerror})") from error
-        try:
-            return TextNetwork(_started(path, self.n_threads), graph, tokenizer, self.spec)
+            return TextNetwork(started(path, self.n_threads), graph, tokenizer, self.spec)
         except ValueError as error:
             raise EncoderError(f"the model of words {quoted(path)} cannot be used: {error}") from error
 
@@ -212,10 +232,14 @@ class OnnxTextEncoder(OnnxEncoder):
 def load_model(path: Path) -> OnnxEncoder:
     """Make the encoder of a model, one of words, too, if its card says so; raises as :class:`OnnxEncoder`."""
     card = load_card(path)
+    if "phrases" in card.spec.purposes:
+        from echoic.encoders.phonemes import PhonemeEncoder
+
+        return PhonemeEncoder(path, card)
     return OnnxTextEncoder(path, card) if "text" in card.spec.inputs else OnnxEncoder(path, card)
 
 
-def _started(path: Path, n_threads: int) -> Any:
+def started(path: Path, n_threads: int) -> Any:
     """Have ONNX Runtime load a graph that was looked at."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
@@ -251,19 +275,6 @@ def _graph_of(path: Path, stamp: tuple[int, ...], digest: str) -> Graph:
         return read_graph(weights)
     except ValueError as error:
         raise EncoderError(f"the model {quoted(path)} cannot be used: {error}") from error
-
-
-def _check_graph(graph: Graph, card: Card) -> None:
-    """Compare what a graph takes and gives with what its card says; raise ValueError where they differ."""
-    names = [tensor.name for tensor in graph.inputs]
-    if names != [card.input]:
-        raise ValueError(f"its graph takes {' and '.join(names) or 'nothing'}, not {card.input}")
-    _check_shape(graph.inputs[0], card.front_end.axes(card.spec.window_samples))
-    found = [tensor for tensor in graph.outputs if tensor.name == card.output]
-    if not found:
-        raise ValueError(f"its graph gives {' and '.join(t.name for t in graph.outputs)}, not {card.output}")
-    frames = {"frames": None} if card.spec.by == "frame" else {}
-    _check_shape(found[0], {**frames, "dim": card.spec.dim})
 
 
 def _check_shape(tensor: Tensor, due: Mapping[str, int | None]) -> None:

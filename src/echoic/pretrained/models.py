@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,9 +27,10 @@ from echoic.encoders.families import (
     misnamed,
     models_folder,
 )
-from echoic.encoders.onnx import OnnxEncoder
+from echoic.encoders.onnx import OnnxEncoder, load_model
 from echoic.encoders.weights import digest_of, fetched
 from echoic.errors import EncoderError, MissingDependencyError, UnknownEncoderError, WeightsError, quoted
+from echoic.training.publish import check_parity, publish, staged, write_card
 from echoic.types import Float32
 
 if TYPE_CHECKING:
@@ -90,11 +92,42 @@ def add(name: str, source: Path | None = None) -> Added:
     family = _family(name)
     if source is None and (wrong := misnamed(name)):  # in a folder there may be others than were published
         raise UnknownEncoderError(wrong)
-    if not all(map(find_spec, _NEEDED)):  # before gigabytes are fetched; imported after, as that takes long
+    # Before gigabytes are fetched; imported after, as that takes long.
+    if not family.as_it_is and not all(map(find_spec, _NEEDED)):
         raise MissingDependencyError(f"turning the weights of {name} into a model", "train")
     paths = _given(family, source) if source is not None else _fetched(family)
+    weights = [_told(file, path, source) for file, path in zip(family.files, paths, strict=True)]
+    folder = models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as place:
+        model = Path(place) / f"{name}.onnx"
+        build = _as_it_is if family.as_it_is else _traced
+        encoder, examples = build(name, family, paths, weights, model)
+        speed = _speed(encoder, examples)
+        publish(encoder.path, folder / f"{name}.onnx")
+    return Added(folder / f"{name}.onnx", speed, (folder / f"{name}.onnx").stat().st_size)
+
+
+def _as_it_is(
+    name: str, family: Family, paths: Sequence[Path], weights: list[dict[str, str]], model: Path
+) -> tuple[OnnxEncoder, Float32]:
+    """Make a model of files that can be run as they came."""
+    card = import_module(f"echoic.pretrained.{family.module}").card(family)
+    files = dict(zip(card["sha256"], paths, strict=True))
+    for kind, path in files.items():
+        shutil.copyfile(path, model.with_suffix(SUFFIXES[kind]))
+        card["sha256"][kind] = digest_of(path)
+    card |= {"name": name, "revision": card["sha256"]["graph"][:12], "training": {"weights": weights}}
+    write_card(card, model)
+    encoder = load_model(model)
+    return encoder, _windows(encoder.spec.window_samples)
+
+
+def _traced(
+    name: str, family: Family, paths: Sequence[Path], weights: list[dict[str, str]], model: Path
+) -> tuple[OnnxEncoder, Float32]:
+    """Make a model of a network that is built here, and make sure that it gives what the network does."""
     from echoic.nn.graph import traced
-    from echoic.training.publish import check_parity, publish, staged
 
     built: Built = import_module(f"echoic.pretrained.{family.module}").build(paths, family)
     examples = _windows(round(built.window * built.sample_rate))
@@ -106,21 +139,14 @@ def add(name: str, source: Path | None = None) -> Added:
         fed=f"{built.sample_rate} Hz",
         output_name=_OUTPUT,
     )
-    weights = [_told(file, path, source) for file, path in zip(family.files, paths, strict=True)]
-    folder = models_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as place:
-        model = Path(place) / f"{name}.onnx"
-        about = _about(name, family, built, weights)
-        if built.text is not None:
-            about |= {"inputs": ["audio", "text"], "sha256": _write_text(built.text, model)}
-        encoder = staged(graph, about, model)
-        check_parity(built.network, encoder, examples)
-        if built.text is not None:
-            _check_text(built.text, encoder)
-        speed = _speed(encoder, examples)
-        publish(encoder.path, folder / f"{name}.onnx")
-    return Added(folder / f"{name}.onnx", speed, (folder / f"{name}.onnx").stat().st_size)
+    about = _about(name, family, built, weights)
+    if built.text is not None:
+        about |= {"inputs": ["audio", "text"], "sha256": _write_text(built.text, model)}
+    encoder = staged(graph, about, model)
+    check_parity(built.network, encoder, examples)
+    if built.text is not None:
+        _check_text(built.text, encoder)
+    return encoder, examples
 
 
 def remove(name: str) -> None:

@@ -35,6 +35,7 @@ from echoic.errors import (
 from echoic.machine import n_cores
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
+from echoic.storage.frames import FrameStore
 from echoic.storage.vectors.names import without_password
 from echoic.storage.vectors.trusted import TOKEN_VARIABLE, is_trusted, trust
 from echoic.types import Segments
@@ -50,6 +51,8 @@ __all__ = ["EMBEDDED", "Spaces"]
 #: Names the store beside the catalog.
 EMBEDDED = "embedded"
 
+# What serves a purpose that no bundled encoder does.
+_OF_OTHERS = {"phrases": "phonemes"}
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -166,6 +169,8 @@ class Spaces:
 
     def _opened(self, spec: EncoderSpec) -> VectorStore:
         catalog = self._catalog
+        if "phrases" in spec.purposes:
+            return FrameStore(lambda: catalog.connection, spec.key, spec.dim)
         if self.uri == EMBEDDED:
             from echoic.storage.vectors.embedded import EmbeddedStore
 
@@ -273,11 +278,17 @@ class Spaces:
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            source = next(iter(fit or (taking if purpose == "sounds" else ())), "")
+            alike = [source for source, spec in taking.items() if "phrases" not in spec.purposes]
+            source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
             source = next(named, "")
         if source:
+            if purpose == "sounds" and "phrases" in specs[source].purposes:
+                raise UsageError(
+                    f"encoder {specs[source].name} knows what is said, not what sounds alike: "
+                    "search --phrase WORDS"
+                )
             if takes not in specs[source].inputs:
                 raise UsageError(
                     f"encoder {specs[source].name} takes no {takes}: words fit the very space that they were "
@@ -285,7 +296,7 @@ class Spaces:
                     "by example there, or in words without naming an encoder"
                 )
             return source, specs[source]
-        wanted = name or bundled_for(purpose)[0]
+        wanted = name or next(iter(bundled_for(purpose)), _OF_OTHERS.get(purpose, purpose))
         if wrong := misnamed(wanted):
             raise UnknownEncoderError(wrong)
         how = how_to_get(wanted) or "if echoic encoders lists it"

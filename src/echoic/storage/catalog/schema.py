@@ -61,6 +61,20 @@ CREATE TABLE listened (
 );
 """
 
+# What is said in a file, see echoic.storage.frames.
+_FRAMES = """
+CREATE TABLE frames (
+    collection TEXT NOT NULL,                       -- an encoder's key
+    file_id    INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    n          INTEGER NOT NULL,
+    checksum   INTEGER NOT NULL,                    -- CRC-32 of all that follows
+    starts     BLOB NOT NULL,
+    ends       BLOB NOT NULL,
+    data       BLOB NOT NULL,
+    PRIMARY KEY (collection, file_id)
+);
+"""
+
 _SCHEMA = (
     """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -88,6 +102,7 @@ CREATE TABLE encoders (
 );
 """
     + _ENCODED
+    + _FRAMES
     + _TAGS
     + _HEARD
 )
@@ -191,8 +206,9 @@ def _count(blob: bytes) -> int:
 
 
 def _to_7(connection: sqlite3.Connection) -> None:
-    """What is heard in files; the next indexing tells it from the vectors that are there."""
+    """What is heard in files, which the next indexing tells from the vectors that are there; what is said."""
     _run(connection, _HEARD)
+    _run(connection, _FRAMES)
 
 
 _STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7}

@@ -1,0 +1,189 @@
+"""What is said in a library's files, frame by frame: which symbols are likely, kept in little room.
+
+These are the vectors of encoders that phrases are found by (:class:`~echoic.encoders.base.PhraseEncoder`),
+but they are not searched by their cosines: a phrase is a sequence, and every frame is looked at. So they lie
+in the library's database wherever its other vectors are. Of each frame the ten likeliest symbols are kept,
+each with the root of its probability in 8 bits: some 20 bytes a frame before they are compressed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence, Set
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from echoic.errors import StoreError, UsageError
+from echoic.storage.vectors.base import checked
+from echoic.storage.vectors.neighbours import Neighbours
+from echoic.storage.vectors.times import pack_times, unpack_times
+from echoic.types import Float32, Segments
+
+__all__ = ["N_SYMBOLS", "FrameStore", "Frames"]
+
+#: Symbols of a frame that are kept.
+N_SYMBOLS = 10
+_LEVELS = 255
+_AT_ONCE = 500  # files that are read in one statement
+
+Bytes = npt.NDArray[np.uint8]
+Float64 = npt.NDArray[np.float64]
+
+
+class Frames(NamedTuple):
+    """The frames of a file, in order of time.
+
+    Parameters
+    ----------
+    starts, ends : ndarray of float64, shape (n,)
+        Seconds.
+    symbols : ndarray of uint8, shape (n, N_SYMBOLS)
+        Which symbols are likely.
+    levels : ndarray of uint8, shape (n, N_SYMBOLS)
+        Roots of their probabilities, 255 being 1; 0 where there are fewer.
+    """
+
+    starts: Float64
+    ends: Float64
+    symbols: Bytes
+    levels: Bytes
+
+
+class FrameStore:
+    """The frames of one encoder revision in one library; a :class:`~echoic.storage.vectors.base.VectorStore`.
+
+    Parameters
+    ----------
+    connect : callable
+        Gives the connection of the thread that asks, in autocommit mode.
+    collection : str
+        The encoder's ``name@revision``.
+    dim : int
+        Number of symbols, 256 at most.
+    """
+
+    joins_transactions = True
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], collection: str, dim: int) -> None:
+        if not N_SYMBOLS <= dim <= 256:
+            raise StoreError(
+                f"collection {collection} would have {dim} symbols a frame; from 10 to 256 can be kept"
+            )
+        self.dim = dim
+        self.collection = collection
+        self._connect = connect
+
+    def replace(self, file_id: int, segments: Segments) -> None:
+        """Make ``segments`` all that is stored for a file; their vectors are roots of probabilities."""
+        segments = checked(segments, self.dim)
+        symbols, levels = pack(segments.vectors)
+        data = zlib.compress(np.concatenate([symbols.T.ravel(), levels.T.ravel()]).tobytes())
+        starts, ends = pack_times(segments.starts), pack_times(segments.ends)
+        checksum = zlib.crc32(starts + ends + data)
+        row = (self.collection, file_id, len(segments), checksum, starts, ends, data)
+        connection = self._connect()
+        if len(segments):
+            connection.execute("INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        else:
+            self.delete([file_id])
+
+    def delete(self, file_ids: Sequence[int]) -> None:
+        """Forget files; ids that are not stored are passed over."""
+        self._connect().executemany(
+            "DELETE FROM frames WHERE collection = ? AND file_id = ?",
+            [(self.collection, file_id) for file_id in file_ids],
+        )
+
+    def search(self, queries: Float32, k: int, *, within: Set[int] | None = None) -> Neighbours:
+        """Refuse to compare by cosines.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
+        name = self.collection.partition("@")[0]
+        raise UsageError(
+            f"encoder {name} knows what is said, not what sounds alike; ask it with --phrase WORDS"
+        )
+
+    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, Frames]]:
+        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        for _, some in groupby(enumerate(sorted(file_ids)), lambda item: item[0] // _AT_ONCE):
+            ids = [file_id for _, file_id in some]
+            rows = self._connect().execute(
+                "SELECT file_id, n, checksum, starts, ends, data FROM frames"
+                f" WHERE collection = ? AND file_id IN ({','.join('?' * len(ids))}) ORDER BY file_id",
+                (self.collection, *ids),
+            )
+            for file_id, n, checksum, starts, ends, data in rows:
+                if zlib.crc32(starts + ends + data) != checksum:
+                    raise StoreError(
+                        f"what is said in file {file_id} is damaged in collection {self.collection};"
+                        " echoic doctor says which file that is"
+                    )
+                both = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, N_SYMBOLS, n)
+                yield file_id, Frames(unpack_times(starts), unpack_times(ends), both[0].T, both[1].T)
+
+    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
+        """Return what is stored for files, as vectors; those for which nothing is are left out."""
+        return {
+            file_id: Segments(found.starts, found.ends, unpack(found.symbols, found.levels, self.dim))
+            for file_id, found in self.read(file_ids)
+        }
+
+    def file_ids(self) -> npt.NDArray[np.int64]:
+        """Return the ids of all stored files, ascending."""
+        rows = self._connect().execute(
+            "SELECT file_id FROM frames WHERE collection = ? ORDER BY file_id", (self.collection,)
+        )
+        return np.array([file_id for (file_id,) in rows], np.int64)
+
+    def flush(self) -> None:
+        """Do nothing: what was committed is there."""
+
+    def close(self) -> None:
+        """Do nothing: the connection is the catalog's."""
+
+    def __len__(self) -> int:
+        counted = self._connect().execute(
+            "SELECT coalesce(sum(n), 0) FROM frames WHERE collection = ?", (self.collection,)
+        )
+        return int(counted.fetchone()[0])
+
+
+def pack(vectors: Float32) -> tuple[Bytes, Bytes]:
+    """Keep the largest numbers of vectors, (n, dim) → which they are, and in 8 bits what they are.
+
+    Examples
+    --------
+    >>> vectors = np.zeros((1, 12), np.float32)
+    >>> vectors[0, [3, 7]] = 0.6, 0.8
+    >>> symbols, levels = pack(vectors)
+    >>> symbols[0, :2], levels[0, :3]
+    (array([7, 3], dtype=uint8), array([204, 153,   0], dtype=uint8))
+    """
+    order = np.argsort(-vectors, axis=1, kind="stable")[:, :N_SYMBOLS]
+    kept = np.take_along_axis(vectors, order, axis=1)
+    levels = np.rint(np.clip(kept, 0, 1) * _LEVELS).astype(np.uint8)
+    return np.where(levels > 0, order, 0).astype(np.uint8), levels
+
+
+def unpack(symbols: Bytes, levels: Bytes, dim: int) -> Float32:
+    """Read what :func:`pack` wrote, as vectors of unit length."""
+    vectors = np.zeros((len(symbols), dim), np.float32)
+    rows = np.arange(len(symbols))[:, None]
+    np.maximum.at(vectors, (rows, symbols), levels.astype(np.float32))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Float32 = vectors / np.maximum(lengths, 1)
+    return scaled

@@ -1,0 +1,113 @@
+"""What is said, frame by frame, as the database keeps it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echoic import StoreError, UsageError
+from echoic.storage.catalog import schema
+from echoic.storage.frames import N_SYMBOLS, FrameStore, pack, unpack
+from echoic.types import Segments
+
+DIM = 43
+
+
+def said(seed: int, n: int) -> Segments:
+    """Make frames as a recogniser gives them: few symbols are likely at a time."""
+    rng = np.random.default_rng(seed)
+    chances = rng.dirichlet(np.full(DIM, 0.05), n)
+    starts = np.cumsum(rng.integers(1, 40, n)) * 0.02
+    return Segments(starts, starts + 0.02, np.sqrt(chances).astype(np.float32))
+
+
+@pytest.fixture
+def database():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    schema.create(connection)
+    connection.execute("PRAGMA foreign_keys = OFF")  # the store alone is looked at
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def store(database):
+    return FrameStore(lambda: database, "said@1", DIM)
+
+
+def test_a_file_is_read_as_it_was_written_but_for_eight_bits(store):
+    given_, other = said(0, 300), said(1, 5)
+    store.replace(7, given_)
+    store.replace(3, other)
+    assert (len(store), store.file_ids().tolist()) == (305, [3, 7])
+    found = store.fetch([7, 8, 3])
+    assert found.keys() == {3, 7}
+    np.testing.assert_allclose(found[7].starts, given_.starts, atol=1e-9)
+    np.testing.assert_allclose(found[7].ends, given_.ends, atol=1e-9)
+    kept = np.argsort(np.argsort(-given_.vectors, axis=1), axis=1) < N_SYMBOLS
+    due = np.where(kept, given_.vectors, 0)
+    due /= np.linalg.norm(due, axis=1, keepdims=True)
+    np.testing.assert_allclose(found[7].vectors, due, atol=0.01)
+    np.testing.assert_allclose(np.linalg.norm(found[7].vectors, axis=1), 1, atol=1e-3)
+
+
+def test_what_is_written_replaces_and_what_is_deleted_is_gone(store):
+    store.replace(7, said(0, 300))
+    store.replace(7, said(2, 4))
+    assert len(store) == 4
+    store.replace(7, Segments.none(DIM))
+    assert store.fetch([7]) == {}
+    store.replace(7, said(2, 4))
+    store.delete([7, 9])
+    assert len(store) == 0
+
+
+def test_collections_do_not_know_each_other(store, database):
+    other = FrameStore(lambda: database, "said@2", DIM)
+    store.replace(7, said(0, 3))
+    assert (len(other), other.fetch([7])) == (0, {})
+    other.delete([7])
+    assert len(store) == 3
+
+
+def test_damage_is_told(store, database):
+    store.replace(7, said(0, 30))
+    database.execute("UPDATE frames SET data = zeroblob(length(data))")
+    with pytest.raises(StoreError, match="damaged"):
+        store.fetch([7])
+
+
+@pytest.mark.parametrize("bad", [np.nan, 0.0, 3.0])
+def test_what_are_no_roots_of_probabilities_is_refused(store, bad):
+    segments = said(0, 3)
+    segments.vectors[1] = bad
+    with pytest.raises(StoreError, match="vector 1"):
+        store.replace(7, segments)
+    assert len(store) == 0
+
+
+def test_there_is_nothing_to_compare_by_cosines(store):
+    with pytest.raises(UsageError, match="--phrase"):
+        store.search(np.eye(DIM, dtype=np.float32)[:1], 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_packing_keeps_the_likeliest_symbols(seed, n):
+    vectors = said(seed, n).vectors
+    symbols, levels = pack(vectors)
+    assert symbols.shape == levels.shape == (n, N_SYMBOLS)
+    assert (np.diff(levels.astype(int), axis=1) <= 0).all()
+    np.testing.assert_array_equal(symbols[:, 0], vectors.argmax(axis=1))
+    due = vectors[np.arange(n)[:, None], symbols] * (levels > 0)
+    np.testing.assert_allclose(levels / 255, due, atol=0.5 / 255)
+    assert unpack(symbols, levels, DIM).shape == vectors.shape
+
+
+def test_a_frame_takes_few_bytes(store, database):
+    store.replace(7, said(0, 5_000))
+    [(size,)] = database.execute("SELECT length(starts) + length(ends) + length(data) FROM frames")
+    assert size < 25 * 5_000
