@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from echoic.machine import one_thread_for_algebra
 from echoic.types import Float32
 from echoic.untrusted import shown
 
@@ -75,8 +76,9 @@ class Head:
 
     def logits(self, vectors: Float32) -> Float32:
         """Judge windows by their vectors, (n, dim) → (n, labels)."""
-        hidden = np.maximum(vectors @ self._first.T + self._first_bias, 0)
-        judged: Float32 = hidden @ self._second.T + self._second_bias
+        with one_thread_for_algebra():
+            hidden = np.maximum(vectors @ self._first.T + self._first_bias, 0)
+            judged: Float32 = hidden @ self._second.T + self._second_bias
         return judged
 
     def of_windows(self, vectors: Float32) -> Float32:
