@@ -99,7 +99,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str, bool]] = {
     **dict.fromkeys(("progress", "noted", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability"), _NUMBER),
     "source": (_is_source, "a path, an address or a LiveSound", False),
-    "text": (_is_text, "words", False),
+    **dict.fromkeys(("text", "phrase"), (_is_text, "words", False)),
     "encoder": (_is_text, "the name of an encoder", False),
     "store": (_is_text, "the URI of a store", False),
     "track": (_is_track, "a number, 'all' or 'mix'", False),

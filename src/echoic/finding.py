@@ -128,7 +128,7 @@ class Finder:
     def phrases(
         self,
         phrase: str,
-        k: int | None = 10,
+        k: int | None = None,
         *,
         every: bool = False,
         min_score: float | None = None,
@@ -145,7 +145,7 @@ class Finder:
         phrase : str
             English words, and numbers; from three sounds to some fifteen words.
         k : int, optional
-            Hits wanted; all if None.
+            Hits wanted; by default 10, or with ``every`` all.
         every : bool
             Tell every occurrence, of which a file may have many, not only the surest of each file.
         min_score : float, optional
@@ -159,6 +159,7 @@ class Finder:
         from echoic.search.phrases import find_phrases
 
         filters = Filters(path, min_duration, max_duration, tags)
+        k = 10 if k is None and not every else k
         return find_phrases(
             *self._open(), phrase, k, filters, encoder=encoder, every=every, min_score=min_score
         )

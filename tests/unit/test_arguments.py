@@ -13,13 +13,13 @@ import echoic
 from echoic import Library, UsageError
 from echoic.arguments import _KINDS, checked
 
-NOT_LOOKED_AT = {"include_query", "leave"}
+NOT_LOOKED_AT = {"every", "include_query", "leave"}
 METHODS = [name for name, _ in inspect.getmembers(Library, inspect.isfunction) if name[0] != "_"]
 #: Something that no parameter of that name can be.
 WRONG = object()
 
 
-@pytest.mark.parametrize("name", [*METHODS, "Library", "embed", "align"])
+@pytest.mark.parametrize("name", [*METHODS, "Library", "embed", "align", "describe"])
 def test_every_argument_of_a_wrong_kind_is_told_by_its_name(name, tmp_path):
     function = getattr(Library(tmp_path / "none") if name in METHODS else echoic, name)
     parameters = inspect.signature(function).parameters

@@ -151,7 +151,7 @@ def run(
     with Library(library, noted=note_teller()) as lib:
         if phrase is not None:
             chosen: dict[str, Any] = {"every": every, "min_score": min_score, "encoder": encoder}
-            hits = lib.phrases(phrase, k if every else n_hits, **chosen, **filters)
+            hits = lib.phrases(phrase, k, **chosen, **filters)
         elif versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, n_hits, progress=progress, **common)
