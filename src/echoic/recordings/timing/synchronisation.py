@@ -31,7 +31,7 @@ from echoic.recordings.timing.landmarks import landmark_hits
 from echoic.recordings.timing.waveforms import Waveform
 from echoic.types import Progress, SharedStretch, TimeAlignment
 
-__all__ = ["Passage", "Synchronised", "synchronise"]
+__all__ = ["Passage", "Synchronised", "is_enough", "synchronise"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -271,11 +271,11 @@ def _placed(judged: list[Judged], first: Waveform, second: Waveform, encoder: En
     return [
         Passage(piece.start, piece.end, piece.line, piece.bound, piece.exact, _score(piece, judged))
         for piece in found
-        if _is_enough(piece, waveforms_tell, first.duration, second.duration)
+        if is_enough(piece, waveforms_tell, first.duration, second.duration)
     ]
 
 
-def _is_enough(piece: Piece, waveforms_tell: bool, first: float, second: float) -> bool:
+def is_enough(piece: Piece, waveforms_tell: bool, first: float, second: float) -> bool:
     """Say whether a piece of recordings so long, in seconds, can be no coincidence.
 
     Where the waveforms have nothing in common anywhere, two microphones heard one event: most of what lies
