@@ -39,6 +39,10 @@ LEFT_OUT = {
     "echoic monitor https://": "a web radio",
     "echoic index /archive": "a folder that only an administrator makes, and two of them servers of Milvus",
     "export ECHOIC_MILVUS_TOKEN=": "a secret",
+    "echoic models add": "fetches weights",
+    "echoic index . --encoder phonemes": "weights that would have to be fetched",
+    "echoic index ~/interviews --encoder phonemes": "weights that would have to be fetched",
+    "echoic search --phrase": "weights that would have to be fetched",
 }
 #: Commands that are to end with another exit code than 0, and why.
 ENDS_WITH = {
@@ -92,6 +96,8 @@ def home(tmp_path_factory):
         "set.flac": drive[: 20 * RATE],
         "studio.flac": cafe,
         "recorder.wav": drive[: 30 * RATE],
+        "mix.wav": sound("sirens", 2),
+        "street.wav": sound("sirens", 1),
         "door.wav": sound("drums", 5),
         "call.wav": sound("birds", 6),
         "take.flac": rain[: 70 * RATE],

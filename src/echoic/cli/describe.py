@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Csv, Json, expand_path, time_option
+from echoic.cli.options import Csv, Json, expand_path, number, time_option
 from echoic.cli.output import as_clock, complain, csv_printer, note_teller, print_json, say, shorten
 from echoic.errors import AudioError, UsageError
 from echoic.files import written_whole
@@ -28,7 +28,10 @@ def run(
     min_probability: Annotated[
         float | None,
         typer.Option(
-            "--min-probability", metavar="P", help="Tell what is this likely or more [default: 0.5]."
+            "--min-probability",
+            metavar="P",
+            parser=number(),
+            help="Tell what is this likely or more [default: 0.5].",
         ),
     ] = None,
     labels: Annotated[

@@ -20,6 +20,7 @@ from echoic.cli.options import (
     Tags,
     expand_example,
     expand_path,
+    number,
     time_option,
     whole_number,
 )
@@ -67,6 +68,7 @@ def run(
         typer.Option(
             "--min-score",
             metavar="P",
+            parser=number(),
             help="With --phrase: tell occurrences from this probability on; .5 if not said.",
         ),
     ] = None,

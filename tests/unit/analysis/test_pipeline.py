@@ -105,6 +105,7 @@ def test_sound_at_hand_is_encoded_as_a_file_is(tmp_path):
     _, of_file = embed_file(tmp_path / "piece.wav", encoders)
     for name, encoder in encoders.items():
         np.testing.assert_allclose(of_blocks[name].starts, of_file[name].starts)
-        np.testing.assert_allclose(of_blocks[name].vectors, of_file[name].vectors, atol=1e-3)
+        # By numbers of 8 bits, what a file's 16 change of a sample may come to a step.
+        np.testing.assert_allclose(of_blocks[name].vectors, of_file[name].vectors, atol=0.02)
         silent = embed_samples([np.zeros(RATE, np.float32)], RATE, {name: encoder})[name]
         assert silent.vectors.shape == (0, encoder.spec.dim)

@@ -235,7 +235,8 @@ def unusable(folder: Path, error: OSError | sqlite3.Error) -> LibraryError:
         return LibraryError(
             f"the disk of the library {folder} is full; nothing is lost: make room, and run the command again"
         )
-    reason = error.strerror if isinstance(error, OSError) else error
+    # SQLite may quote the whole definition of a table.
+    reason = error.strerror if isinstance(error, OSError) else str(error).split("\n", 1)[0]
     return LibraryError(
         f"the library {folder} cannot be used ({reason}); "
         "look at it with: echoic doctor, or choose another with --library"
