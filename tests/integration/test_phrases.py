@@ -74,6 +74,13 @@ def test_what_is_told_is_chosen_by_score_and_filters(said: Library) -> None:
     assert said.phrases("hgfedcba") == []
 
 
+def test_what_takes_longer_than_anybody_speaks_is_not_said(folder: Path, library: Library) -> None:
+    for name, phrase in (("slow", "  ".join("abcdefgh")), ("slower", "    ".join("abcdefgh"))):
+        write_audio(folder / f"{name}.wav", Chimes.play(phrase), RATE)
+    library.index([folder], encoders=["chimes"], jobs=1)
+    assert {name for name, _, _ in spans(library.phrases("abcdefgh"))} == {"slow"}
+
+
 def test_files_that_go_take_what_was_said_along(folder: Path, library: Library) -> None:
     play(folder)
     library.index([folder], encoders=["chimes", "spectral"], jobs=1)
@@ -131,3 +138,5 @@ def test_the_command_line_tells_where(said: Library) -> None:
     for words in (["x.wav"], ["--text", "rain"], ["--versions"], ["--start", "1"]):
         assert "--phrase" in echoic("search", "--phrase", "abcdefgh", *words, code=2).stderr
     assert "--phrase" in echoic("search", "x.wav", "--every", code=2).stderr
+    assert "one phrase" in echoic("search", "--phrase", "abc", "--phrase", "def", code=2).stderr
+    assert "from 0 to 1" in echoic("search", "--phrase", "abc", "--min-score", "1.1", code=2).stderr

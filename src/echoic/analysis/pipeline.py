@@ -138,7 +138,7 @@ def _embedded(
     for group in lanes.values():
         for lane in group:
             segments |= lane.finish(is_silent=reach.is_silent)
-    return segments, reach.notes(any(len(found) for found in segments.values()))
+    return segments, reach.notes(any(lane.has_sound for group in lanes.values() for lane in group))
 
 
 class _Rates:
@@ -235,6 +235,11 @@ class _Lane:
         self._waiting: list[Windows] = []
         # Like the vectors: many small arrays that stay would break up the memory that large ones leave.
         self._starts, self._ends = bytearray(), bytearray()
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there was a window with sound; it may be that nothing is said in it."""
+        return bool(self._starts)
 
     def push(self, samples: Float32, *, is_silent: bool) -> None:
         windows = self._windower.push(samples)

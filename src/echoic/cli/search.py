@@ -52,8 +52,8 @@ def run(
             help="What to find, in English, as in 'dog barking, rain'; may be repeated. May go with FILE.",
         ),
     ] = None,
-    phrase: Annotated[
-        str | None,
+    phrases: Annotated[
+        list[str] | None,
         typer.Option(
             "--phrase",
             metavar="WORDS",
@@ -68,7 +68,7 @@ def run(
         typer.Option(
             "--min-score",
             metavar="P",
-            parser=number(),
+            parser=number(0, 1),
             help="With --phrase: tell occurrences from this probability on; .5 if not said.",
         ),
     ] = None,
@@ -78,7 +78,7 @@ def run(
             "-k",
             metavar="N",
             parser=whole_number(),
-            help="How many files to find, 10 if not said; with --every, hits, or else all.",
+            help="How many files to find [default: 10]; with --every, how many hits [default: all].",
         ),
     ] = None,
     encoder: EncoderName = None,
@@ -131,8 +131,13 @@ def run(
 
     if json + as_csv + m3u > 1:
         raise UsageError("choose one of --json, --csv and --m3u")
+    if phrases is not None and len(phrases) > 1:
+        raise UsageError("--phrase is given more than once; look for one phrase at a time")
+    phrase = phrases[0] if phrases else None
     if phrase is not None and (file is not None or texts or like or unlike or versions or include_query):
-        raise UsageError("--phrase goes with neither FILE, --text, --like, --unlike nor --versions")
+        raise UsageError(
+            "--phrase goes with neither FILE, --text, --like, --unlike, --versions nor --include-query"
+        )
     if phrase is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of FILE, which --phrase does not take")
     if phrase is None and (every or min_score is not None):
@@ -171,6 +176,8 @@ def run(
     elif hits:
         for hit in hits:
             say(hit_line(hit))
+    elif phrase is not None:
+        complain(f"nothing found: {quoted(phrase)} is not said, or not clearly enough")
     elif tag or path or (min_duration, max_duration) != (None, None):
         complain("nothing found: no other file of the library fits the filters")
     else:

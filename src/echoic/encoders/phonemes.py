@@ -24,7 +24,7 @@ from echoic.encoders.base import check_vectors, no_vectors
 from echoic.encoders.card import SUFFIXES, Card
 from echoic.encoders.graph import Graph
 from echoic.encoders.onnx import OnnxEncoder, started
-from echoic.encoders.spelling import LETTERS, read_out
+from echoic.encoders.spelling import LETTERS, not_read, read_out
 from echoic.errors import EncoderError, UsageError, quoted
 from echoic.types import Float32
 from echoic.untrusted import shown
@@ -160,6 +160,10 @@ class PhonemeEncoder(OnnxEncoder):
 
     def spell(self, phrase: str) -> Float32:
         """Turn words into sounds; see :class:`~echoic.encoders.base.PhraseEncoder`."""
+        if unread := not_read(phrase):
+            raise UsageError(
+                f"{shown(unread[0])} cannot be read out: use English words in the letters a to z, and numbers"
+            )
         words = read_out(phrase)
         sounds = [sound for word in words for sound in sounds_of(word, self._spelling)]
         if not sounds:

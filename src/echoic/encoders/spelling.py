@@ -1,6 +1,6 @@
 """Typed text as the words that somebody reads out: numbers and signs become words, accents go.
 
-English. What has no letters of the Latin alphabet in the end is not read.
+English. Letters of other alphabets, and pictures, cannot be read; other signs are passed over.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["LETTERS", "read_out"]
+__all__ = ["LETTERS", "not_read", "read_out"]
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -38,6 +38,7 @@ LETTERS = dict(
 _PIECE = re.compile(
     r"([$£€]?)(\d[\d,]*\d|\d)(?:\.(\d+))?((?:st|nd|rd|th)(?![a-z]))?|([^\W\d_]+(?:'[^\W\d_]+)*)|(\S)"
 )
+_READ = re.compile("[a-z']+")
 
 
 def read_out(text: str) -> list[str]:
@@ -48,17 +49,35 @@ def read_out(text: str) -> list[str]:
     >>> read_out("Press 1 for a café, or $43.50!")
     ['press', 'one', 'for', 'a', 'cafe', 'or', 'forty', 'three', 'dollars', 'and', 'fifty', 'cents']
     """
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOREIGN)
-    plain = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
     words: list[str] = []
-    for currency, whole, fraction, ordinal, word, sign in _PIECE.findall(plain):
+    for currency, whole, fraction, ordinal, word, sign in _PIECE.findall(_plain(text)):
         if whole:
             words += _number(currency, whole.replace(",", ""), fraction, ordinal)
-        elif word and re.fullmatch("[a-z']+", word):
+        elif word and _READ.fullmatch(word):
             words.append(_SHORT.get(word, word))
         elif sign in _SIGNS:
             words.append(_SIGNS[sign])
     return words
+
+
+def not_read(text: str) -> list[str]:
+    """List the words of other alphabets, and the pictures, that reading a text out would leave out.
+
+    Examples
+    --------
+    >>> not_read("access 犬 denied!")
+    ['犬']
+    """
+    return [
+        word or sign
+        for *_, word, sign in _PIECE.findall(_plain(text))
+        if (word and not _READ.fullmatch(word)) or (sign and unicodedata.category(sign) == "So")
+    ]
+
+
+def _plain(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOREIGN)
+    return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
 def _number(currency: str, whole: str, fraction: str, ordinal: str) -> list[str]:

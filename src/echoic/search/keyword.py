@@ -44,11 +44,14 @@ class Spoken(NamedTuple):
         Logarithm of the likeliest symbol's probability.
     begins : ndarray of bool, shape (n,)
         Where a file begins, or speech after a pause.
+    n_of_files : ndarray of int64, shape (files,)
+        Frames of each file.
     """
 
     chances: Float32
     best: Float32
     begins: npt.NDArray[np.bool_]
+    n_of_files: Ints
 
 
 def join(files: Sequence[Frames], dim: int) -> Spoken:
@@ -61,7 +64,8 @@ def join(files: Sequence[Frames], dim: int) -> Spoken:
         chances[rows, symbols[:, column]] = likely[:, column]
     pauses = [np.diff(frames.starts, prepend=-np.inf) > _PAUSE for frames in files]
     best = np.log(np.maximum(likely.max(axis=1), _FLOOR))
-    return Spoken(chances, best, np.concatenate(pauses))
+    n_of_files = np.array([len(frames.starts) for frames in files], np.int64)
+    return Spoken(chances, best, np.concatenate(pauses), n_of_files)
 
 
 def spot(spoken: Spoken, sounds: Float32, least: float = float(_NEVER)) -> tuple[Float32, Ints]:
@@ -77,29 +81,36 @@ def spot(spoken: Spoken, sounds: Float32, least: float = float(_NEVER)) -> tuple
     Returns
     -------
     scores : ndarray of float32, shape (n,)
-        Logarithm of how much less likely it is than the likeliest symbols, 0 at most.
+        Logarithm of how much less likely it is than the likeliest symbols, 0 at most; -inf where none ends.
     firsts : ndarray of int64, shape (n,)
         The frame where it begins; the frame itself where the score is less than ``least``.
     """
-    n = len(spoken.best)
-    n_pieces = -(-n // _PIECE)
+    # Each file begins a piece, so that what is found in it does not depend on what else is searched.
+    n_pieces_of = -(-spoken.n_of_files // _PIECE)
+    n_pieces, ends = int(n_pieces_of.sum()), np.cumsum(spoken.n_of_files)
+    frames = np.arange(len(spoken.best))
+    shift = (np.cumsum(n_pieces_of) - n_pieces_of) * _PIECE - (ends - spoken.n_of_files)
+    at = frames + np.repeat(shift, spoken.n_of_files)
     between = np.zeros(sounds.shape[1], np.float32)
     between[-2:] = 1
-    padding = n_pieces * _PIECE - n
     likely = np.vstack([sounds, between]) @ spoken.chances.T + _FLOOR
-    costs = np.pad(np.minimum(np.log(likely) - spoken.best, 0), ((0, 0), (0, padding)))
+    costs = np.zeros((len(likely), n_pieces * _PIECE), np.float32)
+    costs[:, at] = np.minimum(np.log(likely) - spoken.best, 0)
     # Pieces are gone through side by side: (frames of a piece, sounds, pieces).
     laid = np.ascontiguousarray(costs.reshape(len(costs), n_pieces, _PIECE).transpose(2, 0, 1))
-    begins = np.pad(spoken.begins, (0, padding), constant_values=True).reshape(n_pieces, _PIECE).T
+    begins = np.ones((n_pieces, _PIECE), np.bool_)
+    begins.ravel()[at] = spoken.begins
     scores = _NEVER + np.zeros((n_pieces, _PIECE), np.float32)
-    for step, best, _ in _paths(laid, begins, np.arange(n_pieces), is_traced=False):
+    for step, best, _ in _paths(laid, begins.T, np.arange(n_pieces), is_traced=False):
         scores[:, step] = best
+    scores[scores < _NEVER / 2] = -np.inf
     firsts = np.arange(n_pieces * _PIECE).reshape(n_pieces, _PIECE)
     # Where paths begin is looked up where some are good, which saves most of the time.
-    good = np.flatnonzero((scores >= least).any(axis=1))
-    for step, best, first in _paths(laid, begins, good, is_traced=True):
-        firsts[good, step] = np.where(best >= least, first, firsts[good, step])
-    return scores.ravel()[:n], firsts.ravel()[:n]
+    is_good = np.isfinite(scores) & (scores >= least)
+    good = np.flatnonzero(is_good.any(axis=1))
+    for step, _, first in _paths(laid, begins.T, good, is_traced=True):
+        firsts[good, step] = np.where(is_good[good, step], first, firsts[good, step])
+    return scores.ravel()[at], firsts.ravel()[at] - (at - frames)
 
 
 def _paths(

@@ -24,6 +24,7 @@ __all__ = ["LIKELY", "find_phrases", "probability"]
 LIKELY = 0.5
 _FEWEST, _MOST = 3, 80  # sounds of a phrase
 _LONGEST = 2_000  # characters
+_SLOWEST = 0.3  # s of a sound, the mean of a phrase: what takes longer is not speech
 _AT_ONCE = 400_000  # frames that are looked at at once: some 100 MB
 
 # Of a logistic regression on read books and telephone prompts: the logarithm of the odds that a phrase is
@@ -112,7 +113,9 @@ def _occurrences(
     at = 0
     for file_id, frames in files:
         here = slice(at, at + len(frames.starts))
-        for first, last in _apart(chances[here], firsts[here] - at, least, every=every):
+        began = firsts[here] - at
+        is_said = frames.ends - frames.starts[began] <= _SLOWEST * len(sounds)
+        for first, last in _apart(chances[here] * is_said, began, least, every=every):
             score = float(chances[at + last])
             yield _Occurrence(file_id, float(frames.starts[first]), float(frames.ends[last]), score)
         at = here.stop
@@ -122,7 +125,7 @@ def _apart(
     chances: npt.NDArray[np.float64], firsts: npt.NDArray[np.int64], least: float, *, every: bool
 ) -> Iterator[tuple[int, int]]:
     """Choose, best first, the ends of paths that share no frame; yield the first and last frame of each."""
-    likely = np.flatnonzero(chances >= least)
+    likely = np.flatnonzero((chances >= least) & (chances > 0))
     is_taken = np.zeros(len(chances), np.bool_)
     # Of equally likely ends the last, so that all of the last sound is in the span.
     for last in likely[np.lexsort((-likely, -chances[likely].round(6)))].tolist():
@@ -146,5 +149,5 @@ def probability(scores: Float32, n_sounds: int) -> npt.NDArray[np.float64]:
     """Turn what paths through a phrase of so many sounds cost, (n,), into how sure it is that it is said."""
     cost = np.maximum(scores.astype(np.float64), -100) / n_sounds
     odds = _OFFSET + _OF_COST * cost + _OF_SOUNDS * min(n_sounds, _ENOUGH)
-    chances: npt.NDArray[np.float64] = 1 / (1 + np.exp(-odds))
+    chances: npt.NDArray[np.float64] = np.isfinite(scores) / (1 + np.exp(-odds))
     return chances

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echoic.encoders.phonemes import SOUNDS, sounds_of
-from echoic.encoders.spelling import LETTERS, read_out
+from echoic.encoders.spelling import LETTERS, not_read, read_out
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,19 @@ from echoic.encoders.spelling import LETTERS, read_out
 )
 def test_text_is_read_out(text, words):
     assert read_out(text) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("access 犬 denied", ["犬"]),
+        ("dog 🐶", ["🐶"]),
+        ("co-operate “x” C++ $3.50 R&B ~", []),
+        ("café żółć", []),
+    ],
+)
+def test_what_cannot_be_read_is_told(text, unread):
+    assert not_read(text) == unread
 
 
 @given(st.text(max_size=200))
