@@ -7,7 +7,8 @@
     │   └── UnknownEncoderError   no encoder of that name
     ├── AudioError                one file cannot be used; the others can
     │   ├── NotAudioError         it holds no sound that can be decoded
-    │   └── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
+    │   ├── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
+    │   └── PartError             it ends before the part that was asked for (a UsageError, too)
     ├── EncoderError              an encoder cannot be loaded or breaks its contract
     ├── DatasetError              the data to train or measure on cannot be used as it is
     ├── WeightsError              weights that others trained cannot be fetched, or are not what was pinned
@@ -34,6 +35,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "NotAudioError",
+    "PartError",
     "StoreError",
     "UnknownEncoderError",
     "UnreadableError",
@@ -71,6 +73,10 @@ class NotAudioError(AudioError):
 
 class UnreadableError(AudioError):
     """The file could not be opened or read at all, so it may work another time."""
+
+
+class PartError(UsageError, AudioError):
+    """The file ends before the part of it that was asked for; others may have that part."""
 
 
 class EncoderError(EchoicError):

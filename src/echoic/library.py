@@ -13,6 +13,7 @@ from pathlib import Path
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
 from echoic.finding import Finder, Report
+from echoic.heard.library import check_kinds
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
@@ -169,8 +170,9 @@ class Library(Finder):
         Parameters
         ----------
         add, remove : sequence of str
-            ``VALUE`` or ``NAME=VALUE``; removed is what is there under any name if none is said. A tag read
-            from the file itself comes back when the file changes.
+            ``VALUE`` or ``NAME=VALUE``, but not ``heard=…``, which is what Echoic hears; removed is what is
+            there under any name if none is said. A tag read from the file itself comes back when the file
+            changes.
 
         Returns
         -------
@@ -210,6 +212,7 @@ class Library(Finder):
         catalog = self._open()[0]
         if under is None and not tags:
             return catalog.files()
+        check_kinds(catalog, tags)
         ids = catalog.matching(tags=tags)
         named = ids if under is None else ids.intersection(catalog.ids_named(Path(under)))
         return catalog.files(file_ids=named)
