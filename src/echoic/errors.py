@@ -4,11 +4,11 @@
 
     EchoicError
     ├── UsageError                what was asked for cannot be meant (exit code 2)
-    │   └── UnknownEncoderError   no encoder of that name
+    │   ├── UnknownEncoderError   no encoder of that name
+    │   └── PartError             a file ends before the part that was asked for (an AudioError, too)
     ├── AudioError                one file cannot be used; the others can
     │   ├── NotAudioError         it holds no sound that can be decoded
-    │   ├── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
-    │   └── PartError             it ends before the part that was asked for (a UsageError, too)
+    │   └── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
     ├── EncoderError              an encoder cannot be loaded or breaks its contract
     ├── DatasetError              the data to train or measure on cannot be used as it is
     ├── WeightsError              weights that others trained cannot be fetched, or are not what was pinned

@@ -13,7 +13,6 @@ from pathlib import Path
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
 from echoic.finding import Finder, Report
-from echoic.heard.library import check_kinds
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
@@ -209,6 +208,8 @@ class Library(Finder):
 
         ``tags`` are as of :meth:`search`.
         """
+        from echoic.heard.library import check_kinds
+
         catalog = self._open()[0]
         if under is None and not tags:
             return catalog.files()

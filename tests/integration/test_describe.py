@@ -103,6 +103,8 @@ def test_what_is_heard_is_given_and_taken_by_nobody(library, tmp_path):
     ):
         with pytest.raises(UsageError, match="is what Echoic hears; choose another name, as in sound="):
             call()
+    echoic = CommandsWithin(tmp_path / "none")
+    assert "is what Echoic hears" in echoic("tag", path, "--remove", "heard=Bark", code=2).stderr
     # Nor does a tag of a file's own that has the name tell it.
     tagged = write_clip(tmp_path / "in" / "c.flac", 3, tags={"heard": "Rain"})
     library.index([tagged], jobs=1)

@@ -12,7 +12,6 @@ from echoic.arguments import check_part
 from echoic.encoders.base import TextEncoder
 from echoic.encoders.onnx import OnnxTextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
-from echoic.heard.library import check_kinds
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
@@ -112,6 +111,8 @@ class Filters:
         without = {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
         if self.path is None and self.min_duration is None and self.max_duration is None and not self.tags:
             return Scope(None, without)
+        from echoic.heard.library import check_kinds
+
         check_kinds(catalog, self.tags)
         within = catalog.matching(
             path=self.path, min_duration=self.min_duration, max_duration=self.max_duration, tags=self.tags
