@@ -1,12 +1,13 @@
 """What a Python user calls Echoic with: that each argument is of a kind that can be meant.
 
 A name means the same in every function, so that it is looked at by its name, once, before anything is done.
-How large a number may be is said where it is used.
+How large a number may be is said where it is used, but for the times of a part, which many take.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -17,7 +18,7 @@ from echoic.errors import UsageError
 from echoic.types import LiveSound
 from echoic.untrusted import shown
 
-__all__ = ["checked"]
+__all__ = ["check_part", "checked"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -51,6 +52,16 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return checking
 
 
+def check_part(start: float | None, end: float | None) -> None:
+    """Refuse a part of a file that is none."""
+    if start is not None and not 0 <= start < math.inf:
+        raise UsageError(f"start must be a time in seconds from 0 on, and is {start:g}")
+    if end is not None and not math.isfinite(end):
+        raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")
+
+
 def _listed(value: Any, fits: Callable[[Any], bool]) -> list[Any]:
     # What is no list is refused as if it were one of one.
     is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes) and not fits(value)
@@ -58,7 +69,9 @@ def _listed(value: Any, fits: Callable[[Any], bool]) -> list[Any]:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(os.fspath(value) if isinstance(value, os.PathLike) else value, str)
+    # An empty one would be the folder that one is in.
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return isinstance(path, str) and path != ""
 
 
 def _is_text(value: Any) -> bool:

@@ -4,7 +4,8 @@
 
     EchoicError
     ├── UsageError                what was asked for cannot be meant (exit code 2)
-    │   └── UnknownEncoderError   no encoder of that name
+    │   ├── UnknownEncoderError   no encoder of that name
+    │   └── PartError             a file ends before the part that was asked for (an AudioError, too)
     ├── AudioError                one file cannot be used; the others can
     │   ├── NotAudioError         it holds no sound that can be decoded
     │   └── UnreadableError       it cannot be opened: gone, forbidden, a loop of links
@@ -34,6 +35,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "NotAudioError",
+    "PartError",
     "StoreError",
     "UnknownEncoderError",
     "UnreadableError",
@@ -71,6 +73,10 @@ class NotAudioError(AudioError):
 
 class UnreadableError(AudioError):
     """The file could not be opened or read at all, so it may work another time."""
+
+
+class PartError(UsageError, AudioError):
+    """The file ends before the part of it that was asked for; others may have that part."""
 
 
 class EncoderError(EchoicError):

@@ -169,8 +169,9 @@ class Library(Finder):
         Parameters
         ----------
         add, remove : sequence of str
-            ``VALUE`` or ``NAME=VALUE``; removed is what is there under any name if none is said. A tag read
-            from the file itself comes back when the file changes.
+            ``VALUE`` or ``NAME=VALUE``, but not ``heard=…``, which is what Echoic hears; removed is what is
+            there under any name if none is said. A tag read from the file itself comes back when the file
+            changes.
 
         Returns
         -------
@@ -207,9 +208,12 @@ class Library(Finder):
 
         ``tags`` are as of :meth:`search`.
         """
+        from echoic.heard.library import check_kinds
+
         catalog = self._open()[0]
         if under is None and not tags:
             return catalog.files()
+        check_kinds(catalog, tags)
         ids = catalog.matching(tags=tags)
         named = ids if under is None else ids.intersection(catalog.ids_named(Path(under)))
         return catalog.files(file_ids=named)

@@ -40,6 +40,7 @@ def test_every_argument_of_a_wrong_kind_is_told_by_its_name(name, tmp_path):
     ("arguments", "said"),
     [
         ({"query": b"a.wav"}, "query is b'a.wav' and must be the path of a file or folder"),
+        ({"query": ""}, "query is '' and must be the path of a file or folder"),
         ({"query": None}, "query is None and must be the path of a file or folder"),
         ({"k": "3"}, "k is '3' and must be a whole number"),
         ({"k": True}, "k is True and must be a whole number"),

@@ -109,7 +109,7 @@ def embed_densely(
     ------
     AudioError
         If the file cannot be decoded at all.
-    UsageError
+    PartError
         If it ends before ``start``.
     """
     offset = start or 0.0

@@ -15,6 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
+from echoic.arguments import check_part
 from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes
 from echoic.audio.container import claimed_duration
 from echoic.audio.frames import Frames, TrackError
@@ -24,7 +25,7 @@ from echoic.audio.notes import with_tracks
 from echoic.audio.playlists import is_playlist
 from echoic.audio.source import Source, StrPath
 from echoic.audio.timeline import LEAST_RATE, Resampler, Timeline
-from echoic.errors import NotAudioError, UnreadableError, UsageError, quoted
+from echoic.errors import NotAudioError, PartError, UnreadableError, quoted
 from echoic.types import AudioInfo, Float32, Note
 
 __all__ = ["AudioStream", "Resampler", "open_audio", "read_audio"]
@@ -261,8 +262,7 @@ class AudioStream:
 
     def span(self, sample_rate: int, start: float, end: float | None) -> Iterator[Float32]:
         """Yield the blocks of a span, mono, as :func:`read_audio` gives it; then :attr:`info` tells of it."""
-        if start < 0 or (end is not None and end <= start):
-            raise UsageError(f"the span from {start} s to {end} s is empty; give 0 <= start < end")
+        check_part(start, end)
         # A whole second falls on a sample at every rate, so that the samples of a span do not depend on it.
         first = math.floor(max(0.0, start - _EDGE))
         skip = first * self.sample_rate - (self._seek(first) if first else 0)
@@ -288,7 +288,7 @@ class AudioStream:
                 break
         yield within(resampler.finish())
         if not n:
-            raise UsageError(f"{self._name} ends before {start} s; ask for an earlier span")
+            raise PartError(f"{self._name} ends before {start} s; ask for an earlier part")
         duration = n / sample_rate
         self._info = self._describe(duration) if wanted <= 0 else replace(self.info, duration=duration)
 
@@ -478,7 +478,9 @@ def read_audio(
     UnreadableError, NotAudioError
         As :func:`open_audio`.
     UsageError
-        If the span is empty or lies behind the end of the file.
+        If the span is empty.
+    PartError
+        If it lies behind the end of the file.
     """
     with open_audio(path) as stream:
         samples = np.concatenate([np.empty(0, np.float32), *stream.span(sample_rate, start, end)])

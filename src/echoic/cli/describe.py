@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from echoic.cli.options import Csv, Json, expand_path, number, time_option
 from echoic.cli.output import as_clock, complain, csv_printer, note_teller, print_json, say, shorten
-from echoic.errors import AudioError, UsageError
+from echoic.errors import AudioError, UsageError, quoted
 from echoic.files import written_whole
-from echoic.types import HeardSpan
+from echoic.types import HeardSpan, Note
+
+
+def _probability(text: Any) -> float:
+    likely = number(0, 1)(text)
+    if likely == 0:
+        raise typer.BadParameter(f"{str(text)!r} is no probability above 0")
+    return likely
 
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", parser=expand_path, help="What is listened to.")
-    ],
+        list[Path] | None, typer.Argument(metavar="FILE", parser=expand_path, help="What is listened to.")
+    ] = None,
     start: Annotated[
         float | None, time_option("Listen from here on: seconds, or as in 1:15:29, 90m, 1.5h or 1h15m.")
     ] = None,
@@ -30,7 +37,7 @@ def run(
         typer.Option(
             "--min-probability",
             metavar="P",
-            parser=number(),
+            parser=_probability,
             help="Tell what is this likely or more [default: 0.5].",
         ),
     ] = None,
@@ -40,42 +47,54 @@ def run(
             "--labels",
             metavar="DIR",
             parser=expand_path,
-            help="Write a label file for Audacity into this folder, FILE.txt, for each FILE.",
+            help="Write labels for Audacity into this folder, FILE.txt of each FILE, as in street.wav.txt.",
         ),
     ] = None,
+    kinds: Annotated[bool, typer.Option("--kinds", help="Name all kinds of sound, one a line.")] = False,
     json: Json = False,
     as_csv: Csv = False,
 ) -> None:
     """Tell what kinds of sound are heard in a file, and when.
 
     The kinds are AudioSet's classes: animals, people, machines, music and instruments, weather and more.
-    Of a kind and kinds of it, as Animal, Dog and Bark, the most specific that is likely enough is told. The
-    number before it says how likely it is.
+    Of a kind and kinds of it, as Animal, Dog and Bark, the most specific that is about as likely is told, and
+    with it what is much less likely than the kind that it is of. The number before it says how likely it is.
     """
     from echoic import describe
+    from echoic.heard.files import kinds as all_kinds
 
     if json and as_csv:
         raise UsageError("choose one of --json and --csv")
+    if bool(files) == kinds:
+        raise UsageError("give a file to listen to, or --kinds alone to name all kinds of sound")
+    if kinds:
+        say("\n".join(all_kinds()))
+        return
+    files = files or []
+    written = [] if labels is None else _label_files(labels, files)
     printed = _printer(json=json, as_csv=as_csv)
     tell = note_teller()
     failed = False
-    for path in files:
+    for i, path in enumerate(files):
+        notes: list[Note] = []
         try:
             spans = describe(
                 path,
                 start=start,
                 end=end,
                 min_probability=min_probability,
-                noted=partial(tell, str(path)),
+                noted=notes.append,
             )
         except AudioError as error:
             complain(f"error: {error}")
             failed = True
             continue
+        for note in notes:
+            tell(str(path), note)
         printed(spans)
-        if labels is not None:
-            _write_labels(labels / f"{path.name}.txt", spans)
-        if not spans:
+        if written:
+            _write_labels(written[i], spans)
+        if not spans and all(note.kind != "silence" for note in notes):
             complain(f"{shorten(str(path))}: nothing that is likely enough to be told")
     if failed:
         raise typer.Exit(1)
@@ -102,9 +121,35 @@ def _line(span: HeardSpan) -> str:
     return f"{shorten(span.path)}  {when}  {span.probability:.2f}  {span.label}"
 
 
+def _label_files(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """Choose where the labels of each file are written, and make the folder, before anything is listened to.
+
+    Raises
+    ------
+    UsageError
+        If the folder is none or may not be written to, or something is there already.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{quoted(folder)} is a file; give a folder to write labels into")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"the folder {quoted(folder)} may not be written to; allow it or give another")
+    chosen: dict[str, Path] = {}  # by what a file system that knows no case takes them for
+    for file in files:
+        number, path = 1, folder / f"{file.name}.txt"
+        while path.name.casefold() in chosen:
+            number += 1
+            path = folder / f"{file.name}.{number}.txt"
+        if os.path.lexists(path):
+            raise UsageError(f"{quoted(path)} is there already; remove it or give another folder")
+        if number > 1:
+            complain(f"note: the labels of {shorten(str(file))} go to {shorten(str(path))}")
+        chosen[path.name.casefold()] = path
+    return list(chosen.values())
+
+
 def _write_labels(path: Path, spans: Sequence[HeardSpan]) -> None:
     """Write what Audacity imports as a label track: begin, end and text, parted by tabs, a line each."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial:
         partial.write_text(
             "".join(f"{span.start:.6f}\t{span.end:.6f}\t{span.label}\n" for span in spans), "utf-8"

@@ -212,7 +212,7 @@ MinScore = Annotated[
     typer.Option(
         "--min-score",
         metavar="P",
-        parser=number(),
+        parser=number(0, 1),
         help="Tell what is of this probability or more "
         "[default: what one in fifty unknown recordings reaches].",
     ),

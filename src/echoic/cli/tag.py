@@ -37,7 +37,10 @@ def run(
     echoic search FILE --tag T, and shown by: echoic list --tag T.
     """
     from echoic.library import Library
+    from echoic.storage.catalog.conditions import parse_tag
 
+    for tag in (*(add or ()), *(remove or ())):
+        parse_tag(tag)  # those to be removed are searched for, before
     with Library(library) as lib:
         need_known(lib, paths)
         for tag in remove or ():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echoic.arguments import checked
+from echoic.arguments import check_part, checked
 from echoic.audio.windows import Windower, Windows
 from echoic.encoders.base import encode_windows
 from echoic.encoders.onnx import OnnxEncoder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Float64 = npt.NDArray[np.float64]
 
-__all__ = ["CLOSE", "LIKELY", "describe"]
+__all__ = ["CLOSE", "LIKELY", "describe", "kinds"]
 
 #: Seconds of the short windows by which it is told when a sound begins and ends.
 CLOSE = 1.28
@@ -60,15 +60,15 @@ def describe(
     Returns
     -------
     list of HeardSpan
-        In order of time. Of a kind and kinds of it, as Animal, Dog and Bark, the most specific that is likely
-        enough.
+        In order of time. Of a kind and kinds of it, as Animal, Dog and Bark, the most specific that is about
+        as likely, and with it what is much less likely than the kind that it is of.
 
     Raises
     ------
     AudioError
-        If the file cannot be decoded.
+        If the file cannot be decoded, or ends before ``start``.
     UsageError
-        If it ends before ``start``, or an argument makes no sense.
+        If an argument makes no sense.
 
     Examples
     --------
@@ -80,7 +80,8 @@ def describe(
 
     least = LIKELY if min_probability is None else min_probability
     if not 0 < least <= 1:
-        raise UsageError(f"a probability is above 0 and at most 1, and min_probability is {least:g}")
+        raise UsageError(f"min_probability is above 0 and at most 1, and not {least:g}")
+    check_part(start, end)
     encoder, head = _listener()
     offset = start or 0.0
     listening, changes = _Listening(encoder, head), Changes(encoder.spec.sample_rate)
@@ -90,7 +91,8 @@ def describe(
             changes.push(block)
         info = stream.info
     times, likely = listening.finish(info.duration)
-    for note in info.notes if len(times) else (*info.notes, Note("silence", "no sound in it")):
+    silence = "no sound in it" if start is None and end is None else "no sound in that part"
+    for note in info.notes if len(times) else (*info.notes, Note("silence", silence)):
         noted(note)
     edges = 0.0, info.duration
     spans = changes.moved(find_spans(times, edges, likely, least), edges)
@@ -105,6 +107,11 @@ def describe(
         for span in most_specific(spans, head.kinds)
     ]
     return sorted(found, key=lambda span: (span.start, span.end, span.label))
+
+
+def kinds() -> list[str]:
+    """Name the kinds of sound that are told, in order of the alphabet."""
+    return sorted(_listener()[1].labels, key=str.casefold)
 
 
 def _listener() -> tuple[Encoder, Head]:

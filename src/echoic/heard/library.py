@@ -6,26 +6,33 @@ something is heard, :func:`echoic.heard.files.describe` tells more closely.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from echoic.audio.tags import folded
 from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import load_encoder
+from echoic.errors import UsageError
 from echoic.heard.files import LIKELY
 from echoic.heard.spans import find_spans, most_specific, with_silence
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog, HeardSpans
+from echoic.storage.catalog.conditions import HEARD, readings
 from echoic.storage.vectors.base import VectorStore
 from echoic.types import Segments
+from echoic.untrusted import shown
 
 if TYPE_CHECKING:
     from echoic.encoders.head import Head
 
-__all__ = ["Listener", "listen_again", "listener_of"]
+__all__ = ["Listener", "check_kinds", "listen_again", "listener_of"]
 
 _AT_ONCE = 256  # files
+_NEAR = 3  # kinds that are named where one is not known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +85,40 @@ def listener_of(catalog: Catalog) -> Listener | None:
             if isinstance(encoder, OnnxEncoder) and encoder.spec.key == spec.key and encoder.head is not None:
                 return Listener(spec, encoder.head)
     return None
+
+
+def check_kinds(catalog: Catalog, tags: Sequence[str]) -> None:
+    """Refuse to look for what no file can have: a kind of sound that nothing tells.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    tags : sequence of str
+        As of :meth:`~echoic.storage.catalog.Catalog.matching`; those that are not of what is heard pass.
+
+    Raises
+    ------
+    UsageError
+        If the library has nothing that tells what is heard, or what it has does not know the kind.
+    """
+    wanted = [kind for tag in tags for name, values in readings(tag) if name == HEARD for kind in values]
+    if not wanted:
+        return
+    listener = listener_of(catalog)
+    if listener is None:
+        raise UsageError(
+            f"nothing tells what is heard in the files of the library {catalog.folder}; have it told with: "
+            "echoic index FOLDER --encoder sound"
+        )
+    known = {folded(label): label for label in listener.head.labels}
+    for kind in wanted:
+        if kind not in known:
+            near = [known[one] for one in difflib.get_close_matches(kind, known, n=_NEAR)]
+            named = f" near it: {', '.join(near)};" if near else ""
+            raise UsageError(
+                f"{shown(kind)} is no kind of sound that is told;{named} all are named by: "
+                "echoic describe --kinds"
+            )
 
 
 def listen_again(catalog: Catalog, store: VectorStore, listener: Listener) -> None:

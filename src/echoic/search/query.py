@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from echoic.arguments import check_part
 from echoic.encoders.base import TextEncoder
 from echoic.encoders.onnx import OnnxTextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
@@ -18,7 +18,7 @@ from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Note, Segments, StrPath
 from echoic.untrusted import shown
 
-__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "check_part", "read_examples"]
+__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "read_examples"]
 
 _LONGEST_TEXT = 2_000  # characters
 _NAMED = 8  # words that are not known, before the rest is counted
@@ -104,13 +104,16 @@ class Filters:
         Raises
         ------
         UsageError
-            If a tag is empty, or no file could be so long.
+            If a tag is empty, or no kind of sound that is told, or no file could be so long.
         """
         # They may be indexed through a link.
         spelt = {path for one in leave_out for path in (one, one.resolve())}
         without = {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
         if self.path is None and self.min_duration is None and self.max_duration is None and not self.tags:
             return Scope(None, without)
+        from echoic.heard.library import check_kinds
+
+        check_kinds(catalog, self.tags)
         within = catalog.matching(
             path=self.path, min_duration=self.min_duration, max_duration=self.max_duration, tags=self.tags
         )
@@ -202,13 +205,3 @@ def check_k(k: int) -> None:
     """Refuse to find no files at all."""
     if k < 1:
         raise UsageError(f"k is the number of hits wanted and must be at least 1, not {k}")
-
-
-def check_part(start: float | None, end: float | None) -> None:
-    """Refuse a part of a query that is none."""
-    if start is not None and not 0 <= start < math.inf:
-        raise UsageError(f"start must be a time in seconds from 0 on, and is {start:g}")
-    if end is not None and not math.isfinite(end):
-        raise UsageError(f"end must be a time in seconds, and is {end:g}; leave it out for the rest")
-    if end is not None and end <= (start or 0):
-        raise UsageError(f"the part from {start or 0:g} s to {end:g} s is empty; end must come after start")

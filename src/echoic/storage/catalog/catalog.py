@@ -19,7 +19,7 @@ import numpy as np
 from echoic.audio.tags import folded, tag_values
 from echoic.errors import LibraryError, UsageError
 from echoic.spec import EncoderSpec
-from echoic.storage.catalog.conditions import among, encoded, fits_glob, parse_tag, readings
+from echoic.storage.catalog.conditions import HEARD, among, encoded, fits_glob, parse_tag, readings
 from echoic.storage.catalog.conditions import under as at_or_under
 from echoic.storage.catalog.database import Database
 from echoic.storage.catalog.schema import EARLIER_SPANS
@@ -31,7 +31,6 @@ __all__ = ["Catalog", "HeardSpans", "Known"]
 _FILE_COLUMNS = (
     "id, path, size, mtime_ns, digest, duration, sample_rate, channels, codec, state, message, notes"
 )
-_HEARD = "heard"  # the name of the tag by which files are searched for what is heard in them
 _SHOWN = 0.1  # s to which durations are shown
 
 
@@ -260,15 +259,15 @@ class Catalog(Database):
 
     def _tagged(self, tag: str) -> set[int]:
         """Return the ids of all files that have a tag."""
-        query = (
-            "SELECT file_id FROM tags WHERE folded = ?1 AND (name = ?2 OR ?2 = '')"
+        query = (  # a tag of a file's own may have the name; it is found by its value alone
+            "SELECT file_id FROM tags WHERE folded = ?1 AND (?2 = '' OR (name = ?2 AND name != ?3))"
             " UNION SELECT file_id FROM heard WHERE folded = ?1 AND ?2 IN (?3, '')"
         )
         return set().union(
             *(
                 set.intersection(
                     *(
-                        {i for (i,) in self.connection.execute(query, (value, name, _HEARD))}
+                        {i for (i,) in self.connection.execute(query, (value, name, HEARD))}
                         for value in values
                     )
                 )
@@ -361,7 +360,7 @@ class Catalog(Database):
         Raises
         ------
         UsageError
-            If a tag is empty.
+            If a tag is empty, or what is heard.
         """
         for name, values in map(parse_tag, tags):
             self.connection.executemany(
@@ -375,8 +374,10 @@ class Catalog(Database):
         Raises
         ------
         UsageError
-            If a tag is empty.
+            If a tag is empty, or what is heard.
         """
+        for tag in tags:
+            parse_tag(tag)
         wanted = {(name, value) for tag in tags for name, values in readings(tag) for value in values}
         self.connection.executemany(
             "DELETE FROM tags WHERE file_id = ? AND folded = ? AND (name = ? OR ? = '')",

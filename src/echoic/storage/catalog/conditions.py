@@ -12,10 +12,13 @@ from echoic.audio.tags import folded, tag_values
 from echoic.errors import UsageError
 from echoic.untrusted import is_text
 
-__all__ = ["Tag", "among", "encoded", "fits_glob", "parse_tag", "readings", "under"]
+__all__ = ["HEARD", "Tag", "among", "encoded", "fits_glob", "parse_tag", "readings", "under"]
 
 #: A name, folded, and values as they were written. Of a tag that was typed without a name, it is empty.
 Tag = tuple[str, list[str]]
+
+#: The name by which files are searched for what is heard in them, as if it were one of their tags.
+HEARD = "heard"
 
 _UNNAMED = "tag"  # what a tag is called that a person gives without a name
 
@@ -53,14 +56,19 @@ def fits_glob(path: str, glob: str) -> bool:
 
 
 def parse_tag(text: str) -> Tag:
-    """Read a tag to be given: ``VALUE`` or ``NAME=VALUE``.
+    """Read a tag to be given or taken away: ``VALUE`` or ``NAME=VALUE``.
 
     Raises
     ------
     UsageError
-        If the name or the value is empty.
+        If the name or the value is empty, or what is heard would be meant.
     """
     name, values = _split(text)
+    if name == HEARD:
+        raise UsageError(
+            f"{text!r} cannot be given or taken away: {HEARD} is what Echoic hears; choose another name, as "
+            f"in sound={values[0]}"
+        )
     return name or _UNNAMED, values
 
 
