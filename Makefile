@@ -11,8 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.core
 	@$(BIN)/echoic demo $(if $(AUDIO),"$(AUDIO)") --output build/demo
 
+# What takes longest comes first, so that no worker is left with it in the end.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/unit/training tests/integration tests
 
 # The core, and searching and identifying with it, on the lowest versions that pyproject.toml allows. Those may warn.
 lowest: $(LOWEST)/.installed
