@@ -14,6 +14,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
 from echoic.machine import one_thread_for_algebra
 from echoic.types import Float32
@@ -23,6 +24,7 @@ __all__ = ["Head"]
 
 _LAYERS = ("first_weight", "first_bias", "second_weight", "second_bias")
 _SURENESS = ("whole", "close")
+_AT_ONCE = 256  # windows: what is in between takes several times the room of what comes out
 _HIGHEST = 30.0  # of a logit: beyond, a probability is 0 or 1 to the last digit
 
 
@@ -84,6 +86,22 @@ class Head:
     def of_windows(self, vectors: Float32) -> Float32:
         """Tell how likely each kind is heard somewhere in windows, (n, dim) → (n, labels), 0 … 1."""
         return self._probabilities(self.logits(vectors), "whole")
+
+    def reaching(self, vectors: Float32, least: float) -> tuple[npt.NDArray[np.int64], Float32]:
+        """Tell which kinds are as likely as that in some window, and how likely in all.
+
+        Of the many windows of a long file only what is kept takes room: they are judged twice, a few at once.
+
+        Returns
+        -------
+        kinds : ndarray of int64, shape (kinds,)
+            Their numbers.
+        likely : ndarray of float32, shape (n, kinds)
+        """
+        blocks = [vectors[at : at + _AT_ONCE] for at in range(0, len(vectors), _AT_ONCE)]
+        highest = np.max([self.of_windows(block).max(axis=0) for block in blocks], axis=0)
+        kinds = np.flatnonzero(highest >= least)
+        return kinds, np.concatenate([self.of_windows(block)[:, kinds] for block in blocks])
 
     def of_moments(self, close: Float32, around: Float32) -> Float32:
         """Tell how likely each kind is heard at moments.

@@ -63,12 +63,14 @@ class Listener:
             return {}
         order = np.argsort(segments.starts, kind="stable")  # of several tracks there may be any
         starts, ends = segments.starts[order], segments.ends[order]
-        likely = self.head.of_windows(segments.vectors[order])
+        reaching, likely = self.head.reaching(segments.vectors[order], least)
         edges = float(starts[0]), float(ends.max())
         times, likely = with_silence(
             (starts + ends) / 2, likely, step=self.spec.hop, reach=self.spec.window / 2, edges=edges
         )
-        spans = find_spans(times, edges, likely, least)
+        spans = [
+            span._replace(label=int(reaching[span.label])) for span in find_spans(times, edges, likely, least)
+        ]
         told = {span.label for span in most_specific(spans, self.head.kinds)}
         heard: dict[str, HeardSpans] = {}
         for span in spans:

@@ -43,6 +43,17 @@ def test_windows_are_judged_by_two_layers_and_a_bark_is_an_animal():
     np.testing.assert_allclose(likely, sigmoid([[2, 2, -2], [-1, -2, 0], [-1, -2, -2]]), rtol=1e-5)
 
 
+def test_kinds_that_reach_what_is_asked_for_in_one_window_are_told_in_all():
+    vectors = (
+        np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)
+    )  # not all at once
+    likely = head().of_windows(vectors)
+    for least in (0.05, np.sort(likely.max(axis=0))[1], 0.9999):
+        kinds, there = head().reaching(vectors, float(least))
+        np.testing.assert_array_equal(kinds, np.flatnonzero(likely.max(axis=0) >= least))
+        np.testing.assert_allclose(there, likely[:, kinds], rtol=1e-5)
+
+
 def test_moments_are_judged_by_what_is_close_and_what_is_around():
     close, around = np.array([[1.0, 3, 0]], np.float32), np.array([[1.0, 1, -4]], np.float32)
     np.testing.assert_allclose(head().of_moments(close, around), sigmoid([[2, 2, 0]]), rtol=1e-5)
