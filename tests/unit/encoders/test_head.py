@@ -44,9 +44,7 @@ def test_windows_are_judged_by_two_layers_and_a_bark_is_an_animal():
 
 
 def test_kinds_that_reach_what_is_asked_for_in_one_window_are_told_in_all():
-    vectors = (
-        np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)
-    )  # not all at once
+    vectors = np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)  # not all at once
     likely = head().of_windows(vectors)
     for least in (0.05, np.sort(likely.max(axis=0))[1], 0.9999):
         kinds, there = head().reaching(vectors, float(least))
