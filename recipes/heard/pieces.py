@@ -12,12 +12,15 @@ is half a second to five seconds of a clip, without the silence around it.
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tagger import load_tagger
 
 from echoic.audio.decode import Resampler, read_audio
 from echoic.errors import AudioError
@@ -28,16 +31,6 @@ SHORTEST, LONGEST = 0.5, 5.0  # s of a piece
 EACH = 2.0  # s of a clip that one more piece is cut for
 MOST = 8  # pieces of a clip
 QUIET_DB = -40.0  # below a clip's loudest 20 ms, what is silence
-
-
-def load_tagger(folder: Path) -> ModuleType:
-    """Import the tagger's front end."""
-    spec = importlib.util.spec_from_file_location("teachers", folder / "teachers.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{folder} has no teachers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def audible(samples: np.ndarray, frame: int) -> tuple[int, int] | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 import soxr
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from packages import chosen
+from tagger import load_tagger
 
 from echoic.audio.decode import read_audio
 from echoic.errors import AudioError
@@ -43,16 +46,6 @@ class Heard(NamedTuple):
     label: str
     weight: float
     source: str
-
-
-def front_end(tagger: Path) -> ModuleType:
-    """Load the tagger's own front end."""
-    spec = importlib.util.spec_from_file_location("teachers", tagger / "teachers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def tagger_power(samples: Float32, front: ModuleType) -> Float32:
@@ -91,7 +84,7 @@ def main() -> None:
     parser.add_argument("--tagger", type=Path, required=True, help="folder of mn04_as.onnx and teachers.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    front = front_end(options.tagger)
+    front = load_tagger(options.tagger)
     options.output.mkdir(exist_ok=True)
     parts = sorted(options.output.glob("*.npz"))
     known = {path for part in parts for path in np.load(part)["tried"].tolist()}

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib.util
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tagger import load_tagger
 
 from echoic.analysis.pipeline import embed_file
 from echoic.audio.decode import read_audio
@@ -80,16 +83,6 @@ def of_packages(folder: Path) -> Iterator[Clip]:
             yield Clip(path, "tuxpaint", path.stem, "GPL-2")
         elif "sounds" in path.parts:
             yield Clip(path, "wesnoth", path.stem, "GPL-2")
-
-
-def load_tagger(folder: Path) -> ModuleType:
-    """Import the tagger's front end."""
-    spec = importlib.util.spec_from_file_location("teachers", folder / "teachers.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{folder} has no teachers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from echoic.machine import one_thread_for_algebra
 from echoic.types import Float32
-from echoic.untrusted import shown
+from echoic.untrusted import read_arrays, shown
 
 __all__ = ["Head"]
 
@@ -56,11 +54,7 @@ class Head:
     """
 
     def __init__(self, content: bytes, dim: int) -> None:
-        try:
-            with np.load(BytesIO(content), allow_pickle=False) as saved:
-                arrays = {name: saved[name] for name in saved.files}
-        except (OSError, EOFError, ValueError, LookupError, BadZipFile) as error:
-            raise ValueError(f"it is no archive of arrays ({error})") from error
+        arrays = read_arrays(content)
         self.labels = _check(arrays, dim)
         self.digest = hashlib.sha256(content).hexdigest()[:12]
         self.kinds: dict[int, set[int]] = {}

@@ -12,16 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from echoic.encoders.base import normalize
 from echoic.errors import UsageError
 from echoic.types import Float32
-from echoic.untrusted import shown
+from echoic.untrusted import read_arrays, shown
 
 __all__ = ["TextTower", "Vocabulary", "split"]
 
@@ -121,11 +119,7 @@ class TextTower:
     """
 
     def __init__(self, content: bytes, dim: int) -> None:
-        try:
-            with np.load(BytesIO(content), allow_pickle=False) as saved:
-                arrays = {name: saved[name] for name in saved.files}
-        except (OSError, EOFError, ValueError, LookupError, BadZipFile) as error:
-            raise ValueError(f"it is no archive of arrays ({error})") from error
+        arrays = read_arrays(content)
         self._vocabulary = Vocabulary(_check(arrays, dim))
         self._vectors, self._scale = arrays["vectors"], arrays["scale"].astype(np.float32)
         (self._first, self._first_bias), (self._second, self._second_bias) = (

@@ -8,11 +8,9 @@ evidence is measured against; the three belong together.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +19,7 @@ from echoic.encoders.base import Encoder, RecordingEncoder, normalize
 from echoic.errors import EncoderError, UsageError
 from echoic.recordings.evidence import FEATURES
 from echoic.types import Float32
+from echoic.untrusted import read_arrays
 
 __all__ = ["Decision", "check_probability", "expanded"]
 
@@ -87,8 +86,7 @@ class Decision:
 @lru_cache(maxsize=4)  # unpacking takes as long as encoding two seconds of sound
 def _unpacked(name: str, revision: str, dim: int, content: bytes) -> Decision:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-            arrays = {key: saved[key] for key in saved.files}
+        arrays = read_arrays(content)
         if arrays["revision"].item() != revision or tuple(arrays["features"]) != FEATURES:
             raise EncoderError(
                 f"what {name} decides by was fitted for another revision of it; install it anew"
@@ -104,7 +102,7 @@ def _unpacked(name: str, revision: str, dim: int, content: bytes) -> Decision:
             bias=float(arrays["bias"]),
             threshold=float(arrays["threshold"]),
         )
-    except (OSError, ValueError, LookupError, BadZipFile) as error:
+    except (ValueError, LookupError) as error:
         raise EncoderError(
             f"what {name} decides by cannot be read ({error}); install the encoder anew"
         ) from error
