@@ -47,6 +47,15 @@ def holder(library):
     """Give what holds the workers, in builds before and after it had a class of its own."""
     return getattr(library, "_opening", library)
 
+def put_segments(catalog, store, i, key, starts, ends, vectors):
+    """Write segments, whose spans were the catalog's once, and are the store's."""
+    if hasattr(catalog, "put_segments"):
+        catalog.put_segments(i, key, starts, ends)
+        store.replace(i, vectors)
+    else:
+        catalog.put_encoded(i, key, len(starts))
+        store.replace(i, Segments(starts, ends, vectors))
+
 def opened():
     library = Library(root / "library")
     holder(library)._pool = (1, NoWork())
@@ -76,8 +85,7 @@ def make(n):
                 info = AudioInfo(3.0, 44_100, 2, "pcm", tags={"artist": f"a{number % 100}", "genre": "b"})
                 digest = f"{number:064d}"
                 i = catalog.put_file(path, status.st_size, status.st_mtime_ns, digest, info, "indexed")
-                catalog.put_encoded(i, spec.key, 1)
-                store.replace(i, Segments(np.zeros(1), np.full(1, 3.0), vector))
+                put_segments(catalog, store, i, spec.key, np.zeros(1), np.full(1, 3.0), vector)
         store.flush()
 
 if what == "make":

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +115,7 @@ class _Walk:
         self.other_links: list[str] = []
         self._named = named
         self._folders: set[tuple[int, int]] = set()
-        self._files: defaultdict[int, set[int]] = defaultdict(set)  # by device
+        self._files: defaultdict[int, array[int]] = defaultdict(partial(array, "Q"))  # by device
 
     def visit(self, top: str, *, certain: bool = False, is_link: bool = False) -> Iterator[Found | Problem]:
         """Find what lies at a path and under it; ``certain`` of what was named: it needs no suffix."""
@@ -145,9 +147,9 @@ class _Walk:
             return None
         try:
             status = os.stat(path)  # noqa: PTH116 - no object for each of a million files
+            identity = (status.st_dev, status.st_ino)
             if stat.S_ISDIR(status.st_mode):
                 # A link to a folder above would lead round in a circle.
-                identity = (status.st_dev, status.st_ino)
                 if identity in self._folders:
                     return None
                 self._folders.add(identity)
@@ -159,12 +161,14 @@ class _Walk:
                 return None
             self._tell(path)
             return Problem(path, f"{quoted(path)} cannot be read ({error.strerror}); check that it is there")
-        files = self._files[status.st_dev]
-        if is_link and status.st_ino in files:
+        if is_link and identity in self._found:
             return None
         suffix = suffix_of(path)
         if suffix in SUFFIXES or (certain and suffix not in SUBTITLES):
-            files.add(status.st_ino)
+            if is_link:
+                self._found.add(identity)
+            else:
+                self._files[status.st_dev].append(status.st_ino)
             self._tell(path)
             # Whether it is a regular file is for the decoder to say: its sentence is the clearer one.
             return Found(path, status.st_size, status.st_mtime_ns)
@@ -174,6 +178,11 @@ class _Walk:
             else:
                 self.passed_over[suffix] += 1
         return None
+
+    @cached_property
+    def _found(self) -> set[tuple[int, int]]:
+        """The files found, a set once nothing but links to files is left: it takes ten times the memory."""
+        return {(device, inode) for device, inodes in self._files.items() for inode in inodes}
 
     def _tell(self, path: str) -> None:
         if path in self._named:

@@ -43,7 +43,7 @@ def assert_whole(library: Library) -> None:
         n_segments = 0
         for record in library.files():
             segments = store.fetch([record.id]).get(record.id, ())
-            assert catalog.n_segments(spec.key).get(record.id, 0) == len(segments)
+            assert dict(catalog.n_segments(spec.key)).get(record.id, 0) == len(segments)
             assert record.state == "failed" or len(segments) > 0
             n_segments += len(segments)
         assert len(store) == n_segments

@@ -380,7 +380,7 @@ class Spaces:
 
     def _check_store(self, spec: EncoderSpec) -> list[str]:
         catalog, store = self._catalog, self.store(spec)
-        due = {file_id: n for file_id, n in catalog.n_segments(spec.key).items() if n}
+        due = {file_id: n for file_id, n in catalog.n_segments(spec.key) if n}
         stored = set(store.file_ids().tolist())
         findings = []
         for file_id in sorted(stored & due.keys()):

@@ -344,15 +344,15 @@ class Catalog(Database):
         """Forget files with their tags, and which collections they are in."""
         self.connection.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
 
-    def ids_at(self, path: Path) -> list[int]:
-        """Return the ids of the files at or under a path, in order of path."""
+    def ids_at(self, path: Path) -> Iterator[int]:
+        """Go through the ids of the files at or under a path, in order of path."""
         condition, values = at_or_under(path)
         rows = self.connection.execute(f"SELECT id FROM files WHERE {condition} ORDER BY path", values)
-        return [file_id for (file_id,) in rows]
+        return (file_id for (file_id,) in rows)
 
     def ids_named(self, path: Path) -> list[int]:
         """Return the ids of the files at or under a path, or, where there are none, of those in a glob."""
-        return self.ids_at(path) or sorted(self.matching(path=os.fspath(path)))
+        return list(self.ids_at(path)) or sorted(self.matching(path=os.fspath(path)))
 
     def tag_files(self, file_ids: Sequence[int], tags: Sequence[str]) -> None:
         """Add tags that a person gave, ``VALUE`` or ``NAME=VALUE``.
@@ -430,14 +430,13 @@ class Catalog(Database):
             (file_id, n_segments, key),
         )
 
-    def n_segments(self, key: str) -> dict[int, int]:
+    def n_segments(self, key: str) -> Iterator[tuple[int, int]]:
         """Count the segments of each file that is in a collection: 0 where nothing can be heard."""
-        rows = self.connection.execute(
+        return self.connection.execute(
             "SELECT file_id, n_segments FROM encoded JOIN encoders ON encoder_id = encoders.id"
             " WHERE key = ? ORDER BY file_id",
             (key,),
         )
-        return dict(rows)
 
     def earlier_spans(self, key: str) -> list[tuple[int, bytes, bytes, int]]:
         """Return (file, starts, ends, checksum) of what an older Echoic kept here and not in the store."""
