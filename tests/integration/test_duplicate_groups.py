@@ -121,6 +121,25 @@ def test_copies_in_every_format_are_one_group(library):
     assert all(len({pair.group for pair in group}) == 1 for group in groups)
 
 
+@pytest.mark.parametrize(("length", "less"), [(30, 1.5), (30, 3), (10, 1.4), (4.5, 1.0)])
+@pytest.mark.parametrize("at", ["begin", "end"])
+def test_more_of_the_music_is_no_whole_copy_and_silence_in_its_place_is(length, less, at, tmp_path):
+    whole = make_piece(FIRST, sample_rate=RATE).mean(axis=1)[5 * RATE :][: round(length * RATE)]
+    cut = round(less * RATE)
+    short = whole[cut:] if at == "begin" else whole[:-cut]
+    still = np.concatenate([np.zeros(cut), short] if at == "begin" else [short, np.zeros(cut)])
+    for name, samples in {"whole": whole, "short": short, "still": still}.items():
+        write_audio(tmp_path / f"{name}.flac", samples.astype(np.float32), RATE)
+    with Library(tmp_path / "library") as library:
+        library.index([tmp_path], encoders=["fingerprint"], jobs=1)
+        found = {frozenset(Path(p).stem for p in (d.path, d.other)): d for d in library.duplicates()}
+    assert {names: d.whole for names, d in found.items()} == {
+        frozenset({"short", "still"}): True,
+        frozenset({"whole", "still"}): False,
+        frozenset({"whole", "short"}): False,
+    }
+
+
 def test_silence_around_it_makes_no_copy_a_part(library):
     pairs = [d for d in library.duplicates() if "e.wav" in names(d) and d.whole]
     assert len(pairs) == 4

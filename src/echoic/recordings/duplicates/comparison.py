@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from echoic.recordings.alignment import Alignment, align
 from echoic.recordings.decision import Decision
-from echoic.recordings.duplicates.stretches import FASTEST, SIMILAR, SLOWEST, Part, same_clip, shared_parts
+from echoic.recordings.duplicates.stretches import (
+    EDGE,
+    FASTEST,
+    SIMILAR,
+    SLOWEST,
+    Part,
+    same_clip,
+    shared_parts,
+)
 from echoic.spec import EncoderSpec
 from echoic.storage.vectors.base import VectorStore
 from echoic.storage.vectors.neighbours import Neighbours
@@ -48,7 +56,8 @@ _AS_GOOD = 0.03  # less similar than at the best place: music repeats itself
 _SPEED_ERROR = 0.25  # s: half a hop, from end to end of a part; a change of speed that is less is none
 _REPEATED = 1.0  # s; the same, where no stretch seems to be sped up: music that repeats a beat may look so
 _LIMIT_ERROR = 0.005  # by which the limits of speed may be missed
-# What two files must share of their sound to be the same from end to end.
+# What two files must share of their sound to be the same from end to end. The rest may be quiet, or under
+# noise; but neither begins or ends with more of it than the other.
 _NEARLY_ALL = 0.85
 _KEPT = 200_000  # windows of files that are kept in memory: 100 MB
 
@@ -301,6 +310,8 @@ class FileComparison:
         if end <= start:
             return None
         spans = (start, end), (offset + tempo * start, offset + tempo * end)
+        before = start - one.starts[0] - (spans[1][0] - other.starts[0]) / tempo
+        after = one.ends[-1] - end - (other.ends[-1] - spans[1][1]) / tempo
         return Shared(
             other=claim.other,
             start=start,
@@ -309,7 +320,8 @@ class FileComparison:
             other_end=spans[1][1],
             score=max(heard.score for heard in claim.heard),
             tempo=tempo,
-            whole=all(
+            whole=max(abs(before), abs(after)) <= EDGE
+            and all(
                 finish - begin >= _NEARLY_ALL * (file.ends[-1] - file.starts[0])
                 for (begin, finish), file in zip(spans, (one, other), strict=True)
             ),

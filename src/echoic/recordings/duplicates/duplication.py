@@ -24,7 +24,7 @@ from echoic.types import Duplicate, FileRecord, Progress
 
 __all__ = ["Duplication"]
 
-_METHOD = 2  # goes up when other results are due for the same library
+_METHOD = 3  # goes up when other results are due for the same library
 _LONG = 600.0  # s from which on progress is told within a file
 
 

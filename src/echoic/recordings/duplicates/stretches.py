@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from echoic.types import Segments
 
-__all__ = ["FASTEST", "SIMILAR", "SLOWEST", "Part", "same_clip", "shared_parts"]
+__all__ = ["EDGE", "FASTEST", "SIMILAR", "SLOWEST", "Part", "same_clip", "shared_parts"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -43,8 +43,11 @@ _SAME, _SAME_SCATTER = 0.984, 0.002
 # .989 with other noise, of 20 ms .997. The same samples have 1, to the last bits.
 _TOLD, _IDENTICAL = 0.3, 0.9999  # s
 _MOMENT, _LAST_MOMENT = 0.02, 0.1  # s; the last window ends with the file, whose end codecs move
-_SAME_SHARE = 0.95  # of the longer file's windows that the shorter one has
+#: Seconds of sound that one of two equal files may have more at its end, as windows tell it: the last window
+#: may be half silent, and a change of speed that is less than its error adds a little.
+EDGE = 0.8
 _NEW = 0.8  # share of a part that must not have been told already
+_ALL = 0.9  # share of the windows of a loop that must be like its other turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ def shared_parts(one: Segments, other: Segments, times: Float64, places: Float64
     Returns
     -------
     list of Part
-        What speaks most for comes first. Each is new for one of the files at least: music that repeats itself
-        is similar to itself at other places too.
+        What speaks most for comes first. Each is new for one of the files at least, and no second place in
+        looping music: what repeats itself is similar to itself at other places too.
     """
     parts: list[Part] = []
     for time, place, tempo, begin, end in _beginnings(times, places, min(len(one), len(other))):
@@ -105,9 +108,39 @@ def shared_parts(one: Segments, other: Segments, times: Float64, places: Float64
     for part in parts:
         ours = _covered(part.start, part.end, [(p.start, p.end) for p in told])
         theirs = _covered(part.other_start, part.other_end, [(p.other_start, p.other_end) for p in told])
-        if min(ours, theirs) < 1 - _NEW:
+        if min(ours, theirs) < 1 - _NEW and not any(_loops(one, other, part, known) for known in told):
             told.append(part)
     return told
+
+
+def _loops(one: Segments, other: Segments, part: Part, known: Part) -> bool:
+    """Tell whether a part is a known one at another turn of the same loop.
+
+    They overlap in one file, and in neither lies anything from the begin of the first to the end of the last
+    but what the known part has. A jingle that comes again has other sound before it.
+    """
+    sides = [
+        (one, (part.start, part.end), (known.start, known.end)),
+        (other, (part.other_start, part.other_end), (known.other_start, known.other_end)),
+    ]
+    return any(_meet(mine, theirs) for _, mine, theirs in sides) and all(
+        _is_all_of(file, mine, theirs) for file, mine, theirs in sides
+    )
+
+
+def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return min(one[1], other[1]) > max(one[0], other[0])
+
+
+def _is_all_of(file: Segments, span: tuple[float, float], known: tuple[float, float]) -> bool:
+    """Tell whether a file holds, from a known span to another, nothing that is not like the known one."""
+    middles = (file.starts + file.ends) / 2
+    is_known = (middles >= known[0]) & (middles <= known[1])
+    between = (middles >= min(span[0], known[0])) & (middles <= max(span[1], known[1])) & ~is_known
+    if not between.any():
+        return True
+    like = (file.vectors[between] @ file.vectors[is_known].T).max(axis=1, initial=-1.0)
+    return bool((like >= SIMILAR).mean() >= _ALL)
 
 
 def _beginnings(
@@ -243,7 +276,7 @@ def same_clip(one: Segments, other: Segments) -> float:
     Of less than .3 s, which one window cannot tell apart, only the same samples are.
     """
     n = min(len(one), len(other))
-    if not n or max(len(one), len(other)) > n + max(1, (1 - _SAME_SHARE) * n):
+    if not n or (len(one) != len(other) and abs(one.ends[-1] - other.ends[-1]) > EDGE):
         return 0.0
     apart = np.abs(one.starts[:n] - other.starts[:n])
     if apart[:-1].max(initial=0.0) > _MOMENT or apart[-1] > _LAST_MOMENT:
