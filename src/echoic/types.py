@@ -265,8 +265,8 @@ class Duplicate:
     tempo : float
         1.04: the first plays it 4 % faster than the other; 1 if they differ by less than can be measured.
     whole : bool
-        Whether that part is at least 85 % of what sounds in both files, and neither has .8 s of sound more than
-        the other before or after it. Silence does not count; of some .5 s it is not told from sound.
+        Whether that part is at least 85 % of what sounds in both files, and neither has .8 s of sound
+        more around it. Silence does not count, but half a second of it is not told from sound.
     group : int or None
         Where ``whole``, the number, from 1, of the group of copies that both belong to.
     """

@@ -19,6 +19,7 @@ KINDS = {
         f"search {ABSENT} --versions",
         f"identify {ABSENT}",
         f"monitor {ABSENT}",
+        f"describe {ABSENT}",
         f"align {ABSENT} audio/0.flac",
         f"align audio/0.flac {ABSENT}",
         f"embed {ABSENT} --encoder spectral -o o.npz",
@@ -34,6 +35,7 @@ KINDS = {
         "search audio/bad.wav --versions",
         "identify audio/bad.wav",
         "monitor audio/bad.wav",
+        "describe audio/bad.wav",
         "align audio/bad.wav audio/0.flac",
         "embed audio/bad.wav --encoder spectral -o o.npz",
         "index audio/bad.wav --library other --encoder spectral",
@@ -98,6 +100,9 @@ KINDS = {
         "identify audio/0.flac --min-score 2",
         "identify audio/0.flac --start 0:61",
         "identify audio/0.flac --start 3 --end 0:02",
+        "describe audio/0.flac --start 3 --end 0:02",
+        "describe audio/0.flac --start=-1",
+        "describe audio/0.flac --min-probability 2",
         "monitor audio/0.flac --min-score=-1",
         "duplicates --min-score nan",
         "index audio --jobs 0",
@@ -107,6 +112,17 @@ KINDS = {
         "demo --jobs 0",
         "train classes --epochs 0",
         "train classes --minutes soon",
+    ),
+    "a part that lies behind the end": (
+        2,
+        r"0\.flac ends before (50(\.0)?|4529\.5) s; ask for an earlier part",
+        "search audio/0.flac --start 0:50",
+        "search audio/0.flac --start 1:15:29.5 --end 1:15:31",
+        "search audio/0.flac --start 50 --versions",
+        "identify audio/0.flac --start 0:50",
+        "identify audio/0.flac --start 1:15:29.5",
+        "describe audio/0.flac --start 0:50",
+        "describe audio/0.flac --start 1:15:29.5 --end 1:15:31",
     ),
     "a tag that says nothing": (
         2,
@@ -255,9 +271,11 @@ def test_an_encoder_to_forget_is_not_advised_to_be_added(made, home):
     assert told == "error: the library has no encoder 'absent', only spectral, fingerprint, harmony\n"
 
 
-def test_a_part_that_lies_behind_the_end_is_wrong_usage(made, home):
-    for verb, code in (("search", 2), ("identify", 1)):  # which takes several files, and goes on
-        assert "ends before" in made(verb, "audio/0.flac", "--start", "0:50", code=code, cwd=home).stderr
+@pytest.mark.parametrize("verb", ["identify", "describe"])
+def test_of_several_files_that_cannot_be_used_one_that_failed_says_more_than_wrong_usage(made, home, verb):
+    told = made(verb, "audio/0.flac", "audio/bad.wav", "--start", "0:50", code=1, cwd=home).stderr
+    assert "ends before" in told
+    assert "holds no sound" in told
 
 
 def test_nothing_in_common_is_told_by_the_code(made, home):

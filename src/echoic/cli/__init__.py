@@ -42,7 +42,7 @@ from echoic.cli import (
 )
 from echoic.cli.output import complain, leave, say
 from echoic.cli.stopping import exit_code, stop_at_signals
-from echoic.errors import EchoicError, UsageError, quoted
+from echoic.errors import EchoicError, quoted
 
 __all__ = ["app", "main"]
 
@@ -66,7 +66,7 @@ def _in_one_sentence() -> Iterator[None]:
             yield
         except EchoicError as error:
             complain(f"error: {error}")
-            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from error
+            raise typer.Exit(exit_code(error)) from error
         except KeyboardInterrupt as stop:
             complain("stopped")
             raise typer.Exit(exit_code(stop)) from None

@@ -12,6 +12,7 @@ import typer
 
 from echoic.cli.options import Csv, Json, expand_path, number, time_option
 from echoic.cli.output import as_clock, complain, csv_printer, note_teller, print_json, say, shorten
+from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UsageError, quoted
 from echoic.files import written_whole
 from echoic.types import HeardSpan, Note
@@ -74,7 +75,7 @@ def run(
     written = [] if labels is None else _label_files(labels, files)
     printed = _printer(json=json, as_csv=as_csv)
     tell = note_teller()
-    failed = False
+    codes: set[int] = set()
     for i, path in enumerate(files):
         notes: list[Note] = []
         try:
@@ -87,7 +88,7 @@ def run(
             )
         except AudioError as error:
             complain(f"error: {error}")
-            failed = True
+            codes.add(exit_code(error))
             continue
         for note in notes:
             tell(str(path), note)
@@ -96,8 +97,8 @@ def run(
             _write_labels(written[i], spans)
         if not spans and all(note.kind != "silence" for note in notes):
             complain(f"{shorten(str(path))}: nothing that is likely enough to be told")
-    if failed:
-        raise typer.Exit(1)
+    if codes:
+        raise typer.Exit(min(codes))
 
 
 def _printer(*, json: bool, as_csv: bool) -> Callable[[Sequence[HeardSpan]], None]:

@@ -36,6 +36,7 @@ from echoic.cli.output import (
     say,
     shorten,
 )
+from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UsageError
 from echoic.types import Match, Note
 
@@ -91,7 +92,7 @@ def run(
     if cue and (mic or Path("-") in (files or ())):
         raise UsageError("a CUE sheet is of files; give their names")
     only: dict[str, Any] = {"min_score": min_score, "path": path or None, "tags": tag or ()}
-    failed = False
+    codes: set[int] = set()
     tell = note_teller()
 
     def noted(query: str, note: Note) -> None:
@@ -109,13 +110,13 @@ def run(
                     matches = lib.identify(name, start=start, end=end, include_query=include_query, **only)
             except AudioError as error:
                 complain(f"error: {error}")
-                failed = True
+                codes.add(exit_code(error))
                 continue
             printed(matches)
             if not matches:
                 complain(f"{shorten(name)}: none of the library's recordings was recognised")
-    if failed:
-        raise typer.Exit(1)
+    if codes:
+        raise typer.Exit(min(codes))
 
 
 def _printer(lib: Library, *, json: bool, as_csv: bool, cue: bool) -> Callable[[list[Match]], None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from echoic.errors import EchoicError, UsageError
+
 __all__ = ["exit_code", "stop_at_signals"]
 
 
@@ -30,6 +32,8 @@ def stop_at_signals() -> None:
             signal.signal(number, _stop)
 
 
-def exit_code(stop: KeyboardInterrupt) -> int:
-    """Give the exit code that a shell has for a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+def exit_code(stop: KeyboardInterrupt | EchoicError) -> int:
+    """Give the exit code that a kind of wrong has, or a shell for a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+    if isinstance(stop, EchoicError):
+        return 2 if isinstance(stop, UsageError) else 1
     return 128 + (stop.number if isinstance(stop, _Stopped) else signal.SIGINT)
