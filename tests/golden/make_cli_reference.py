@@ -32,7 +32,8 @@ other programs in a second field, `path_base64` beside `path`; CSV and M3U hold 
 | 1 | Some of the work, or all of it, failed: audio, data or a trained model is not there or cannot be read; \
 there is no library yet, another process writes to it, or it is damaged; a server cannot be reached; two \
 recordings have nothing in common. |
-| 2 | Wrong usage: a word, option, number, time or tag that makes no sense; an encoder that is not there; \
+| 2 | Wrong usage: a word, option, number, time or tag that makes no sense; a part that lies \
+behind the end of a file; an encoder that is not there; \
 a path that the library does not have; a place to write to that is none. |
 | 130, 143 | Stopped by Ctrl-C, by SIGTERM. |
 """

@@ -33,7 +33,7 @@ def stop_at_signals() -> None:
 
 
 def exit_code(stop: KeyboardInterrupt | EchoicError) -> int:
-    """Give the exit code that a kind of wrong has, or a shell for a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+    """Give the exit code of a kind of wrong, or a shell's for a signal: 130 for Ctrl-C, 143 for SIGTERM."""
     if isinstance(stop, EchoicError):
         return 2 if isinstance(stop, UsageError) else 1
     return 128 + (stop.number if isinstance(stop, _Stopped) else signal.SIGINT)

@@ -36,6 +36,7 @@ _FILLED = 1.0  # s at either end of a stretch that one recording may leave and s
 _LONGEST_PAUSE = 30.0  # s that a recording may be drowned and go on
 _OVERLAP = 1.0  # s that two places may have in common
 _PAUSE = 1.0  # s that a recording may be gone, and another heard, and still go on
+_SPEED_ERROR = 0.005  # by which speeds of the same music that are told as one may seem to differ
 _FEWEST = 8  # windows that are judged without those at a join
 _TOGETHER = 0.3  # s
 _ALL = 0.9  # of a query that lies at every place which is told
@@ -76,14 +77,24 @@ class _Detection:
     ending: float  # of the recording
     elsewhere: bool = False
     n_stretches: int = 1
+    speed: float = 1.0  # that is told
 
     @property
     def over(self) -> float:
         """When it is over for good: what was heard for long may be drowned for a while."""
         return self.finish + min(_LONGEST_PAUSE, (self.finish - self.begin) / 8)
 
+    def settle_speed(self, told: Iterable[_Detection]) -> None:
+        """Choose the speed to tell: that of the same music as told already, where it may be the same."""
+        length = self.finish - self.begin
+        speed, error = self.line.measured(length)
+        known = [d.speed for d in told if d.file_id == self.file_id or d.overlap(self) > 0]
+        self.speed = next(
+            (one for one in known if abs(one - speed) <= min(error, _SPEED_ERROR)), self.line.speed(length)
+        )
+
     def heard(self) -> Heard:
-        speed = self.line.speed(self.finish - self.begin)
+        speed = self.speed
         return Heard(
             file_id=self.file_id,
             query_start=self.begin,
@@ -250,10 +261,12 @@ class _Listener:
                 self._current.remove(detection)
         over = [d for d in self._current if d.over < until]
         self._current = [d for d in self._current if d.over >= until]
-        for detection in over:
-            if detection in kept:
-                self._told.append(detection)
-                yield detection.heard()
+        over = [d for d in over if d in kept]
+        # The surest first: what the others say of the same music's speed is within their error.
+        for detection in sorted(over, key=lambda d: d.begin - d.finish):
+            detection.settle_speed(self._told)
+            self._told.append(detection)
+        yield from (detection.heard() for detection in over)
         self._told = [d for d in self._told if d.finish >= until - LONGEST]
 
     def _likely(self, comparison: Comparison, rows: slice, known: list[Place]) -> list[_Found]:

@@ -40,12 +40,16 @@ class Line:
 
     def speed(self, length: float = STRETCH) -> float:
         """1.04: 4 % fast; 1 where it may as well be 1, of what was heard for some seconds."""
+        speed, error = self.measured(length)
+        return 1.0 if abs(speed - 1) <= error else possible(speed)
+
+    def measured(self, length: float = STRETCH) -> tuple[float, float]:
+        """Tell the speed, and by how much it may be wrong."""
         span = self.last - self._first
         error = _SPEED_ERROR * max(1.0, (STRETCH / length) ** 1.5) if length > _TELLS_SPEED else np.inf
-        speed = self._speed
         if span > 0 and _PLACE_ERROR / span < error:
-            speed, error = self._both / self._times, _PLACE_ERROR / span
-        return 1.0 if abs(speed - 1) <= error else possible(speed)
+            return self._both / self._times, _PLACE_ERROR / span
+        return self._speed, error
 
     def go_on(self, other: Line) -> None:
         """Take over what another line says on average."""

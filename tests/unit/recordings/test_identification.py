@@ -15,7 +15,8 @@ from echoic.errors import EncoderError
 from echoic.recordings import identification, parts
 from echoic.recordings.decision import Decision, expanded
 from echoic.recordings.evidence import FEATURES
-from echoic.recordings.identification import Heard, identify
+from echoic.recordings.identification import Heard, _Detection, identify
+from echoic.recordings.line import Line
 from echoic.spec import EncoderSpec
 from echoic.types import Float32, Segments
 from tests.unit.recordings.test_alignment import (
@@ -303,3 +304,28 @@ def test_a_decision_for_another_model_or_none_is_refused(tmp_path) -> None:
     path.write_bytes(b"PK nothing")
     with pytest.raises(EncoderError, match="cannot be read"):
         Decision.load(Decided(SPEC, path))
+
+
+def played(file_id, begin, finish, *speeds):
+    """A recording heard in stretches, each of which tells a speed."""
+    line, middles = Line(), np.linspace(begin + 5, finish - 5, len(speeds))
+    for middle, speed in zip(middles, speeds, strict=True):
+        line.add(float(middle), 100 + speeds[0] * float(middle), speed)
+    return _Detection(file_id, begin, finish, 1.0, 0.9, line, False, 300.0, n_stretches=len(speeds))
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (played(2, 0, 10, 1.0321), 1.033),  # a copy, within what ten seconds tell
+        (played(1, 40, 50, 1.0352), 1.033),  # the same recording again
+        (played(1, 40, 50, 1.0455), 1.0455),  # again, and faster than that
+        (played(2, 40, 50, 1.0321), 1.0321),  # other music, later
+        (played(2, 0, 60, 1.029, 1.029, 1.029), 1.029),  # a copy, heard so long that it does differ
+    ],
+)
+def test_the_speed_of_the_same_music_is_told_as_one_where_it_may_be(other, told):
+    first = played(1, 0, 10, 1.033)
+    first.settle_speed([])
+    other.settle_speed([first])
+    assert (first.heard().tempo, other.heard().tempo) == pytest.approx((1.033, told), abs=1e-6)
