@@ -222,7 +222,7 @@ def test_a_bad_file_hinders_no_other(half_silent, tmp_path, hear):
     assert "text.wav" in done.stderr
     assert "Bark" in done.stdout
     short = write_clip(tmp_path / "short.wav", 1)
-    done = echoic("describe", short, half_silent, "--start", "2", "--end", "3", code=1)
+    done = echoic("describe", short, half_silent, "--start", "2", "--end", "3", code=2)
     assert "short.wav ends before 2.0 s" in done.stderr
     assert "Bark" in done.stdout
     done = echoic("describe", half_silent, "--start", "4", cwd=tmp_path)
