@@ -4,12 +4,12 @@
 
     python -m benchmarks.recommend [--data DIR] [--encoder NAME]… [--folder NAME]…
 
-Four collections of different kinds, of clips that no bundled model was taught: sounds of the environment, words
-by speakers never heard, notes of instruments, and effects of games. Each is a manifest of files in DIR (default:
-$ECHOIC_DATA, or ``../shared/data`` beside the checkout). `recommend` goes by a sample of it, once with its
-labels and once without; then all of it is measured by each encoder, every file asking for all others that are not of
-its own recording, speaker or note. By default all encoders are compared that are installed; `echoic models add
-aisfx` and `… resemblyzer` add two.
+Four collections of different kinds, of clips that no bundled model was taught: sounds of the environment,
+words by speakers never heard, notes of instruments, and effects of games. Each is a manifest of files in DIR
+(default: $ECHOIC_DATA, or ``../shared/data`` beside the checkout). ``recommend`` goes by a sample of it, once
+with its labels and once without; then all of it is measured by each encoder, every file asking for all others
+that are not of its own recording, speaker or note. By default all encoders are compared that are installed;
+``echoic models add aisfx`` and ``resemblyzer`` add two.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main(data: Path, encoders: Sequence[str], folders: Sequence[str]) -> None:
         best = max(full.values())
         for encoder, figure in full.items():
             cells = [f"{figure:.3f}"]
-            for labels, told in advice.items():
+            for told in advice.values():
                 [candidate] = [one for one in told.candidates if one.encoder == encoder]
                 spelled = f"{candidate.mean_average_precision:.3f}"
                 cells.append(f"**{spelled}**" if told.encoder == encoder else spelled)

@@ -6,7 +6,6 @@ and tells the most that it ever took.
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +22,8 @@ _MOST = "VmHWM:"  # kB; unlike what getrusage tells, not that of the process bef
 _PATIENCE = 120.0  # s
 
 
-def process_memory(name: str) -> float:
-    """Measure the megabytes that a process takes which encodes by an encoder; NaN where no system tells it.
+def process_memory(name: str) -> float | None:
+    """Measure the megabytes that a process takes which encodes by an encoder; None where no system tells.
 
     Raises
     ------
@@ -32,7 +31,7 @@ def process_memory(name: str) -> float:
         If it fails, or takes more than two minutes.
     """
     if not _STATUS.exists():
-        return math.nan
+        return None
     command = [sys.executable, "-P", "-m", __name__, spell_out(name)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)

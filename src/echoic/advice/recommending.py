@@ -176,7 +176,8 @@ def _trials(names: Sequence[str], *, is_asked: bool, told: Callable[[str], None]
         try:
             encoder = checked_encoder(name)
             try_encoder(encoder)
-            trials.append(Trial(name, encoder, process_memory(name)))
+            finds = "sounds" in encoder.spec.purposes
+            trials.append(Trial(name, encoder, process_memory(name) if finds else None))
         except EncoderError as error:
             if is_asked:
                 raise
@@ -191,7 +192,7 @@ def _listener(trials: Sequence[Trial]) -> tuple[Trial, Head]:
     from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
 
     bundled = DEFAULT_ENCODERS[0]
-    for trial in (*trials, Trial(bundled, load_encoder(bundled), 0.0)):
+    for trial in (*trials, Trial(bundled, load_encoder(bundled))):
         head = trial.encoder.head if isinstance(trial.encoder, OnnxEncoder) else None
         if trial.name == bundled and head is not None:
             return trial, head
@@ -292,8 +293,7 @@ def _candidate(
     spec, limits = trial.spec, plan.limits
     n_segments = round(trial.segments(plan.durations) * plan.growth)
     of_one = pace * float(plan.durations.sum()) + trial.indexing(plan.durations)
-    process = 0.0 if math.isnan(trial.memory) else trial.memory
-    store: Index = index_for(spec, n_segments, (limits.memory - process) * _MEGABYTE)
+    store: Index = index_for(spec, n_segments, (limits.memory - (trial.memory or 0.0)) * _MEGABYTE)
     searched = 0.0 if store == "milvus" else bytes_searched(spec, n_segments) / _MEGABYTE
     asking = float(np.median(trial.latencies)) if trial.latencies else math.nan
     return Candidate(
@@ -304,7 +304,7 @@ def _candidate(
         speed=float(plan.durations.sum()) / of_one,
         indexing=of_one * plan.growth / plan.jobs,
         latency=asking + search_seconds(spec, n_segments, trial.queries),
-        memory=process + searched,
+        memory=None if trial.memory is None else trial.memory + searched,
         disk=bytes_on_disk(spec, n_segments) / _MEGABYTE,
         segments=n_segments,
         store=store,
@@ -322,7 +322,7 @@ def _chosen(candidates: Sequence[Candidate], limits: _Limits) -> Candidate | Non
 
 
 def _keeps(candidate: Candidate, limits: _Limits) -> bool:
-    return candidate.latency <= limits.latency and candidate.memory <= limits.memory
+    return candidate.latency <= limits.latency and (candidate.memory or 0.0) <= limits.memory
 
 
 def _figure(candidate: Candidate) -> float:
@@ -334,7 +334,7 @@ def _against(candidate: Candidate, chosen: Candidate | None, limits: _Limits) ->
     """Say why a candidate was not chosen."""
     if candidate.latency > limits.latency:
         return "too slow to ask"
-    if candidate.memory > limits.memory:
+    if (candidate.memory or 0.0) > limits.memory:
         return "takes too much memory"
     if chosen is not None and _figure(candidate) >= _figure(chosen) - _AS_GOOD:
         return "no better, and slower"

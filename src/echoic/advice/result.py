@@ -32,8 +32,9 @@ class Candidate:
         Seconds that indexing all of the collection by this encoder takes, with all workers.
     latency : float
         Seconds from an example, as long as a cut of the sample, to its hits.
-    memory : float
-        Megabytes that a search takes: the process, the network, and what is searched.
+    memory : float, optional
+        Megabytes that a search takes: the process, the network, and what is searched. None of what was tried
+        for speed alone, and where no system tells.
     disk : float
         Megabytes of the library.
     segments : int
@@ -53,7 +54,7 @@ class Candidate:
     speed: float
     indexing: float
     latency: float
-    memory: float
+    memory: float | None
     disk: float
     segments: int
     store: Index

@@ -36,7 +36,7 @@ def sentence(advice: Advice) -> str:
         return (
             f"None of {', '.join(one.encoder for one in compared)} keeps to what you ask for: "
             f"{quickest.encoder}, the quickest, answers in {1000 * quickest.latency:.0f} ms "
-            f"and takes {quickest.memory:.0f} MB."
+            f"and takes {quickest.memory or 0:.0f} MB."
         )
     chosen, *others = compared
     also = (

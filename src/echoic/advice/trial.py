@@ -27,8 +27,8 @@ class Trial:
     name : str
         As it was named.
     encoder : Encoder
-    memory : float
-        Megabytes that a process takes which encodes by it.
+    memory : float, optional
+        Megabytes that a process takes which encodes by it; None where that is not known.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Trial:
         Seconds that each cut took, decoding included.
     """
 
-    def __init__(self, name: str, encoder: Encoder, memory: float) -> None:
+    def __init__(self, name: str, encoder: Encoder, memory: float | None = None) -> None:
         self.name = name
         self.encoder = encoder
         self.memory = memory

@@ -158,7 +158,7 @@ def _tell(advice: Advice) -> None:
             f"{one.speed:.0f}x",
             spell_time(one.indexing),
             f"{1000 * one.latency:.0f} ms",
-            as_size(1e6 * one.memory),
+            "–" if one.memory is None else as_size(1e6 * one.memory),
             one.against or ("advised" if one.encoder in (advice.encoder, *advice.also) else ""),
         )
     Console(file=sys.stdout, highlight=False).print(table)

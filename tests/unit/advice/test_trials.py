@@ -93,7 +93,7 @@ def test_a_short_file_is_one_cut_and_no_audio_is_told(tmp_path):
 
 
 def test_a_trial_reckons_by_windows():
-    trial = Trial("ear", Ear(), 50.0)
+    trial = Trial("ear", Ear())
     assert len(trial.timed(Cut(tone(440, 3.0), RATE, decoding=0.5))) == 5
     assert trial.queries == 5
     assert trial.latencies[0] > 0.5
@@ -104,7 +104,7 @@ def test_a_trial_reckons_by_windows():
 
 
 def test_who_hears_finds_copies_and_who_does_not_finds_none():
-    trials = [Trial("ear", Ear(), 0.0), Trial("deaf", Ear(deaf=True), 0.0)]
+    trials = [Trial("ear", Ear()), Trial("deaf", Ear(deaf=True))]
     likeness = Likeness(["ear", "deaf"])
     rng = np.random.default_rng(0)
     for frequency in (250, 750, 1250, 1750, 2250, 2750, 3250, 3750):
@@ -119,7 +119,7 @@ def test_who_hears_finds_copies_and_who_does_not_finds_none():
 def test_what_is_silent_in_half_counts_for_nobody():
     likeness = Likeness(["ear"])
     half = np.concatenate([tone(440), np.zeros(2 * RATE, np.float32)])
-    likeness.hear(Cut(half, RATE, 0.0), [Trial("ear", Ear(), 0.0)], np.random.default_rng(0))
+    likeness.hear(Cut(half, RATE, 0.0), [Trial("ear", Ear())], np.random.default_rng(0))
     assert likeness.n_cuts == 0
 
 
@@ -143,13 +143,13 @@ def test_many_segments_take_longer_to_search_up_to_where_an_index_is_made():
 
 def test_a_process_of_its_own_takes_more_than_an_interpreter_and_says_why_it_fails():
     memory = process_memory("spectral")
-    assert math.isnan(memory) or 20 < memory < 1000
-    if not math.isnan(memory):
+    assert memory is None or 20 < memory < 1000
+    if memory is not None:
         with pytest.raises(EncoderError, match=r"absent failed in a process of its own .*no encoder named"):
             process_memory("absent")
 
 
 def test_the_bundled_encoder_is_tried_as_any():
     encoder = load_encoder("spectral")
-    trial = Trial("spectral", encoder, 0.0)
+    trial = Trial("spectral", encoder)
     assert trial.timed(Cut(tone(440, 6.0, 16_000), 16_000, 0.0)).shape == (2, encoder.spec.dim)
