@@ -33,10 +33,10 @@ def sentence(advice: Advice) -> str:
     compared = [one for one in advice.candidates if one.mean_average_precision is not None]
     if advice.encoder is None:
         quickest = min(compared, key=lambda one: one.latency)
+        takes = "" if quickest.memory is None else f" and takes {quickest.memory:.0f} MB"
         return (
             f"None of {', '.join(one.encoder for one in compared)} keeps to what you ask for: "
-            f"{quickest.encoder}, the quickest, answers in {1000 * quickest.latency:.0f} ms "
-            f"and takes {quickest.memory or 0:.0f} MB."
+            f"{quickest.encoder}, the quickest, answers in {1000 * quickest.latency:.0f} ms{takes}."
         )
     chosen, *others = compared
     also = (
