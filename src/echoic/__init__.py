@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from echoic.advice.recommending import recommend
+    from echoic.advice.result import Advice, Candidate
     from echoic.analysis.files import embed
     from echoic.audio.front_end import FrontEnd, Waveform
     from echoic.audio.spectrogram import LogMel
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Advice",
     "AudioError",
     "AudioInfo",
+    "Candidate",
     "Duplicate",
     "EchoicError",
     "Encoder",
@@ -88,6 +92,7 @@ __all__ = [
     "align",
     "describe",
     "embed",
+    "recommend",
 ]
 
 __version__ = "0.1.0"
@@ -105,6 +110,8 @@ _HOMES = (
     "analysis.files",
     "library",
     "heard.files",
+    "advice.result",
+    "advice.recommending",
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
@@ -86,6 +86,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, (*value.keys(), *value.values())))
+
+
 def _is_source(value: Any) -> bool:
     return isinstance(value, LiveSound) or _is_path(value)
 
@@ -109,8 +117,11 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str, bool]] = {
     **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
-    **dict.fromkeys(("progress", "noted", "update"), _CALLED),
-    **dict.fromkeys(("min_score", "min_probability"), _NUMBER),
+    **dict.fromkeys(("progress", "noted", "told", "update"), _CALLED),
+    **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
+    "latency": _SECONDS,
+    "labels": (_is_flag, "True or False", False),
+    "columns": (_is_names, "names of columns by what they hold", False),
     "source": (_is_source, "a path, an address or a LiveSound", False),
     **dict.fromkeys(("text", "phrase"), (_is_text, "words", False)),
     "encoder": (_is_text, "the name of an encoder", False),

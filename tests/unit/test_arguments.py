@@ -19,7 +19,7 @@ METHODS = [name for name, _ in inspect.getmembers(Library, inspect.isfunction) i
 WRONG = object()
 
 
-@pytest.mark.parametrize("name", [*METHODS, "Library", "embed", "align", "describe"])
+@pytest.mark.parametrize("name", [*METHODS, "Library", "embed", "align", "describe", "recommend"])
 def test_every_argument_of_a_wrong_kind_is_told_by_its_name(name, tmp_path):
     function = getattr(Library(tmp_path / "none") if name in METHODS else echoic, name)
     parameters = inspect.signature(function).parameters

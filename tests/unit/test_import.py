@@ -35,8 +35,10 @@ def test_what_is_not_of_it_is_told_as_of_any_module():
 
 def test_public_face_is_what_it_is_meant_to_be():
     assert set(echoic.__all__) == {
+        "Advice",
         "AudioError",
         "AudioInfo",
+        "Candidate",
         "Duplicate",
         "EchoicError",
         "Encoder",
@@ -71,6 +73,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "align",
         "describe",
         "embed",
+        "recommend",
     }
     for name in echoic.__all__:
         assert getattr(echoic, name) is not None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream as Track
     from av.container import InputContainer
 
-__all__ = ["claimed_duration", "open_address", "open_container", "receive"]
+__all__ = ["claimed_duration", "guessed_duration", "open_address", "open_container", "receive"]
 
 # ffmpeg's names of the formats that are read: sound, and films for the sake of their sound. Not raw samples,
 # whose rate nobody could know.
@@ -155,6 +155,12 @@ def claimed_duration(container: InputContainer, track: Track, source: Source) ->
     pictures = av.stream.Disposition.attached_pic
     alone = all(stream is track or stream.disposition & pictures for stream in container.streams)
     return container.duration / av.time_base if alone and container.duration is not None else None
+
+
+def guessed_duration(container: InputContainer) -> float | None:
+    """Return about how many seconds a container lasts, as ffmpeg guesses; None where it cannot."""
+    guess = container.duration
+    return guess / av.time_base if guess is not None and guess > 0 else None
 
 
 def _counts_frames(source: Source) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from echoic.arguments import check_part
 from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes
-from echoic.audio.container import claimed_duration
+from echoic.audio.container import claimed_duration, guessed_duration
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.links import begins_recording, links_of, tag_size
 from echoic.audio.metadata import text_tags
@@ -215,6 +215,14 @@ class AudioStream:
         if self._info is None:
             raise RuntimeError("the info of a stream is known once all of its blocks have been read")
         return self._info
+
+    @property
+    def stated_duration(self) -> float | None:
+        """About how many seconds the file lasts, told before it is read; None where nothing tells."""
+        if self._frames is None or len(self._links) > 1:
+            return None
+        claimed = _claimed_length(self._frames, self._source)
+        return guessed_duration(self._frames.container) if claimed is None else claimed
 
     def blocks(self) -> Iterator[Float32]:
         """Yield blocks, shape (n,) or (n, channels), at the file's own sample rate.

@@ -34,6 +34,7 @@ from echoic.cli import (
     list_,
     models,
     monitor,
+    recommend,
     remove,
     search,
     status,
@@ -135,7 +136,7 @@ def _options(
 
 _VERBS = (
     *(index, search, identify, monitor, duplicates, align, describe, embed, status, list_, tag, remove),
-    *(encoders, models, train, export, evaluate, cache),
+    *(encoders, recommend, models, train, export, evaluate, cache),
     *(doctor, demo),
 )
 for _verb in _VERBS:

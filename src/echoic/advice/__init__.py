@@ -1,0 +1,1 @@
+"""Which encoders and which store suit a collection, measured on a sample of it."""

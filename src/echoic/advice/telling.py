@@ -1,0 +1,65 @@
+"""Advice in words."""
+
+from __future__ import annotations
+
+import shlex
+
+from echoic.advice.result import Advice, Candidate, Index
+
+__all__ = ["command", "sentence", "spell_time"]
+
+_STORES: dict[Index, str] = {
+    "exact": "the embedded store, every segment compared",
+    "index": "the embedded store, through its index",
+    "milvus": "a Milvus server, as its vectors outgrow this machine's memory",
+}
+_SERVER = "http://SERVER:19530"
+
+
+def command(advice: Advice, folder: str) -> str:
+    """Spell the command that indexes a folder as advised; none if nothing is."""
+    if advice.encoder is None:
+        return ""
+    words = ["echoic", "index", folder]
+    for name in (advice.encoder, *advice.also):
+        words += ["--encoder", name]
+    if advice.store == "milvus":
+        words += ["--store", _SERVER]
+    return shlex.join(words)
+
+
+def sentence(advice: Advice) -> str:
+    """Say in a sentence what is advised, and why."""
+    compared = [one for one in advice.candidates if one.mean_average_precision is not None]
+    if advice.encoder is None:
+        quickest = min(compared, key=lambda one: one.latency)
+        takes = "" if quickest.memory is None else f" and takes {quickest.memory:.0f} MB"
+        return (
+            f"None of {', '.join(one.encoder for one in compared)} keeps to what you ask for: "
+            f"{quickest.encoder}, the quickest, answers in {1000 * quickest.latency:.0f} ms{takes}."
+        )
+    chosen, *others = compared
+    also = (
+        f", with {' and '.join(advice.also)} to know recordings and versions of music" if advice.also else ""
+    )
+    return (
+        f"Index with {chosen.encoder}{also}, in {_STORES[advice.store]}: {_why(advice, chosen, others)}, and "
+        f"{spell_time(advice.indexing)} of indexing for {advice.hours:.3g} hours of sound on "
+        f"{advice.jobs} {'core' if advice.jobs == 1 else 'cores'}."
+    )
+
+
+def _why(advice: Advice, chosen: Candidate, others: list[Candidate]) -> str:
+    by = "by your labels" if advice.measure == "labels" else "guessed by copies and cuts, without labels"
+    figures = f"mAP {chosen.mean_average_precision:.2f} {by}"
+    if not others:
+        return figures
+    best = max(others, key=lambda one: one.mean_average_precision or 0.0)
+    return f"{figures}, where {best.encoder} has {best.mean_average_precision:.2f}"
+
+
+def spell_time(seconds: float) -> str:
+    """Spell how long something takes: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
