@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
+from transformers.audio_utils import mel_filter_bank
 
-__all__ = ["Spectra", "covered", "kaldi", "mean_of", "sound", "unit"]
+from echoic.pretrained.checkpoint import silent
+
+__all__ = ["Spectra", "covered", "kaldi", "mean_of", "mel_bank", "sound", "unit"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -50,6 +54,17 @@ def kaldi(size: int, preemphasis: float) -> Float64:
     return matrix
 
 
+def mel_bank(
+    n_fft: int, n_mels: int, fmin: float, fmax: float, rate: int, scale: Literal["htk", "kaldi"]
+) -> Tensor:
+    """Return mel filters of height 1, (bands, bins): those of HTK's scale straight in Hz, Kaldi's in mel."""
+    with silent():
+        bank = mel_filter_bank(
+            n_fft // 2 + 1, n_mels, fmin, fmax, rate, None, scale, triangularize_in_mel_space=scale == "kaldi"
+        )
+    return torch.from_numpy(bank.T.astype("float32"))
+
+
 class Spectra(nn.Module):
     """(n, samples) → (n, bins, frames): the power spectra of frames that overlap, by a convolution.
 
@@ -70,7 +85,7 @@ class Spectra(nn.Module):
     ) -> None:
         super().__init__()
         self.hop = hop
-        self.centred = n_fft // 2 if centred else 0
+        self.centred = len(taper) // 2 if centred else 0
         angles = 2 * math.pi * np.arange(n_fft // 2 + 1)[:, None] * np.arange(len(taper)) / n_fft
         waves = np.concatenate([np.cos(angles), np.sin(angles)]) * taper
         waves = waves if before is None else waves @ before
