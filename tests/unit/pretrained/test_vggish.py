@@ -109,7 +109,7 @@ def test_after_the_published_pca_each_number_is_one_of_256(checkpoint, network, 
     due = unit(steps * (4 / 255) - 2 + 4 / 512)
     with torch.no_grad():
         vectors = built.network(torch.from_numpy(heard)).numpy()
-    assert (np.abs(vectors - due) > 1e-5).mean() < 0.02  # a number at the edge of a step falls on either side
+    assert (np.abs(vectors - due) > 1e-3).mean() < 0.02  # a number at the edge of a step falls on either side
     np.testing.assert_allclose(vectors, due, atol=built.tolerance)
 
 
