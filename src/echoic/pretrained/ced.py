@@ -26,14 +26,14 @@ from echoic.pretrained.built import Built
 from echoic.pretrained.checkpoint import expecting
 from echoic.pretrained.front import Spectra, mel_bank, unit
 
-__all__ = ["Ced", "build"]
+__all__ = ["DEFAULTS", "Ced", "build"]
 
 _RATE, _HOP = 16_000, 160
 _RANGE = 120.0  # dB below the loudest of a window, where its levels end
 _WINDOW = 10.0  # s, as in training
 _SAME = {"hop_size": _HOP, "pooling": "mean", "center": True, "patch_stride": 16, "patch_size": 16}
 # What a configuration need not say.
-_DEFAULTS = {
+DEFAULTS = {
     "n_mels": 64,
     "n_fft": 512,
     "win_size": 512,
@@ -147,7 +147,7 @@ def build(paths: Sequence[Path], family: Family) -> Built:
         If it is another's.
     """
     with expecting(family):
-        config = _DEFAULTS | json.loads(paths[0].read_text("utf-8"))
+        config = DEFAULTS | json.loads(paths[0].read_text("utf-8"))
         for name, due in _SAME.items():
             if config[name] != due:
                 raise ValueError(f"{name} is {config[name]!r}, not {due!r}")

@@ -21,7 +21,7 @@ CONFIG = {"embed_dim": 32, "depth": 2, "num_heads": 4, "n_mels": 32}
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    network = ced.Ced(ced._DEFAULTS | CONFIG)
+    network = ced.Ced(ced.DEFAULTS | CONFIG)
     torch.nn.init.normal_(network.time_pos_embed)
     torch.nn.init.normal_(network.freq_pos_embed)
     return with_norms_drawn(network)
