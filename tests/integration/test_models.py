@@ -97,7 +97,11 @@ def test_from_the_index_to_hits(echoic, make_clip, weights, short_windows, tmp_p
     [listed] = [row for row in rows_of(echoic("models", "list", "--json")) if row["name"] == NAME]
     assert listed["added"]
     assert listed["weights"] == ["Resemblyzer 0.1.4"]
-    assert NAME in echoic("encoders").stdout
+    assert listed["figures"]["parity"] < 1e-4
+    assert listed["figures"]["times_real_time"] > 0
+    [told] = [line for line in echoic("encoders").stdout.splitlines() if line.startswith(NAME)]
+    assert "[Apache-2.0, echoic models], as its network to " in told
+    assert told.endswith(" s of sound a second on one core")
     echoic("index", str(tmp_path / "sounds"), "--encoder", NAME)
     rows = rows_of(echoic("search", clips[1], "--encoder", NAME, "--include-query", "--json"))
     assert rows[0]["path"] == str(clips[1])

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from echoic.cli.models import in_words, measured
 from echoic.cli.options import Json
 from echoic.cli.output import complain, print_json, say
 from echoic.errors import EchoicError
@@ -16,7 +17,7 @@ def run(json: Json = False) -> None:
 
     The exit code is 1 if one of them cannot be loaded.
     """
-    from echoic.encoders.registry import available
+    from echoic.encoders.registry import MODELS, available
 
     registry = available()
     broken = False
@@ -27,12 +28,14 @@ def run(json: Json = False) -> None:
             complain(f"error: {error}")
             broken = True
             continue
+        figures = measured(entry.name) if entry.provider == MODELS else {}
         if json:
             sets = {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
-            print_json(asdict(spec) | sets | {"provider": entry.provider})
+            print_json(asdict(spec) | sets | {"provider": entry.provider, "figures": figures})
         else:
             shape = f"{spec.dim}-d, {spec.window:g} s windows every {spec.hop:g} s at {spec.sample_rate} Hz"
             words = ", takes words" if "text" in spec.inputs else ""
-            say(f"{spec.name:<12} {shape}{words}; {spec.description} [{spec.licence}, {entry.provider}]")
+            about = f"{spec.description} [{spec.licence}, {entry.provider}]{in_words(figures)}"
+            say(f"{spec.name:<12} {shape}{words}; {about}")
     if broken:
         raise typer.Exit(1)

@@ -82,6 +82,35 @@ def run(
             say(f"added {name} ({as_size(added.size_bytes)}, {speed}): echoic index FOLDER --encoder {name}")
 
 
+def measured(name: str) -> dict[str, float]:
+    """Return what was measured of a network when it was added, as its card notes it.
+
+    ``parity``: how far its graph's vectors are from its own, in any number; ``times_real_time``: seconds of
+    sound in a second of one core.
+    """
+    from echoic.encoders.card import read_card
+    from echoic.encoders.families import models_folder
+    from echoic.errors import EchoicError
+
+    try:
+        figures = read_card(models_folder() / f"{name}.onnx").get("figures")
+    except EchoicError:
+        return {}  # who asks for it is told what is wrong with it
+    noted = figures if isinstance(figures, dict) else {}
+    return {key: noted[key] for key in _MEASURED if isinstance(noted.get(key), float)}
+
+
+def in_words(figures: dict[str, float]) -> str:
+    """Say what was measured; empty where nothing was."""
+    return "".join(f", {_MEASURED[key].format(value)}" for key, value in figures.items())
+
+
+_MEASURED = {
+    "parity": "as its network to {:.0e}",
+    "times_real_time": "{:.0f} s of sound a second on one core",
+}
+
+
 def _list(json: bool) -> None:
     from echoic.encoders.families import FAMILIES, family_named, models_folder
 
@@ -98,7 +127,9 @@ def _list(json: bool) -> None:
                 "reference": family.reference,
             }
             sources = sorted({str(file) for file in family.files})
-            print_json({"name": name, "added": is_here} | facts | {"weights": sources})
+            figures = measured(name) if is_here else {}
+            print_json({"name": name, "added": is_here} | facts | {"weights": sources, "figures": figures})
         else:
             state = "added    " if is_here else "not added"
-            say(f"{name:<12} {state} {family.description} [{family.licence}]")
+            told = in_words(measured(name)) if is_here else ""
+            say(f"{name:<18} {state} {family.description} [{family.licence}]{told}")

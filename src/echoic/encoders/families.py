@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from echoic.encoders.sources import HubFile, WebFile, WheelFile
 
 __all__ = [
     "FAMILIES",
     "Family",
-    "HubFile",
-    "WheelFile",
     "family_named",
     "how_to_get",
     "misnamed",
@@ -24,63 +24,6 @@ __all__ = [
 
 _FOLDER_VARIABLE = "ECHOIC_MODELS"
 _OF_LAYER = re.compile(r"(.+)-layer([1-9][0-9]?)")
-
-
-@dataclass(frozen=True, slots=True)
-class WheelFile:
-    """One file inside a wheel.
-
-    Parameters
-    ----------
-    package, version : str
-        As pip knows them.
-    member : str
-        The file's path inside the wheel.
-    sha256 : str
-        Its digest, in hexadecimal.
-    """
-
-    package: str
-    version: str
-    member: str
-    sha256: str
-
-    @property
-    def base(self) -> str:
-        """The file's name in its folder."""
-        return PurePosixPath(self.member).name
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """One file of a repository on the Hugging Face hub.
-
-    Parameters
-    ----------
-    repository : str
-        ``owner/name``.
-    revision : str
-        A commit, 40 hexadecimal digits; or a branch, whose files may change, where ``sha256`` holds them.
-    name : str
-    sha256 : str, optional
-        Its digest where it is known beforehand. The hub's own of a large file is checked in any case.
-    """
-
-    repository: str
-    revision: str
-    name: str
-    sha256: str | None = None
-
-    @property
-    def base(self) -> str:
-        """The file's name in its folder."""
-        return PurePosixPath(self.name).name
-
-    def __str__(self) -> str:
-        return f"{self.repository}@{self.revision[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +42,7 @@ class Family:
         The paper.
     module : str
         Module of ``echoic.pretrained`` that builds it.
-    files : tuple of WheelFile or HubFile
+    files : tuple of WheelFile, HubFile or WebFile
         Its weights and what says how they are meant.
     layer : int, optional
         Of a network that has several to choose from: whose output is meant, 1 being the first.
@@ -114,7 +57,7 @@ class Family:
     licence: str
     reference: str
     module: str
-    files: tuple[WheelFile | HubFile, ...]
+    files: tuple[WheelFile | HubFile | WebFile, ...]
     layer: int | None = None
     n_layers: int = 0
     as_it_is: bool = False
@@ -133,6 +76,13 @@ _NAMES = {
     "safetensors": "model.safetensors",
     "pickled": "pytorch_model.bin",
 }
+
+# A port of the published weights, the same to the last bit but for the order of their axes.
+_VGGISH = WebFile(
+    "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+    "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b",
+)
+_EFFICIENTAT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1"
 
 
 _ALL = (
@@ -221,7 +171,7 @@ _ALL = (
     Family(
         "wavlm",
         "sounds of speech, words and voices, in English; a transformer on waveforms",
-        # As its model card has it, which links to UniSpeech's; the code beside its paper is under MIT.
+        # By its model card, which names UniSpeech's licence; the code beside its paper is under MIT.
         "CC-BY-SA-3.0",
         "Chen et al., WavLM, IEEE JSTSP 2022",
         "speech",
@@ -277,6 +227,95 @@ _ALL = (
                 "Cnn14_mAP=0.431.pth",
                 "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
             ),
+        ),
+    ),
+    Family(
+        "panns-mobilenetv1",
+        "sounds of all kinds, by their classes; a small CNN on spectrograms, taught by AudioSet",
+        "CC-BY-4.0",
+        "Kong et al., PANNs, IEEE/ACM TASLP 2020",
+        "panns",
+        (WebFile("https://zenodo.org/records/3987831/files/MobileNetV1_mAP%3D0.389.pth"),),
+    ),
+    Family(
+        "panns-mobilenetv2",
+        "sounds of all kinds, by their classes; a small CNN on spectrograms, taught by AudioSet",
+        "CC-BY-4.0",
+        "Kong et al., PANNs, IEEE/ACM TASLP 2020",
+        "panns",
+        (WebFile("https://zenodo.org/records/3987831/files/MobileNetV2_mAP%3D0.383.pth"),),
+    ),
+    Family(
+        "vggish",
+        "sounds of all kinds, a second at a time; a CNN on spectrograms, as it is",
+        "Apache-2.0",
+        "Hershey et al., CNN architectures for large-scale audio classification, ICASSP 2017",
+        "vggish",
+        (_VGGISH,),
+    ),
+    Family(
+        "vggish-pca",
+        "the same after the published PCA and quantisation, as in AudioSet",
+        "Apache-2.0",
+        "Hershey et al., CNN architectures for large-scale audio classification, ICASSP 2017",
+        "vggish",
+        (_VGGISH, WebFile("https://storage.googleapis.com/audioset/vggish_pca_params.npz")),
+    ),
+    Family(
+        "mn04",
+        "sounds of all kinds, by their classes; a very small CNN taught by transformers (MobileNetV3)",
+        "MIT",
+        "Schmid et al., Efficient large-scale audio tagging, ICASSP 2023",
+        "efficientat",
+        (WebFile(f"{_EFFICIENTAT}/mn04_as_mAP_432.pt"),),
+    ),
+    Family(
+        "mn10",
+        "sounds of all kinds, by their classes; a small CNN taught by transformers (MobileNetV3)",
+        "MIT",
+        "Schmid et al., Efficient large-scale audio tagging, ICASSP 2023",
+        "efficientat",
+        (
+            WebFile(
+                f"{_EFFICIENTAT}/mn10_as_mAP_471.pt",
+                "0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
+            ),
+        ),
+    ),
+    Family(
+        "dymn10",
+        "sounds of all kinds, by their classes; a small CNN whose layers adapt to what they hear",
+        "MIT",
+        "Schmid et al., Dynamic convolutional neural networks, IEEE/ACM TASLP 2024",
+        "efficientat",
+        (WebFile(f"{_EFFICIENTAT}/dymn10_as.pt"),),
+    ),
+    Family(
+        "dymn20",
+        "sounds of all kinds, by their classes; a CNN whose layers adapt to what they hear",
+        "MIT",
+        "Schmid et al., Dynamic convolutional neural networks, IEEE/ACM TASLP 2024",
+        "efficientat",
+        (WebFile(f"{_EFFICIENTAT}/dymn20_as_mAP_493.pt"),),
+    ),
+    Family(
+        "ced-tiny",
+        "sounds of all kinds, by their classes; a small transformer on spectrograms, taught by an ensemble",
+        "Apache-2.0",
+        "Dinkel et al., CED, ICASSP 2024",
+        "ced",
+        _of_hub(
+            "mispeech/ced-tiny", "ace276d29dd0bb3f3517b0fa8cf300738c409019", config=None, safetensors=None
+        ),
+    ),
+    Family(
+        "ced",
+        "sounds of all kinds, by their classes; a transformer on spectrograms, taught by an ensemble",
+        "Apache-2.0",
+        "Dinkel et al., CED, ICASSP 2024",
+        "ced",
+        _of_hub(
+            "mispeech/ced-base", "54b35a4b79333141a725bbb46cbde00cea38c89d", config=None, safetensors=None
         ),
     ),
     Family(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_ENCODERS",
+    "MODELS",
     "Entry",
     "Registry",
     "available",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "echoic.encoders"
+#: Who provides pretrained networks that were added.
+MODELS = "echoic models"
 
 #: What a new library starts with; the first is the one that searches by sound use.
 DEFAULT_ENCODERS = ("sound", "fingerprint", "harmony", "spectral")
@@ -172,7 +175,7 @@ def available() -> Registry:
         provider = point.dist.name if point.dist is not None else point.value
         registry.add(Entry(point.name, provider, partial(_from_entry_point, point)))
     for card in sorted(models_folder().glob("*.json")):
-        registry.add(Entry(card.stem, "echoic models", partial(load_model, card.with_suffix(".onnx"))))
+        registry.add(Entry(card.stem, MODELS, partial(load_model, card.with_suffix(".onnx"))))
     return registry
 
 

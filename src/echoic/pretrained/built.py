@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-__all__ = ["Built", "BuiltText"]
+__all__ = ["TOLERANCE", "Built", "BuiltText"]
+
+TOLERANCE = 1e-4  # of any number of a vector, between a network and its graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Built:
         Length of one window and distance between the starts of two, in seconds.
     text : BuiltText, optional
         Where words have vectors in the same space.
+    tolerance : float
+        What any number of a vector may differ by between the network and its graph.
     """
 
     network: nn.Module
@@ -46,3 +50,4 @@ class Built:
     window: float
     hop: float
     text: BuiltText | None = None
+    tolerance: float = TOLERANCE

@@ -1,4 +1,4 @@
-"""Reads checkpoints as transformers writes them: a folder with ``config.json`` and the weights."""
+"""Reads checkpoints: those of transformers, folders with ``config.json`` and the weights, and others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from echoic.encoders.families import Family
 from echoic.errors import WeightsError, quoted
 from echoic.nn.graph import first_line
 
-__all__ = ["front_end", "network", "silent"]
+__all__ = ["expecting", "front_end", "network", "silent"]
 
 
 def network(kind: type[Any], folder: Path, **changes: Any) -> Any:
@@ -65,16 +66,31 @@ def front_end(kind: type[Any], folder: Path) -> Any:
         return kind.from_pretrained(folder, local_files_only=True)
 
 
+# What reading a file raises that holds something else than weights, or weights of another network.
+_UNLIKE = (
+    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
+    *(pickle.UnpicklingError, SafetensorError),
+)
+
+
 @contextmanager
 def _refusing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (
-        *(OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
-        *(pickle.UnpicklingError, SafetensorError),
-    ) as error:
+    except _UNLIKE as error:
         raise WeightsError(
             f"{quoted(folder)} does not hold the checkpoint that is meant ({first_line(error)})"
+        ) from error
+
+
+@contextmanager
+def expecting(family: Family) -> Iterator[None]:
+    """Say in one sentence that what is read within are not the weights of a network; raises WeightsError."""
+    try:
+        yield
+    except _UNLIKE as error:
+        raise WeightsError(
+            f"the weights of {family.name} are not those of its network ({first_line(error)})"
         ) from error
 
 

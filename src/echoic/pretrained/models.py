@@ -21,13 +21,12 @@ from echoic.encoders.card import FORMAT, SUFFIXES, read_card
 from echoic.encoders.families import (
     FAMILIES,
     Family,
-    HubFile,
-    WheelFile,
     family_named,
     misnamed,
     models_folder,
 )
 from echoic.encoders.onnx import OnnxEncoder, load_model
+from echoic.encoders.sources import HubFile, WebFile, WheelFile
 from echoic.encoders.weights import digest_of, fetched
 from echoic.errors import EncoderError, MissingDependencyError, UnknownEncoderError, WeightsError, quoted
 from echoic.training.publish import check_parity, publish, staged, write_card
@@ -104,6 +103,7 @@ def add(name: str, source: Path | None = None) -> Added:
         build = _as_it_is if family.as_it_is else _traced
         encoder, examples = build(name, family, paths, weights, model)
         speed = _speed(encoder, examples)
+        _note(model, times_real_time=round(speed, 1))
         publish(encoder.path, folder / f"{name}.onnx")
     return Added(folder / f"{name}.onnx", speed, (folder / f"{name}.onnx").stat().st_size)
 
@@ -143,7 +143,7 @@ def _traced(
     if built.text is not None:
         about |= {"inputs": ["audio", "text"], "sha256": _write_text(built.text, model)}
     encoder = staged(graph, about, model)
-    check_parity(built.network, encoder, examples)
+    _note(model, parity=check_parity(built.network, encoder, examples, built.tolerance))
     if built.text is not None:
         _check_text(built.text, encoder)
     return encoder, examples
@@ -181,7 +181,7 @@ def _fetched(family: Family) -> list[Path]:
     before = dict(_noted(models_folder().glob("*.json")))
     held = [
         replace(file, sha256=before.get((_source(file), file.base)))
-        if isinstance(file, HubFile) and file.sha256 is None
+        if not isinstance(file, WheelFile) and file.sha256 is None
         else file
         for file in family.files
     ]
@@ -213,11 +213,13 @@ def _given(family: Family, folder: Path) -> list[Path]:
     return paths
 
 
-def _source(file: WheelFile | HubFile) -> str:
+def _source(file: WheelFile | HubFile | WebFile) -> str:
+    if isinstance(file, WebFile):
+        return file.url
     return str(file) if isinstance(file, WheelFile) else f"{file.repository}@{file.revision}"
 
 
-def _told(file: WheelFile | HubFile, path: Path, folder: Path | None) -> dict[str, str]:
+def _told(file: WheelFile | HubFile | WebFile, path: Path, folder: Path | None) -> dict[str, str]:
     source = (_source(file), file.base) if folder is None else ("a folder", path.name)
     return dict(zip(_TOLD, (*source, digest_of(path)), strict=True))
 
@@ -285,6 +287,12 @@ def _windows(n_samples: int) -> Float32:
     noise = np.random.default_rng(0).normal(0, 0.1, (2, n_samples))
     tone = 0.5 * np.sin(np.arange(n_samples) * 0.1)
     return np.stack([noise[0], 1e-3 * noise[1], tone, np.zeros(n_samples)]).astype(np.float32)
+
+
+def _note(model: Path, **figures: float) -> None:
+    """Note in a model's card what was measured when it was added."""
+    card = read_card(model)
+    write_card(card | {"figures": card.get("figures", {}) | figures}, model)
 
 
 def _speed(encoder: OnnxEncoder, windows: Float32) -> float:

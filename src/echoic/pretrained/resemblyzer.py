@@ -10,7 +10,6 @@ Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from torch import Tensor, nn
 
 from echoic.audio.spectrogram import mel_filters
 from echoic.encoders.families import Family
-from echoic.errors import WeightsError
-from echoic.nn.graph import first_line
 from echoic.pretrained.built import Built
+from echoic.pretrained.checkpoint import expecting
 from echoic.pretrained.front import Spectra, unit
 
 __all__ = ["build"]
@@ -64,12 +62,8 @@ def build(paths: Sequence[Path], family: Family) -> Built:
         If they are not those of this network.
     """
     network = Resemblyzer()
-    try:
+    with expecting(family):
         state = torch.load(paths[0], map_location="cpu", weights_only=True)["model_state"]
         # What its training alone needed.
         network.load_state_dict({n: v for n, v in state.items() if not n.startswith("similarity_")})
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"the weights of {family.name} are not those of its network ({first_line(error)})"
-        ) from error
     return Built(network.eval(), _RATE, _SAMPLES / _RATE, _EVERY)

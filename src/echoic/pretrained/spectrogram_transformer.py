@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import ASTFeatureExtractor, ASTModel
-from transformers.audio_utils import mel_filter_bank, window_function
+from transformers.audio_utils import window_function
 
 from echoic.encoders.families import Family
 from echoic.errors import WeightsError
 from echoic.pretrained.built import Built
-from echoic.pretrained.checkpoint import front_end, network, silent
-from echoic.pretrained.front import Spectra, covered, kaldi, sound, unit
+from echoic.pretrained.checkpoint import front_end, network
+from echoic.pretrained.front import Spectra, covered, kaldi, mel_bank, sound, unit
 
 __all__ = ["build"]
 
@@ -41,17 +41,9 @@ class SpectrogramTransformer(nn.Module):
         self.levels = (extractor.mean, 2 * extractor.std) if extractor.do_normalize else (0.0, 1.0)
         taper = window_function(_SIZE, "hann", periodic=False)
         self.power = Spectra(taper, _N_FFT, _HOP, before=kaldi(_SIZE, _PREEMPHASIS))
-        with silent():
-            bank = mel_filter_bank(
-                _N_FFT // 2 + 1,
-                extractor.num_mel_bins,
-                _FMIN,
-                extractor.sampling_rate // 2,
-                extractor.sampling_rate,
-                mel_scale="kaldi",
-                triangularize_in_mel_space=True,
-            )
-        self.register_buffer("bank", torch.from_numpy(bank.T.astype("float32")), persistent=False)
+        rate = extractor.sampling_rate
+        bank = mel_bank(_N_FFT, extractor.num_mel_bins, _FMIN, rate // 2, rate, "kaldi")
+        self.register_buffer("bank", bank, persistent=False)
 
     def seen(self, samples: Tensor) -> Tensor:
         """Return the spectrogram, (n, frames, bands); frames that have no sound of their own are 0 dB."""

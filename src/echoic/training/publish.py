@@ -60,8 +60,10 @@ def publish(staged: Path, output: Path) -> None:
     staged.with_suffix(".json").replace(output.with_suffix(".json"))
 
 
-def check_parity(network: nn.Module, encoder: OnnxEncoder, examples: Float32) -> None:
-    """Make sure that the graph gives what the network does.
+def check_parity(
+    network: nn.Module, encoder: OnnxEncoder, examples: Float32, tolerance: float = _TOLERANCE
+) -> float:
+    """Make sure that the graph gives what the network does → how far they are apart in any number.
 
     Raises
     ------
@@ -72,14 +74,21 @@ def check_parity(network: nn.Module, encoder: OnnxEncoder, examples: Float32) ->
 
     with torch.no_grad():
         expected = network(torch.from_numpy(examples)).numpy()
-    check_same(encoder.encode(examples), expected)
+    return check_same(encoder.encode(examples), expected, tolerance)
 
 
-def check_same(vectors: Float32, expected: Float32) -> None:
-    """Make sure that a graph's vectors are those that a network gave; raise ModelError where not."""
+def check_same(vectors: Float32, expected: Float32, tolerance: float = _TOLERANCE) -> float:
+    """Make sure that a graph's vectors are those that a network gave → how far they are apart in any number.
+
+    Raises
+    ------
+    ModelError
+        If that is more than the tolerance.
+    """
     difference = float(np.abs(vectors - expected).max())
-    if not difference <= _TOLERANCE:
+    if not difference <= tolerance:
         raise ModelError(
             f"the ONNX graph gives vectors that differ from the network's by {difference:.1e}, more than "
-            f"{_TOLERANCE:g}; nothing was written, please report it"
+            f"{tolerance:g}; nothing was written, please report it"
         )
+    return difference

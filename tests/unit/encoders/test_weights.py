@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from echoic.encoders.families import WheelFile
+from echoic.encoders.sources import WheelFile
 from echoic.encoders.weights import fetched
 from echoic.errors import WeightsError
 from tests.wheels import make_wheel, use_index

@@ -79,6 +79,15 @@ def windows(encoder, n=5):
     return np.clip(drawn, -1, 1).astype(np.float32)
 
 
+def with_norms_drawn(network, seed=0):
+    """Draw the means and variances of a network's norms, which would do nothing otherwise."""
+    torch.manual_seed(seed)
+    for norm in (part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)):
+        norm.running_mean.normal_(0, 0.5)
+        norm.running_var.uniform_(0.5, 2)
+    return network.eval()
+
+
 def unit(vectors):
     vectors = np.asarray(vectors)
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from echoic.encoders.families import HubFile
+from echoic.encoders.sources import HubFile
 from echoic.encoders.weights import fetched
 from echoic.errors import WeightsError
 from tests import hub as hubs
