@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-__all__ = ["n_cores", "one_thread_for_algebra"]
+__all__ = ["give_back_memory", "n_cores", "one_thread_for_algebra"]
 
 _lock = threading.Lock()
 _limit = ExitStack()
@@ -22,6 +23,16 @@ _within = 0  # contexts that are open, in all threads
 def n_cores() -> int:
     """Count the cores that this process may use, which in a container are fewer than the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def give_back_memory() -> None:
+    """Return to the system what has been freed, where the C library (glibc) would keep it for later.
+
+    It keeps whatever lies below something that stays: after a file of three hours 20 MB of a worker's 145.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager

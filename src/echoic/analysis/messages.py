@@ -100,10 +100,14 @@ def read(pipe: IO[bytes], most: int) -> tuple[dict[str, Any], list[Array]]:
     return header, arrays
 
 
-def _exactly(pipe: IO[bytes], size: int) -> bytes:
-    data = pipe.read(size)
-    if len(data) < size:
-        raise EOFError
+def _exactly(pipe: IO[bytes], size: int) -> bytearray:
+    data = bytearray(size)  # read() would have it twice for a moment
+    view, at = memoryview(data), 0
+    while at < size:
+        n = pipe.readinto(view[at:])  # type: ignore[attr-defined]
+        if not n:
+            raise EOFError
+        at += n
     return data
 
 

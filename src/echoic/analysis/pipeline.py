@@ -25,8 +25,10 @@ from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
 __all__ = ["embed_file", "embed_samples", "encoded", "try_encoder"]
 
-# Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
-_BATCH = 16
+# Windows gathered before they are encoded: 16 take no less time and 15 MB more.
+_BATCH = 8
+
+_RESERVED = 8 << 20  # numbers: 32 MiB, from where on the C library (glibc) always asks the system
 
 _NOTHING_SAID = 0.95**0.5  # root of the probability of CTC's blank
 
@@ -206,23 +208,33 @@ def encoded(encoder: Encoder, windows: Windows, features: dict[FrontEnd, Float32
 
 
 class _Encoded:
-    """What has been encoded so far for one encoder, in memory that grows in its place."""
+    """What has been encoded so far for one encoder.
+
+    Room is reserved far beyond what most files need, for that lies outside of the heap and takes memory only
+    where it is written to; what grows within the heap leaves holes as large as itself there.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self._numbers = bytearray()
+        self._numbers = np.empty(_RESERVED, np.float32)
+        self._n = 0
         self._shape: tuple[int, ...] = (encoder.spec.dim,)  # of a window's
 
     def push(self, windows: Windows, features: dict[FrontEnd, Float32]) -> None:
         """Encode the next windows."""
         vectors = encoded(self.encoder, windows, features)
         self._shape = vectors.shape[1:]
-        self._numbers += vectors.astype(np.float32, copy=False).tobytes()
+        before, self._n = self._n, self._n + vectors.size
+        if self._n > len(self._numbers):
+            self._numbers.resize(2 * self._n, refcheck=False)  # moves pages, and copies none
+        self._numbers[before : self._n] = vectors.ravel()
 
-    @property
-    def vectors(self) -> Float32:
-        """All vectors; nothing can be pushed once they have been looked at."""
-        return np.frombuffer(self._numbers, np.float32).reshape(-1, *self._shape)
+    def finish(self) -> Float32:
+        """Return all vectors; nothing can be pushed any more."""
+        if self._n * 8 < _RESERVED:  # many small results may be kept, and none is to hold what it reserved
+            return self._numbers[: self._n].copy().reshape(-1, *self._shape)
+        self._numbers.resize(self._n, refcheck=False)
+        return self._numbers.reshape(-1, *self._shape)
 
 
 class _Lane:
@@ -233,7 +245,7 @@ class _Lane:
         self._windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
         self._encoded = {name: _Encoded(encoder) for name, encoder in encoders.items()}
         self._waiting: list[Windows] = []
-        # Like the vectors: many small arrays that stay would break up the memory that large ones leave.
+        # Many small arrays that stay would break up the memory that large ones leave.
         self._starts, self._ends = bytearray(), bytearray()
 
     @property
@@ -253,7 +265,7 @@ class _Lane:
         self._encode()
         starts, ends = (np.frombuffer(times, np.float64) for times in (self._starts, self._ends))
         return {
-            name: _telling(segments_of(done.encoder.spec, starts, ends, done.vectors), done.encoder)
+            name: _telling(segments_of(done.encoder.spec, starts, ends, done.finish()), done.encoder)
             for name, done in self._encoded.items()
         }
 
