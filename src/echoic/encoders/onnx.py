@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoic.audio.front_end import Waveform
 from echoic.encoders.base import check_vectors, no_vectors
 from echoic.encoders.card import SUFFIXES, Card, load_card
 from echoic.encoders.graph import Graph, Tensor, read_graph
@@ -36,11 +35,9 @@ __all__ = ["BUNDLED", "OnnxEncoder", "OnnxTextEncoder", "import_onnxruntime", "l
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
-# Windows given to the model at a time: more does not make it faster, and memory grows with it. Of raw sound
-# as many as fit a processor's cache beside what is made of them: one of 10 s at 32 kHz goes through half as
-# fast again as eight.
-_BATCH = 8
-_BATCH_SAMPLES = 320_000
+# Seconds of sound given to a model at a time. More does not make it faster, and memory grows with it: raw
+# sound of 10 s at 32 kHz goes through half as fast again alone as eight at once, and spectra of 5 s as fast.
+_BATCH = 8.0
 _LARGEST = 2 << 30  # bytes of a model: protobuf itself ends there
 _LARGEST_BESIDE = 64 << 20  # bytes of a file that lies beside a model
 
@@ -179,8 +176,7 @@ class OnnxEncoder:
         return started(self.path, self.n_threads)
 
     def encode(self, features: Float32) -> Float32:
-        heard = isinstance(self.front_end, Waveform)
-        size = max(1, min(_BATCH, _BATCH_SAMPLES // self.spec.window_samples)) if heard else _BATCH
+        size = max(1, int(_BATCH / self.spec.window))
         batches = [
             self._session.run([self._card.output], {self._card.input: features[at : at + size]})[0]
             for at in range(0, len(features), size)
