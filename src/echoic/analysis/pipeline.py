@@ -28,7 +28,7 @@ __all__ = ["embed_file", "embed_samples", "encoded", "try_encoder"]
 # Windows gathered before they are encoded: enough to keep a model busy, 5 MB of audio at 16 kHz.
 _BATCH = 16
 
-_NOTHING_SAID = 0.95**0.5  # root of the probability of CTC's blank
+_NOTHING_SAID = 0.95**0.5  # of a frame's last number; of CTC's blank, the root of its probability
 
 
 def embed_file(
@@ -277,7 +277,7 @@ class _Lane:
 
 def _telling(segments: Segments, encoder: Encoder) -> Segments:
     """Leave out, of what is said, the frames in which nothing is: two of three in running speech."""
-    if "phrases" not in encoder.spec.purposes:
+    if not encoder.spec.tells_what_is_said:
         return segments
     tell = segments.vectors[:, -1] < _NOTHING_SAID
     return Segments(segments.starts[tell], segments.ends[tell], segments.vectors[tell])
