@@ -78,6 +78,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_phrase(value: Any) -> bool:
+    return _is_text(value) or _is_path(value)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -123,7 +127,8 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str, bool]] = {
     "labels": (_is_flag, "True or False", False),
     "columns": (_is_names, "names of columns by what they hold", False),
     "source": (_is_source, "a path, an address or a LiveSound", False),
-    **dict.fromkeys(("text", "phrase"), (_is_text, "words", False)),
+    "text": (_is_text, "words", False),
+    "phrase": (_is_phrase, "words, or the path of a recording", False),
     "encoder": (_is_text, "the name of an encoder", False),
     "store": (_is_text, "the URI of a store", False),
     "track": (_is_track, "a number, 'all' or 'mix'", False),

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from echoic.arguments import checked
+from echoic.errors import UsageError
 from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query, read_examples
 from echoic.storage.catalog import Catalog, unusable
@@ -127,39 +128,63 @@ class Finder:
     @checked
     def phrases(
         self,
-        phrase: str,
+        phrase: str | os.PathLike[str],
         k: int | None = None,
         *,
+        start: float | None = None,
+        end: float | None = None,
         every: bool = False,
         min_score: float | None = None,
         encoder: str | None = None,
+        include_query: bool = False,
         path: Globs = None,
         min_duration: float | None = None,
         max_duration: float | None = None,
         tags: Sequence[str] = (),
     ) -> list[Hit]:
-        """Find where words are said that are typed, by an encoder of what is said, such as ``phonemes``.
+        """Find where words are said that are typed, or spoken in a file.
+
+        Typed words are found by an encoder such as ``phonemes``, spoken ones by one such as ``speech``.
 
         Parameters
         ----------
-        phrase : str
-            English words, and numbers; from three sounds to some fifteen words.
+        phrase : str or Path
+            English words, and numbers, from three sounds to some fifteen words; or, as a path, a
+            recording in which somebody says what is looked for, .3 to 6 s of speech in any language. It is
+            found whoever else says it.
         k : int, optional
             Hits wanted; by default 10, or with ``every`` all.
         every : bool
             Tell every occurrence, of which a file may have many, not only the surest of each file.
         min_score : float, optional
             Probability from which on an occurrence is told, .5 by default.
+        include_query : bool
+            Tell, too, where the example itself lies in a file of the library.
 
         Returns
         -------
         list of Hit
             Best first, each with the begin and end of the phrase.
         """
-        from echoic.search.phrases import find_phrases
+        from echoic.search.phrases import find_phrases, find_spoken
 
         filters = Filters(path, min_duration, max_duration, tags)
         k = 10 if k is None and not every else k
+        if not isinstance(phrase, str):
+            example = Query(Path(phrase), start=start, end=end)
+            return find_spoken(
+                *self._open(),
+                example,
+                k,
+                filters,
+                encoder=encoder,
+                every=every,
+                min_score=min_score,
+                include_query=include_query,
+                noted=self._note,
+            )
+        if (start, end) != (None, None) or include_query:
+            raise UsageError("start, end and include_query go with a phrase that is spoken in a file")
         return find_phrases(
             *self._open(), phrase, k, filters, encoder=encoder, every=every, min_score=min_score
         )

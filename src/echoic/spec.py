@@ -11,8 +11,8 @@ __all__ = ["By", "EncoderSpec", "Precision", "Purpose", "check_windows", "is_pla
 
 Precision = Literal["float32", "int8"]
 #: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece,
-#: what is said.
-Purpose = Literal["sounds", "recordings", "versions", "phrases"]
+#: what is said, asked by typed words or by a spoken example.
+Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken"]
 #: Whether an encoder gives a vector for each window, or one for each of a window's frames.
 By = Literal["window", "frame"]
 
@@ -81,9 +81,10 @@ class EncoderSpec:
         Length of the vectors.
     inputs : frozenset of {"audio", "text"}
         What can be encoded into the space.
-    purposes : frozenset of {"sounds", "recordings", "versions", "phrases"}
+    purposes : frozenset of {"sounds", "recordings", "versions", "phrases", "spoken"}
         What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
-        versions of a piece of music; where a phrase is said, by frame and for nothing else.
+        versions of a piece of music; where a phrase is said that is typed, or spoken: each of these two by
+        frame and for nothing else.
     by : {"window", "frame"}
         Whether it gives a vector for each window or several, one for each frame of the window.
     frame_rate : float, optional
@@ -144,14 +145,20 @@ class EncoderSpec:
             raise ValueError(f"by is {shown(self.by)} and must be window or frame")
         if self.by == "frame":
             check_number("frame_rate", self.frame_rate, 1 / self.window, _HIGHEST_FRAME_RATE)
-            if self.purposes - {"sounds"} and self.purposes != {"phrases"}:
+            if self.purposes - {"sounds"} and self.purposes not in ({"phrases"}, {"spoken"}):
                 raise ValueError(
-                    f"purposes is {shown(self.purposes)}, and frames are asked for sounds or for phrases"
+                    f"purposes is {shown(self.purposes)}, and frames are asked for sounds, or for phrases, "
+                    "or for spoken ones"
                 )
         elif self.frame_rate is not None:
             raise ValueError(f"frame_rate is {shown(self.frame_rate)}, and there are frames by frame only")
-        elif "phrases" in self.purposes:
+        elif self.tells_what_is_said:
             raise ValueError(f"purposes is {shown(self.purposes)}, and phrases are found by frame only")
+
+    @property
+    def tells_what_is_said(self) -> bool:
+        """Whether its frames are what is said; their last number tells how sure it is that nothing is."""
+        return bool(self.purposes & {"phrases", "spoken"})
 
     @property
     def key(self) -> str:

@@ -8,10 +8,10 @@ import pytest
 from echoic.audio.synthesis import noise, tone
 from echoic.encoders.base import Encoder, TextEncoder, encode_windows
 from echoic.encoders.registry import DEFAULT_ENCODERS, available
-from tests.doubles.echoic_doubles import Chimes, Framed, Raw, Words
+from tests.doubles.echoic_doubles import Chimes, Framed, Raw, Tunes, Words
 
 NAMES = [entry.name for entry in available()]
-DOUBLES = {double.spec.name: double for double in (Raw, Words, Framed, Chimes)}
+DOUBLES = {double.spec.name: double for double in (Raw, Words, Framed, Chimes, Tunes)}
 
 
 def load(name):

@@ -1,5 +1,7 @@
 """Encoders of a few lines each, as another package would bring: of samples, frames, words, and phrases."""
 
+from io import BytesIO
+
 import numpy as np
 
 from echoic import EncoderSpec, LogMel, UsageError, Waveform
@@ -105,3 +107,53 @@ class Chimes:
         if not known:
             raise UsageError("no letter of it can be played")
         return np.eye(self.spec.dim, dtype=np.float32)[known]
+
+
+class Tunes:
+    """Which tones are played, whatever they are played by: what spoken phrases are made of."""
+
+    spec = EncoderSpec(
+        "tunes",
+        "1",
+        RATE,
+        4.0,
+        3.2,
+        Chimes.spec.dim,
+        by="frame",
+        frame_rate=12.5,
+        purposes=frozenset({"spoken"}),
+        reference="none",
+        description="a double",
+    )
+    front_end = Waveform(RATE)
+
+    @staticmethod
+    def play(phrase, seconds=0.16, overtone=0.0):
+        """Make the sound of a phrase by an instrument with or without an overtone that no letter has."""
+        sound = Chimes.play(phrase, seconds)
+        time = np.arange(len(sound), dtype=np.float32) / RATE
+        return (sound + overtone * np.sin(2 * np.pi * 3_300 * time) * (sound != 0)).astype(np.float32)
+
+    def encode(self, features):
+        frames = features.reshape(len(features), -1, RATE * 2 // 25)
+        spectra = np.abs(np.fft.rfft(frames, axis=2)) / frames.shape[2]
+        levels = np.stack([spectra[:, :, round(Chimes.pitch(c) * 0.08)] for c in Chimes.letters], axis=2)
+        loudest = levels.max(axis=2, keepdims=True)
+        vectors = np.zeros((*frames.shape[:2], self.spec.dim), np.float32)
+        vectors[:, :, : levels.shape[2]] = (
+            0.98 * levels / np.linalg.norm(levels + 1e-9, axis=2, keepdims=True)
+        )
+        vectors *= loudest > np.maximum(0.1 * loudest.max(axis=1, keepdims=True), 1e-6)
+        vectors[:, :, -1] = np.sqrt(np.maximum(1 - (vectors**2).sum(axis=2), 0))
+        return vectors
+
+    def read_background(self):
+        """Write some random tunes."""
+        rng = np.random.default_rng(0)
+        numbers = np.zeros((600, self.spec.dim), np.int8)
+        numbers[np.arange(600), np.repeat(rng.integers(0, len(Chimes.letters), 300), 2)] = 124
+        numbers[:, -1] = 25
+        content = BytesIO()
+        starts = np.arange(600) * 0.08
+        np.savez(content, numbers=numbers, starts=starts, pieces=np.arange(0, 600, 60))
+        return content.getvalue()

@@ -42,6 +42,7 @@ LEFT_OUT = {
     "echoic models add": "fetches weights",
     "echoic index . --encoder phonemes": "weights that would have to be fetched",
     "echoic index ~/interviews --encoder phonemes": "weights that would have to be fetched",
+    "echoic index ~/interviews --encoder speech": "weights that would have to be fetched",
     "echoic search --phrase": "weights that would have to be fetched",
 }
 #: Commands that are to end with another exit code than 0, and why.

@@ -30,7 +30,7 @@ _BATCH = 8
 
 _RESERVED = 8 << 20  # numbers: 32 MiB, from where on the C library (glibc) always asks the system
 
-_NOTHING_SAID = 0.95**0.5  # root of the probability of CTC's blank
+_NOTHING_SAID = 0.95**0.5  # of a frame's last number; of CTC's blank, the root of its probability
 
 
 def embed_file(
@@ -289,7 +289,7 @@ class _Lane:
 
 def _telling(segments: Segments, encoder: Encoder) -> Segments:
     """Leave out, of what is said, the frames in which nothing is: two of three in running speech."""
-    if "phrases" not in encoder.spec.purposes:
+    if not encoder.spec.tells_what_is_said:
         return segments
     tell = segments.vectors[:, -1] < _NOTHING_SAID
     return Segments(segments.starts[tell], segments.ends[tell], segments.vectors[tell])

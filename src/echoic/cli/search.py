@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,9 +19,11 @@ from echoic.cli.options import (
     LibraryFolder,
     PathGlobs,
     Tags,
+    expand,
     expand_example,
     expand_path,
     number,
+    seconds,
     time_option,
     whole_number,
 )
@@ -36,7 +39,12 @@ from echoic.cli.output import (
     shorten,
 )
 from echoic.errors import UnreadableError, UsageError, quoted
+from echoic.scanning import SUFFIXES, suffix_of
 from echoic.types import Hit
+from echoic.untrusted import shown
+
+_WORDS = "text:"  # stands before words where a file could be meant
+_PART = re.compile(r"(.+)@([0-9][^@-]*)-([0-9][^@-]*)")
 
 
 def run(
@@ -56,8 +64,9 @@ def run(
         list[str] | None,
         typer.Option(
             "--phrase",
-            metavar="WORDS",
-            help="Find where WORDS are said, in English. Needs the encoder phonemes (echoic models).",
+            metavar="WORDS|FILE",
+            help="Find where WORDS are said, in English, or what is said in FILE, or in FILE@START-END, by "
+            "whomever. Needs the encoder phonemes, or for a FILE speech (echoic models).",
         ),
     ] = None,
     every: Annotated[
@@ -134,12 +143,15 @@ def run(
     if phrases is not None and len(phrases) > 1:
         raise UsageError("--phrase is given more than once; look for one phrase at a time")
     phrase = phrases[0] if phrases else None
-    if phrase is not None and (file is not None or texts or like or unlike or versions or include_query):
-        raise UsageError(
-            "--phrase goes with neither FILE, --text, --like, --unlike, --versions nor --include-query"
-        )
+    if phrase is not None and (file is not None or texts or like or unlike or versions):
+        raise UsageError("--phrase goes with neither FILE before it, --text, --like, --unlike nor --versions")
     if phrase is not None and (start, end) != (None, None):
-        raise UsageError("--start and --end choose a part of FILE, which --phrase does not take")
+        raise UsageError(
+            "--start and --end choose a part of FILE; with --phrase say it so: --phrase FILE@START-END"
+        )
+    asked = None if phrase is None else _read_phrase(phrase)
+    if asked is not None and isinstance(asked[0], str) and include_query:
+        raise UsageError("--include-query goes with --phrase FILE, not with words")
     if phrase is None and (every or min_score is not None):
         raise UsageError("--every and --min-score go with --phrase")
     if versions and (file is None or texts or encoder is not None or like or unlike):
@@ -156,9 +168,12 @@ def run(
     }
     common: dict[str, Any] = {"start": start, "end": end, "include_query": include_query} | filters
     with Library(library, noted=note_teller()) as lib:
-        if phrase is not None:
+        if asked is not None:
+            what_is_said, part = asked
             chosen: dict[str, Any] = {"every": every, "min_score": min_score, "encoder": encoder}
-            hits = lib.phrases(phrase, k, **chosen, **filters)
+            if isinstance(what_is_said, Path):
+                chosen |= {"include_query": include_query} | dict(zip(("start", "end"), part, strict=True))
+            hits = lib.phrases(what_is_said, k, **chosen, **filters)
         elif versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, n_hits, progress=progress, **common)
@@ -177,11 +192,49 @@ def run(
         for hit in hits:
             say(hit_line(hit))
     elif phrase is not None:
-        complain(f"nothing found: {quoted(phrase)} is not said, or not clearly enough")
+        what = "" if asked is None or isinstance(asked[0], str) else "what is said in "
+        complain(f"nothing found: {what}{quoted(phrase)} is not said, or not clearly enough")
     elif tag or path or (min_duration, max_duration) != (None, None):
         complain("nothing found: no other file of the library fits the filters")
     else:
         complain("nothing found")
+
+
+def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | None]]:
+    """Tell words from ``FILE`` or ``FILE@START-END``; ``text:`` stands before words that are a file, too.
+
+    Returns
+    -------
+    str or Path
+        Words, or a file.
+    tuple of (float or None, float or None)
+        Begin and end of the part of the file that is meant.
+
+    Raises
+    ------
+    UsageError, UnreadableError
+        If it may be either, or is a file that is not there.
+    """
+    if phrase.startswith(_WORDS):
+        return phrase.removeprefix(_WORDS), (None, None)
+    start = end = None
+    name = phrase
+    part = _PART.fullmatch(phrase)
+    if part is not None and not os.path.lexists(expand(phrase)):
+        name, start, end = part[1], seconds(part[2]), seconds(part[3])
+    is_named_as_sound = suffix_of(name) in SUFFIXES
+    if not os.path.lexists(expand(name)):
+        if is_named_as_sound:
+            raise UnreadableError(
+                f"{quoted(name)} does not exist; check the path, or for words: --phrase {_WORDS}…"
+            )
+        return phrase, (None, None)
+    if not is_named_as_sound and os.sep not in name:
+        raise UsageError(
+            f"{shown(name)} may be words, and is a file here; write --phrase {shlex.quote(_WORDS + name)} "
+            f"for the words, or --phrase {shlex.quote('./' + name)} for what is said in the file"
+        )
+    return expand_path(name), (start, end)
 
 
 def _print_m3u(hits: Sequence[Hit]) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Encoder",
     "PhraseEncoder",
     "RecordingEncoder",
+    "SpokenEncoder",
     "TextEncoder",
     "check_vectors",
     "encode_windows",
@@ -116,6 +117,25 @@ class PhraseEncoder(Encoder, Protocol):
         ------
         UsageError
             If there is nothing in them that can be said.
+        """
+        ...
+
+
+@runtime_checkable
+class SpokenEncoder(Encoder, Protocol):
+    """An encoder that spoken phrases are found by; ``"spoken"`` is among its ``spec.purposes``.
+
+    Its vectors, by frame, are what is said then, whoever says it, times how much the frame counts, 0 … 1; the
+    last of the ``spec.dim`` numbers makes their length 1: where nothing is said, it is 1 itself.
+    """
+
+    def read_background(self) -> bytes:
+        """Return speech that a phrase is compared with, a :class:`~echoic.search.spoken.Background`.
+
+        Raises
+        ------
+        EncoderError
+            If it cannot be read.
         """
         ...
 

@@ -41,6 +41,7 @@ SUFFIXES = {
     "letters": ".letters.onnx",
     "sounds": ".sounds.onnx",
     "symbols": ".symbols",
+    "background": ".background.npz",
 }
 
 _SPELLING = ("letters", "sounds", "symbols")
@@ -167,6 +168,10 @@ def _checked(written: Mapping[str, Any]) -> Card:
     if spelling != {"phrases" in spec.purposes}:
         raise ValueError(
             f"of purposes with 'phrases' and digests of {', '.join(_SPELLING)}, not all are there"
+        )
+    if ("spoken" in spec.purposes) != (card.sha256.background is not None):
+        raise ValueError(
+            "of purposes with 'spoken' and a digest of background, one is there without the other"
         )
     digests = {kind: digest for kind in SUFFIXES if (digest := getattr(card.sha256, kind)) is not None}
     return Card(spec, front_end, card.graph.input, card.graph.output, digests)

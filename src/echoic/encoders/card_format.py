@@ -52,6 +52,7 @@ class _Digests(_Strict):
     letters: _Digest | None = None
     sounds: _Digest | None = None
     symbols: _Digest | None = None
+    background: _Digest | None = None
 
 
 class CardFormat(_Strict):

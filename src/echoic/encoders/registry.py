@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echoic.encoders.base import Encoder, PhraseEncoder, RecordingEncoder, TextEncoder
+from echoic.encoders.base import Encoder, PhraseEncoder, RecordingEncoder, SpokenEncoder, TextEncoder
 from echoic.encoders.families import how_to_get, models_folder
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder, load_model
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
@@ -120,6 +120,11 @@ class Registry:
             raise EncoderError(
                 f"{entry.provider} made a {type(encoder).__name__} for {name!r}, which is said to find "
                 "phrases and has no spell()"
+            )
+        if "spoken" in encoder.spec.purposes and not isinstance(encoder, SpokenEncoder):
+            raise EncoderError(
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, which is said to find "
+                "spoken phrases and has no read_background()"
             )
         if ("text" in encoder.spec.inputs) != isinstance(encoder, TextEncoder):
             raise EncoderError(

@@ -92,15 +92,18 @@ def add(name: str, source: Path | None = None) -> Added:
     if source is None and (wrong := misnamed(name)):  # in a folder there may be others than were published
         raise UnknownEncoderError(wrong)
     # Before gigabytes are fetched; imported after, as that takes long.
-    if not family.as_it_is and not all(map(find_spec, _NEEDED)):
-        raise MissingDependencyError(f"turning the weights of {name} into a model", "train")
+    needed = () if family.as_it_is else ("onnx",) if family.joined else _NEEDED
+    if not all(map(find_spec, needed)):
+        raise MissingDependencyError(
+            f"turning the weights of {name} into a model", "speech" if family.joined else "train"
+        )
     paths = _given(family, source) if source is not None else _fetched(family)
     weights = [_told(file, path, source) for file, path in zip(family.files, paths, strict=True)]
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as place:
         model = Path(place) / f"{name}.onnx"
-        build = _as_it_is if family.as_it_is else _traced
+        build = _as_it_is if family.as_it_is else _joined if family.joined else _traced
         encoder, examples = build(name, family, paths, weights, model)
         speed = _speed(encoder, examples)
         _note(model, times_real_time=round(speed, 1))
@@ -119,6 +122,24 @@ def _as_it_is(
         card["sha256"][kind] = digest_of(path)
     card |= {"name": name, "revision": card["sha256"]["graph"][:12], "training": {"weights": weights}}
     write_card(card, model)
+    encoder = load_model(model)
+    return encoder, _windows(encoder.spec.window_samples)
+
+
+def _joined(
+    name: str, family: Family, paths: Sequence[Path], weights: list[dict[str, str]], model: Path
+) -> tuple[OnnxEncoder, Float32]:
+    """Make a model of graphs that are put together, and of what ships with Echoic."""
+    module = import_module(f"echoic.pretrained.{family.module}")
+    card, contents = module.joined(family, paths)
+    for kind, content in contents.items():
+        with model.with_suffix(SUFFIXES[kind]).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        card["sha256"][kind] = hashlib.sha256(content).hexdigest()
+    card["training"]["weights"] = weights
+    write_card(card | {"name": name, "revision": card["sha256"]["graph"][:12]}, model)
     encoder = load_model(model)
     return encoder, _windows(encoder.spec.window_samples)
 

@@ -1,30 +1,37 @@
-"""Finding where a phrase is said that is typed."""
+"""Finding where a phrase is said that is typed, or spoken as an example."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.encoders.base import PhraseEncoder
-from echoic.errors import UnknownEncoderError, UsageError
+from echoic.encoders.base import PhraseEncoder, SpokenEncoder
+from echoic.errors import NotAudioError, UnknownEncoderError, UsageError, quoted
 from echoic.search.keyword import join, spot
-from echoic.search.query import Filters, check_k
+from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.search.spoken import Background, Phrase, heard_in
+from echoic.search.spoken import probability as spoken_probability
+from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
-from echoic.storage.frames import Frames, FrameStore
+from echoic.storage.frames import Frames, SpokenStore, SymbolStore, whole_frames
 from echoic.storage.spaces import Spaces
-from echoic.types import Float32, Hit
+from echoic.types import Float32, Hit, Note
 from echoic.untrusted import check_number, shown
 
-__all__ = ["LIKELY", "find_phrases", "probability"]
+__all__ = ["LIKELY", "find_phrases", "find_spoken", "probability"]
 
 #: Score from which on a phrase is told.
 LIKELY = 0.5
 _FEWEST, _MOST = 3, 80  # sounds of a phrase
 _LONGEST = 2_000  # characters
 _SLOWEST = 0.3  # s of a sound, the mean of a phrase: what takes longer is not speech
+_SHORTEST, _LONGEST_SPOKEN = 0.3, 6.0  # s of speech of an example
+_AROUND = 1.0  # s beside a part of a file that are listened to
+_NOTHING_SAID = round(0.95**0.5 * 127)  # of the last of a frame's numbers
 _AT_ONCE = 400_000  # frames that are looked at at once: some 100 MB
 
 # Of a logistic regression on read books and telephone prompts: the logarithm of the odds that a phrase is
@@ -52,23 +59,15 @@ def find_phrases(
     every: bool = False,
     min_score: float | None = None,
 ) -> list[Hit]:
-    """Find where a phrase is said; see :meth:`echoic.library.Library.phrases`."""
-    if k is not None:
-        check_k(k)
-    if min_score is not None:
-        try:
-            check_number("min_score", min_score, 0, 1)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+    """Find where a phrase is said that is typed; see :meth:`echoic.library.Library.phrases`."""
+    least = _least(k, min_score)
     if not phrase.strip():
         raise UsageError("the phrase to look for is empty")
     if len(phrase) > _LONGEST:
         raise UsageError(f"the phrase to look for is {len(phrase):,} characters; a few words are enough")
-    source, spec = spaces.chosen(encoder, "phrases")
-    if "phrases" not in spec.purposes:
-        raise UsageError(f"encoder {spec.name} knows no phrases; leave --encoder out")
+    source, spec = _chosen(spaces, encoder, "phrases")
     loaded, store = spaces.encoder(source, spec), spaces.store(spec)
-    if not isinstance(loaded, PhraseEncoder) or not isinstance(store, FrameStore):
+    if not isinstance(loaded, PhraseEncoder) or not isinstance(store, SymbolStore):
         raise UnknownEncoderError(f"encoder {spec.name} cannot spell phrases")
     sounds = loaded.spell(phrase)
     if len(sounds) < _FEWEST:
@@ -79,18 +78,114 @@ def find_phrases(
         raise UsageError(f"the phrase has {len(sounds)} sounds; use {_MOST} at most, some fifteen words")
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
-    least = LIKELY if min_score is None else min_score
     found = [one for some in _portions(store, ids) for one in _occurrences(some, sounds, least, every=every)]
-    found.sort(key=lambda one: (-one.score, one.file_id, one.start))
-    paths = catalog.paths([one.file_id for one in found[:k]])
-    there = [one for one in found[:k] if one.file_id in paths]  # the others are gone since
+    return _hits(catalog, spec, found, k)
+
+
+def find_spoken(
+    catalog: Catalog,
+    spaces: Spaces,
+    example: Query,
+    k: int | None,
+    filters: Filters,
+    *,
+    encoder: str | None = None,
+    every: bool = False,
+    min_score: float | None = None,
+    include_query: bool = False,
+    noted: Callable[[Path | str, Note], None] = lambda *_: None,
+) -> list[Hit]:
+    """Find where a phrase is said that is spoken; see :meth:`echoic.library.Library.phrases`."""
+    least = _least(k, min_score)
+    source, spec = _chosen(spaces, encoder, "spoken")
+    loaded, store = spaces.encoder(source, spec), spaces.store(spec)
+    if not isinstance(loaded, SpokenEncoder) or not isinstance(store, SpokenStore):
+        raise UnknownEncoderError(f"encoder {spec.name} cannot compare spoken phrases")
+    assert spec.frame_rate is not None
+    assert example.path is not None
+    phrase, (start, end) = _spoken(Examples(spaces, source, spec, noted), example, spec)
+    itself = (
+        None if include_query else catalog.file_at(example.path) or catalog.file_at(example.path.resolve())
+    )
+    level = Background(loaded.read_background(), spec.frame_rate).level(phrase)
+    scope = filters.scope(catalog)
+    ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
+    found = []
+    for file_id, frames in store.read(ids):
+        heard = heard_in(frames, spec.frame_rate)
+        told = False
+        for place in phrase.places(heard):
+            chance = spoken_probability(place.score, level, len(phrase))
+            if chance < least or (told and not every):
+                break
+            begin, finish = heard.span(place.first, place.last)
+            if itself is not None and itself.id == file_id and begin < end and finish > start:
+                continue  # the example itself
+            found.append(_Occurrence(file_id, begin, finish, chance))
+            told = True
+    return _hits(catalog, spec, found, k)
+
+
+def _spoken(examples: Examples, example: Query, spec: EncoderSpec) -> tuple[Phrase, tuple[float, float]]:
+    """Listen to an example → what is said in it, and its begin and end in the file."""
+    assert example.path is not None
+    assert spec.frame_rate is not None
+    start, end = example.start or 0.0, np.inf if example.end is None else example.end
+    if example.start is None and example.end is None:
+        segments = examples.sound(example.path)
+    else:  # what is around a part tells what is in it, too
+        around = max(0.0, start - _AROUND), None if example.end is None else end + _AROUND
+        segments = examples.sound(example.path, *around)
+    middles = (segments.starts + segments.ends) / 2
+    frames = whole_frames(segments)
+    here = (middles >= start) & (middles < end) & (frames.numbers[:, -1] < _NOTHING_SAID)
+    heard = heard_in(type(frames)(*(column[here] for column in frames)), spec.frame_rate)
+    n = len(heard.places)
+    if n / spec.frame_rate < _SHORTEST:
+        raise NotAudioError(
+            f"{quoted(example.path)} has {n / spec.frame_rate:.1f} s of speech, and less than {_SHORTEST} s "
+            "cannot be told from other words; choose a longer example"
+        )
+    if n / spec.frame_rate > _LONGEST_SPOKEN:
+        raise UsageError(
+            f"{quoted(example.path)} has {n / spec.frame_rate:.0f} s of speech, and a phrase has "
+            f"{_LONGEST_SPOKEN:g} s at most; choose a part of it: --phrase FILE@START-END"
+        )
+    return Phrase(heard), (start, end)
+
+
+def _least(k: int | None, min_score: float | None) -> float:
+    """Check what limits the hits → the score from which on there are some."""
+    if k is not None:
+        check_k(k)
+    if min_score is None:
+        return LIKELY
+    try:
+        check_number("min_score", min_score, 0, 1)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return min_score
+
+
+def _chosen(spaces: Spaces, encoder: str | None, purpose: Purpose) -> tuple[str, EncoderSpec]:
+    source, spec = spaces.chosen(encoder, purpose)
+    if purpose not in spec.purposes:
+        kind = "phrases" if purpose == "phrases" else "spoken phrases"
+        raise UsageError(f"encoder {spec.name} knows no {kind}; leave --encoder out")
+    return source, spec
+
+
+def _hits(catalog: Catalog, spec: EncoderSpec, found: Sequence[_Occurrence], k: int | None) -> list[Hit]:
+    best = sorted(found, key=lambda one: (-one.score, one.file_id, one.start))[:k]
+    paths = catalog.paths([one.file_id for one in best])
+    there = [one for one in best if one.file_id in paths]  # the others are gone since
     return [
         Hit(rank, paths[one.file_id], one.start, one.end, one.score, spec.name)
         for rank, one in enumerate(there, start=1)
     ]
 
 
-def _portions(store: FrameStore, ids: list[int]) -> Iterator[list[tuple[int, Frames]]]:
+def _portions(store: SymbolStore, ids: list[int]) -> Iterator[list[tuple[int, Frames]]]:
     """Read the frames of files, about as many at a time as are looked at at once."""
     some: list[tuple[int, Frames]] = []
     n = 0

@@ -1,9 +1,10 @@
-"""What is said in a library's files, frame by frame: which symbols are likely, kept in little room.
+"""What is said in a library's files, frame by frame, kept in little room.
 
-These are the vectors of encoders that phrases are found by (:class:`~echoic.encoders.base.PhraseEncoder`),
-but they are not searched by their cosines: a phrase is a sequence, and every frame is looked at. So they lie
-in the library's database wherever its other vectors are. Of each frame the ten likeliest symbols are kept,
-each with the root of its probability in 8 bits: some 20 bytes a frame before they are compressed.
+These are the vectors of encoders that phrases are found by (:class:`~echoic.encoders.base.PhraseEncoder`,
+:class:`~echoic.encoders.base.SpokenEncoder`), but they are not searched by their cosines: a phrase is a
+sequence, and every frame is looked at. So they lie in the library's database wherever its other vectors are.
+Where frames are symbols, the ten likeliest are kept, each with the root of its probability in 8 bits: some 20
+bytes a frame before they are compressed. Where all numbers of the vectors matter, each takes 8 bits.
 """
 
 from __future__ import annotations
@@ -17,20 +18,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from echoic.encoders.base import normalize
 from echoic.errors import StoreError, UsageError
 from echoic.storage.vectors.base import checked
 from echoic.storage.vectors.neighbours import Neighbours
 from echoic.storage.vectors.times import pack_times, unpack_times
 from echoic.types import Float32, Segments
 
-__all__ = ["N_SYMBOLS", "FrameStore", "Frames"]
+__all__ = ["N_SYMBOLS", "FrameStore", "Frames", "SpokenFrames", "SpokenStore", "SymbolStore", "whole_frames"]
 
 #: Symbols of a frame that are kept.
 N_SYMBOLS = 10
 _LEVELS = 255
+_HIGHEST = 127  # of what takes 8 bits with a sign
 _AT_ONCE = 500  # files that are read in one statement
 
 Bytes = npt.NDArray[np.uint8]
+SmallInts = npt.NDArray[np.int8]
 Float64 = npt.NDArray[np.float64]
 
 
@@ -53,6 +57,22 @@ class Frames(NamedTuple):
     levels: Bytes
 
 
+class SpokenFrames(NamedTuple):
+    """The frames of a file whose vectors are kept whole, in order of time.
+
+    Parameters
+    ----------
+    starts, ends : ndarray of float64, shape (n,)
+        Seconds.
+    numbers : ndarray of int8, shape (n, dim)
+        The vectors, 127 being 1.
+    """
+
+    starts: Float64
+    ends: Float64
+    numbers: SmallInts
+
+
 class FrameStore:
     """The frames of one encoder revision in one library; a :class:`~echoic.storage.vectors.base.VectorStore`.
 
@@ -63,25 +83,20 @@ class FrameStore:
     collection : str
         The encoder's ``name@revision``.
     dim : int
-        Number of symbols, 256 at most.
+        Length of the vectors.
     """
 
     joins_transactions = True
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], collection: str, dim: int) -> None:
-        if not N_SYMBOLS <= dim <= 256:
-            raise StoreError(
-                f"collection {collection} would have {dim} symbols a frame; from 10 to 256 can be kept"
-            )
         self.dim = dim
         self.collection = collection
         self._connect = connect
 
     def replace(self, file_id: int, segments: Segments) -> None:
-        """Make ``segments`` all that is stored for a file; their vectors are roots of probabilities."""
+        """Make ``segments`` all that is stored for a file."""
         segments = checked(segments, self.dim)
-        symbols, levels = pack(segments.vectors)
-        data = zlib.compress(np.concatenate([symbols.T.ravel(), levels.T.ravel()]).tobytes())
+        data = self._packed(segments.vectors)
         starts, ends = pack_times(segments.starts), pack_times(segments.ends)
         checksum = zlib.crc32(starts + ends + data)
         row = (self.collection, file_id, len(segments), checksum, starts, ends, data)
@@ -107,18 +122,10 @@ class FrameStore:
             Always.
         """
         name = self.collection.partition("@")[0]
-        raise UsageError(
-            f"encoder {name} knows what is said, not what sounds alike; ask it with --phrase WORDS"
-        )
+        raise UsageError(f"encoder {name} knows what is said, not what sounds alike; ask it with --phrase")
 
-    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, Frames]]:
-        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
-
-        Raises
-        ------
-        StoreError
-            If they are damaged.
-        """
+    def _rows(self, file_ids: Sequence[int]) -> Iterator[tuple[int, int, Float64, Float64, bytes]]:
+        """Read the rows of files, in order of their ids: id, number of frames, starts, ends, and vectors."""
         for _, some in groupby(enumerate(sorted(file_ids)), lambda item: item[0] // _AT_ONCE):
             ids = [file_id for _, file_id in some]
             rows = self._connect().execute(
@@ -132,15 +139,15 @@ class FrameStore:
                         f"what is said in file {file_id} is damaged in collection {self.collection};"
                         " echoic doctor says which file that is"
                     )
-                both = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, N_SYMBOLS, n)
-                yield file_id, Frames(unpack_times(starts), unpack_times(ends), both[0].T, both[1].T)
+                yield file_id, n, unpack_times(starts), unpack_times(ends), data
+
+    def _packed(self, vectors: Float32) -> bytes:
+        """Write the vectors of a file."""
+        raise NotImplementedError
 
     def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
         """Return what is stored for files, as vectors; those for which nothing is are left out."""
-        return {
-            file_id: Segments(found.starts, found.ends, unpack(found.symbols, found.levels, self.dim))
-            for file_id, found in self.read(file_ids)
-        }
+        raise NotImplementedError
 
     def file_ids(self) -> npt.NDArray[np.int64]:
         """Return the ids of all stored files, ascending."""
@@ -160,6 +167,78 @@ class FrameStore:
             "SELECT coalesce(sum(n), 0) FROM frames WHERE collection = ?", (self.collection,)
         )
         return int(counted.fetchone()[0])
+
+
+class SymbolStore(FrameStore):
+    """Frames in which few of the symbols are likely; their vectors are roots of probabilities.
+
+    Raises
+    ------
+    StoreError
+        If there are fewer symbols than are kept, or more than 256.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], collection: str, dim: int) -> None:
+        if not N_SYMBOLS <= dim <= 256:
+            raise StoreError(
+                f"collection {collection} would have {dim} symbols a frame; from 10 to 256 can be kept"
+            )
+        super().__init__(connect, collection, dim)
+
+    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, Frames]]:
+        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        for file_id, n, starts, ends, data in self._rows(file_ids):
+            both = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, N_SYMBOLS, n)
+            yield file_id, Frames(starts, ends, both[0].T, both[1].T)
+
+    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
+        return {
+            file_id: Segments(found.starts, found.ends, unpack(found.symbols, found.levels, self.dim))
+            for file_id, found in self.read(file_ids)
+        }
+
+    def _packed(self, vectors: Float32) -> bytes:
+        symbols, levels = pack(vectors)
+        return zlib.compress(np.concatenate([symbols.T.ravel(), levels.T.ravel()]).tobytes())
+
+
+class SpokenStore(FrameStore):
+    """Frames in whose vectors all numbers matter, not compressed: that would save next to nothing."""
+
+    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, SpokenFrames]]:
+        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        for file_id, n, starts, ends, data in self._rows(file_ids):
+            yield file_id, SpokenFrames(starts, ends, np.frombuffer(data, np.int8).reshape(n, self.dim))
+
+    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
+        return {
+            file_id: Segments(found.starts, found.ends, normalize(found.numbers.astype(np.float32)))
+            for file_id, found in self.read(file_ids)
+        }
+
+    def _packed(self, vectors: Float32) -> bytes:
+        return _in_eight_bits(vectors).tobytes()
+
+
+def whole_frames(segments: Segments) -> SpokenFrames:
+    """Make of what an encoder gave what is kept of it."""
+    return SpokenFrames(segments.starts, segments.ends, _in_eight_bits(segments.vectors))
+
+
+def _in_eight_bits(vectors: Float32) -> SmallInts:
+    return np.rint(np.clip(vectors, -1, 1) * _HIGHEST).astype(np.int8)
 
 
 def pack(vectors: Float32) -> tuple[Bytes, Bytes]:

@@ -35,7 +35,7 @@ from echoic.errors import (
 from echoic.machine import n_cores
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
-from echoic.storage.frames import FrameStore
+from echoic.storage.frames import SpokenStore, SymbolStore
 from echoic.storage.vectors.names import without_password
 from echoic.storage.vectors.trusted import TOKEN_VARIABLE, is_trusted, trust
 from echoic.types import Segments
@@ -52,7 +52,7 @@ __all__ = ["EMBEDDED", "Spaces"]
 EMBEDDED = "embedded"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech"}
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -170,7 +170,9 @@ class Spaces:
     def _opened(self, spec: EncoderSpec) -> VectorStore:
         catalog = self._catalog
         if "phrases" in spec.purposes:
-            return FrameStore(lambda: catalog.connection, spec.key, spec.dim)
+            return SymbolStore(lambda: catalog.connection, spec.key, spec.dim)
+        if "spoken" in spec.purposes:
+            return SpokenStore(lambda: catalog.connection, spec.key, spec.dim)
         if self.uri == EMBEDDED:
             from echoic.storage.vectors.embedded import EmbeddedStore
 
@@ -278,16 +280,15 @@ class Spaces:
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            alike = [source for source, spec in taking.items() if "phrases" not in spec.purposes]
+            alike = [source for source, spec in taking.items() if not spec.tells_what_is_said]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
             source = next(named, "")
         if source:
-            if purpose == "sounds" and "phrases" in specs[source].purposes:
+            if purpose == "sounds" and specs[source].tells_what_is_said:
                 raise UsageError(
-                    f"encoder {specs[source].name} knows what is said, not what sounds alike: "
-                    "search --phrase WORDS"
+                    f"encoder {specs[source].name} knows what is said, not what sounds alike: search --phrase"
                 )
             if takes not in specs[source].inputs:
                 raise UsageError(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from echoic import StoreError, UsageError
 from echoic.storage.catalog import schema
-from echoic.storage.frames import N_SYMBOLS, FrameStore, pack, unpack
+from echoic.storage.frames import N_SYMBOLS, SymbolStore, pack, unpack
 from echoic.types import Segments
 
 DIM = 43
@@ -36,7 +36,7 @@ def database():
 
 @pytest.fixture
 def store(database):
-    return FrameStore(lambda: database, "said@1", DIM)
+    return SymbolStore(lambda: database, "said@1", DIM)
 
 
 def test_a_file_is_read_as_it_was_written_but_for_eight_bits(store):
@@ -67,7 +67,7 @@ def test_what_is_written_replaces_and_what_is_deleted_is_gone(store):
 
 
 def test_collections_do_not_know_each_other(store, database):
-    other = FrameStore(lambda: database, "said@2", DIM)
+    other = SymbolStore(lambda: database, "said@2", DIM)
     store.replace(7, said(0, 3))
     assert (len(other), other.fetch([7])) == (0, {})
     other.delete([7])
