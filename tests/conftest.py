@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from tests.milvus_server import running
 # These tests fork to start commands while this process may be connected to Milvus. gRPC would wake its
 # threads in the child and abort it (https://github.com/grpc/grpc/pull/43157); read when it is first imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+# Tests of every encoder are collected before any fixture runs; networks that whoever tests has added are none.
+os.environ["ECHOIC_MODELS"] = os.path.join(tempfile.gettempdir(), "no-models-for-tests-of-echoic")
 
 # No test fails because the machine is busy.
 settings.register_profile("echoic", deadline=None)

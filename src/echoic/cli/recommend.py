@@ -89,11 +89,11 @@ def run(
     group_column: GroupColumn = None,
     jobs: Jobs = None,
 ) -> None:
-    """Say which encoders and which store suit a collection, and how long indexing it takes here.
+    """Say which encoders and which store suit a collection.
 
-    Each installed encoder is tried on a sample of the files. With labels, each file looks for others of its
-    label. Without any, how well an encoder finds is guessed: by how well it finds degraded copies, and other
-    parts, of what is there. The exit code is 1 if no encoder keeps to --latency and --memory.
+    Each installed encoder is tried on a sample of the files, by which the time that indexing takes here is
+    told, too. With labels, each file looks for others of its label. Without any, how well an encoder finds
+    is guessed: by how well it finds degraded copies, and other parts, of what is there. The exit code is 1 if no encoder keeps to --latency and --memory.
     """
     from echoic import recommend
 

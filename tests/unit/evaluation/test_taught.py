@@ -68,4 +68,5 @@ def test_no_digest_is_never_taught():
 
 def test_the_card_of_sound_notes_every_clip_that_it_was_trained_on():
     training = read_card(BUNDLED / "sound.onnx")["training"]
-    assert len(read_taught(training).learnt) == training["data"]["clips"] == 13_358
+    assert training["data"]["clips"] == 18_572
+    assert len(read_taught(training).learnt) == 18_570  # two are copies of others
