@@ -19,7 +19,7 @@ from tests.milvus_server import running
 # threads in the child and abort it (https://github.com/grpc/grpc/pull/43157); read when it is first imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-# Tests of every encoder are collected before any fixture runs; networks that whoever tests has added are none.
+# Tests of every encoder are collected before any fixture runs, and are not of those that whoever tests added.
 os.environ["ECHOIC_MODELS"] = os.path.join(tempfile.gettempdir(), "no-models-for-tests-of-echoic")
 
 # No test fails because the machine is busy.

@@ -93,7 +93,8 @@ def run(
 
     Each installed encoder is tried on a sample of the files, by which the time that indexing takes here is
     told, too. With labels, each file looks for others of its label. Without any, how well an encoder finds
-    is guessed: by how well it finds degraded copies, and other parts, of what is there. The exit code is 1 if no encoder keeps to --latency and --memory.
+    is guessed: by how well it finds degraded copies, and other parts, of what is there. The exit code is 1
+    if no encoder keeps to --latency and --memory.
     """
     from echoic import recommend
 
