@@ -42,11 +42,15 @@ HELD_PHRASES = ("jarvis", "snowboy")
 HELD_READERS = ("ls26", "ls27")
 HUMAN = {"20", "21", "23", "24", "26"}  # classes of ESC-50 that people make
 NONE = -1  # the class of what is no word
+# What may train what ships; rooms are also had free of royalties.
+COMMERCIAL = {*Path(__file__).parents[1].joinpath("licences.txt").read_text("utf-8").splitlines()}
+COMMERCIAL.add("CC-BY / royalty free")
 
 
 def rows_of(data: Path) -> list[dict[str, str]]:
+    """List the recordings whose own licence allows commercial use."""
     with (data / "manifest.tsv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+        return [row for row in csv.DictReader(file, delimiter="\t") if row["licence"] in COMMERCIAL]
 
 
 def held_words(rows: list[dict[str, str]]) -> set[str]:

@@ -14,7 +14,6 @@ Park and Glass, "Unsupervised pattern discovery in speech", IEEE TASLP 16(1), 20
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from echoic.storage.frames import SpokenFrames
 from echoic.types import Float32
+from echoic.untrusted import read_arrays
 
 __all__ = ["Background", "Heard", "Phrase", "Place", "best_paths", "heard_in", "probability"]
 
@@ -194,8 +194,8 @@ class Background:
     """
 
     def __init__(self, content: bytes, frame_rate: float) -> None:
-        with np.load(io.BytesIO(content), allow_pickle=False) as found:
-            numbers, starts, pieces = found["numbers"], found["starts"], found["pieces"]
+        found = read_arrays(content)
+        numbers, starts, pieces = found["numbers"], found["starts"], found["pieces"]
         bounds = [*pieces.tolist(), len(numbers)]
         self._pieces = [
             heard_in(SpokenFrames(starts[a:b], starts[a:b] + 1 / frame_rate, numbers[a:b]), frame_rate)
