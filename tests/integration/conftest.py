@@ -93,6 +93,16 @@ def _as_word(word: object) -> object:
     return word if isinstance(word, (str, bytes, os.PathLike)) else str(word)
 
 
+@pytest.fixture(scope="module")
+def doubles():
+    """Encoders of another package, tests/doubles, as if it was installed."""
+    package = Path(__file__).parents[1] / "doubles"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(package)
+        patch.setenv("PYTHONPATH", f"{package}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        yield
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A folder for audio files."""

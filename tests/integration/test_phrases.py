@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from echoic.audio.encode import write_audio
 from tests.doubles.echoic_doubles import RATE, Chimes
 from tests.integration.conftest import CommandsWithin
 
-DOUBLES = Path(__file__).parents[1] / "doubles"
+pytestmark = pytest.mark.usefixtures("doubles")
 LONG = " " * 30
 
 
@@ -28,15 +27,6 @@ def play(folder: Path) -> Path:
     for name, phrase in played.items():
         write_audio(folder / f"{name}.wav", Chimes.play(phrase), RATE)
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def installed():
-    """The package that brings the doubles."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(DOUBLES)
-        patch.setenv("PYTHONPATH", f"{DOUBLES}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from echoic.audio.encode import write_audio
 from tests.doubles.echoic_doubles import RATE, Tunes
 from tests.integration.conftest import CommandsWithin
 
-DOUBLES = Path(__file__).parents[1] / "doubles"
+pytestmark = pytest.mark.usefixtures("doubles")
 PHRASE = "abcdefgh"
 OTHERS = "jihjgihjfigjhijfhgij"
 LONG = " " * 20
@@ -30,15 +29,6 @@ def play(folder: Path) -> Path:
     for name, tune in played.items():
         write_audio(folder / f"{name}.wav", Tunes.play(tune), RATE)
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def installed():
-    """The package that brings the doubles."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(DOUBLES)
-        patch.setenv("PYTHONPATH", f"{DOUBLES}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +90,10 @@ def test_what_cannot_be_looked_for_is_said(said, example, tmp_path):
     with pytest.raises(AudioError, match="longer example"):
         said.phrases(tmp_path / "short.wav")
     write_audio(tmp_path / "silent.wav", Tunes.play(LONG), RATE)
-    with pytest.raises(AudioError, match="silent"):
+    with pytest.raises(AudioError, match=r"silent.wav is nothing to search by: no sound in it"):
         said.phrases(tmp_path / "silent.wav")
+    with pytest.raises(AudioError, match=r"silent.wav ends before 9.0 s"):  # as asked, not as listened to
+        said.phrases(tmp_path / "silent.wav", start=9.0, end=10.0)
     with pytest.raises(AudioError, match="there"):
         said.phrases(tmp_path / "there.wav")
     with pytest.raises(UsageError, match="min_score"):
@@ -124,6 +116,12 @@ def test_the_command_line_tells_words_from_a_file(said, example, tmp_path, monke
     found = echoic("search", "--phrase", f"{once}@3.04-4.32", "--json").stdout.splitlines()
     assert [Path(json.loads(line)["path"]).stem for line in found] == ["twice"]
     assert "does not exist" in echoic("search", "--phrase", "gone.wav", code=1).stderr
+    assert "does not exist" in echoic("search", "--phrase", "gone.wav@1-2", code=1).stderr
+    for part in ("0.2-", "-1", "", "1", "foo-bar", "1-2-3"):
+        told = echoic("search", "--phrase", f"{example}@{part}", code=2).stderr
+        assert "START-END" in told or "time" in told, told
+    filtered = echoic("search", "--phrase", example, "--path", "nosuch/*")
+    assert "is not said in the files that fit the filters" in filtered.stderr
     monkeypatch.chdir(tmp_path)
     Path("hello").write_bytes(b"")
     told = echoic("search", "--phrase", "hello", code=2).stderr

@@ -33,6 +33,7 @@ _AS_GOOD = 0.01  # of mAP: what is this near to the best is taken for as good, a
 _MUCH = 0.3  # of a collection: from here on music brings encoders of its own
 _OF_MUSIC = frozenset({"recordings", "versions"})
 _MEGABYTE = 1e6
+_MOST_HOURS = 10e6
 
 
 @checked
@@ -105,6 +106,8 @@ def recommend(
     for name, value in (("hours", hours), ("latency", latency), ("memory", memory)):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{name} is a number above 0, and not {value:g}")
+    if hours is not None and hours > _MOST_HOURS:
+        raise UsageError(f"hours are at most {_MOST_HOURS:,.0f}, a thousand years, and not {hours:g}")
     room = machine_memory() / _MEGABYTE if memory is None else memory
     limits = _Limits(math.inf if latency is None else latency, room)
     n_jobs = n_workers(jobs)
@@ -244,15 +247,16 @@ def _advice(
         sentence="",
         failed=dict(sample.failed),
     )
-    advice = replace(advice, command=command(advice, _place(folder, collection)))
+    advice = replace(advice, command=command(advice, _places(folder, collection)))
     return replace(advice, sentence=sentence(advice))
 
 
-def _place(folder: str, collection: Collection) -> str:
-    """Tell what is to be indexed: the folder, or that in which all files of a manifest lie."""
+def _places(folder: str, collection: Collection) -> list[str]:
+    """Tell what is to be indexed: the folder, or those in which the files of a manifest lie."""
     if os.path.isdir(folder):  # noqa: PTH112 - the other raises where a folder above is closed
-        return folder
-    return os.path.commonpath([path.parent for path in collection.sizes])
+        return [folder]
+    folders = {path.parent for path in collection.sizes}
+    return [str(one) for one in sorted(folders) if folders.isdisjoint(one.parents)]
 
 
 def _finding(sample: Sample) -> dict[str, tuple[float, float]]:

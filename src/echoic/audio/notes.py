@@ -21,7 +21,8 @@ def is_heard(notes: Sequence[Note], track: TrackChoice) -> bool:
     return all(note.track == track for note in notes if note.kind == "tracks")
 
 
-def why_nothing(info: AudioInfo) -> str:
-    """Say why nothing of a file was encoded, from its notes."""
+def why_nothing(info: AudioInfo, *, of_speech: bool = False) -> str:
+    """Say why nothing of a file was encoded, or nothing of what is said in it, from its notes."""
     kinds = {note.kind: note.sentence for note in info.notes}
-    return kinds.get("ultrasound") or kinds.get("silence") or "no sound in it"
+    told = kinds.get("ultrasound") or kinds.get("silence")
+    return told or ("nobody speaks in it" if of_speech else "no sound in it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from echoic.cli.options import Csv, Json, LibraryFolder, MinScore
@@ -57,7 +57,7 @@ def run(
 class _Lines:
     """Spells findings: each group of copies in one line, and what a group shares with others once.
 
-    What a file shares with several others alike waits until it is known which of those are copies.
+    A part of a file that several others share waits until it is known which of those are copies.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class _Lines:
             yield self._group(finding)
             yield from self._settled()
             return
-        alike: list[list[Duplicate]] = []
+        same: list[list[Duplicate]] = []
         for part in finding:
             # The copies of either are told to be copies in a line of their own.
             ends = frozenset(self._first.get(path, path) for path in (part.path, part.other))
@@ -78,18 +78,15 @@ class _Lines:
                 continue
             if part.path != finding[0].path:
                 continue
-            line = next((line for line in alike if _is_alike(line[0], part)), None)
-            if line is None:
-                alike.append([part])
-            else:
-                line.append(part)
-        self._waiting += alike
+            _put(part, same, _is_same_part)
+        self._waiting += same
         yield from self._settled()
 
     def rest(self) -> Iterator[str]:
         """Spell what still waits, now that nothing more will be found."""
-        yield from map(self._spelt, self._waiting)
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        for parts in waiting:
+            yield from self._spelt(parts)
 
     def _settled(self) -> Iterator[str]:
         waiting, self._waiting = self._waiting, []
@@ -97,19 +94,26 @@ class _Lines:
             if len({part.other for part in parts} - self._first.keys()) > 1:
                 self._waiting.append(parts)
             else:
-                yield self._spelt(parts)
+                yield from self._spelt(parts)
 
-    def _spelt(self, parts: Sequence[Duplicate]) -> str:
-        """Spell a part with the file that has it and one of each group that shares it."""
-        part = parts[0]
-        one_of_each: dict[str, str] = {}
+    def _spelt(self, parts: Sequence[Duplicate]) -> Iterator[str]:
+        """Spell a part with the file that has it and one of each group that shares it, at its place there."""
+        one_of_each: dict[str, list[Duplicate]] = {}
         for each in parts:
-            one_of_each.setdefault(self._first.get(each.other, each.other), each.other)
-        names = "  ".join(map(shorten, (part.path, *one_of_each.values())))
-        here = f"{as_clock(part.start)} – {as_clock(part.end)}"
-        there = f"{as_clock(part.other_start)} – {as_clock(part.other_end)}"
-        score = min(each.score for each in parts)
-        return f"{names}    {here} = {there}    {score:.2f}{_change(part, '  {}')}"
+            shown = one_of_each.setdefault(self._first.get(each.other, each.other), [])
+            if not shown or shown[0].other == each.other:  # which may have it at several places
+                shown.append(each)
+        lines: list[list[Duplicate]] = []
+        for shown in one_of_each.values():
+            for each in shown:
+                _put(each, lines, _is_alike)
+        for line in lines:
+            part = line[0]
+            names = "  ".join(map(shorten, (part.path, *(each.other for each in line))))
+            here = f"{as_clock(part.start)} – {as_clock(part.end)}"
+            there = f"{as_clock(part.other_start)} – {as_clock(part.other_end)}"
+            score = min(each.score for each in line)
+            yield f"{names}    {here} = {there}    {score:.2f}{_change(part, '  {}')}"
 
     def _group(self, pairs: Sequence[Duplicate]) -> str:
         first = pairs[0].path
@@ -127,12 +131,25 @@ class _Lines:
         return f"{'  '.join(names)}    whole    {score:.2f}"
 
 
+def _put(
+    part: Duplicate, lists: list[list[Duplicate]], belong: Callable[[Duplicate, Duplicate], bool]
+) -> None:
+    """Put a part into the list to whose first it belongs, or into one of its own."""
+    found = next((some for some in lists if belong(some[0], part)), None)
+    if found is None:
+        lists.append([part])
+    else:
+        found.append(part)
+
+
+def _is_same_part(one: Duplicate, other: Duplicate) -> bool:
+    return max(abs(one.start - other.start), abs(one.end - other.end)) <= _ALIKE
+
+
 def _is_alike(one: Duplicate, other: Duplicate) -> bool:
-    ours = one.start, one.end, one.other_start, one.other_end
-    theirs = other.start, other.end, other.other_start, other.other_end
-    return all(abs(a - b) <= _ALIKE for a, b in zip(ours, theirs, strict=True)) and _change(
-        one, "{}"
-    ) == _change(other, "{}")
+    """Tell whether the same part lies at the same place in both others, and as fast."""
+    there = abs(one.other_start - other.other_start), abs(one.other_end - other.other_end)
+    return _is_same_part(one, other) and max(there) <= _ALIKE and _change(one, "{}") == _change(other, "{}")
 
 
 def _change(duplicate: Duplicate, layout: str) -> str:

@@ -117,7 +117,7 @@ def run(
     for candidate in advice.candidates:
         if candidate.taught:
             complain(
-                f"warning: {shorten(candidate.encoder)} was taught {candidate.taught} of the "
+                f"warning: {shorten(candidate.encoder)} was taught or chosen by {candidate.taught} of the "
                 f"{counted(advice.sample, 'file')} listened to, so that its figures flatter it"
             )
     if json:
@@ -134,23 +134,24 @@ def _tell(advice: Advice) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from echoic.advice.telling import spell_time
+    from echoic.advice.telling import spell_hours, spell_time
 
     kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in advice.kinds.items() if share >= 0.005)
     by = (
         f"measured by {counted(advice.labels, 'label')}"
         if advice.measure == "labels"
-        else "guessed by copies and cuts, as nothing is labelled"
+        else "guessed by copies and cuts, without labels"
     )
     say(
-        f"{counted(advice.files, 'file')}, about {advice.hours:.3g} hours; listened to "
+        f"{counted(advice.files, 'file')}, about {spell_hours(advice.hours)} hours; listened to "
         f"{counted(advice.sample, 'file')}: {kinds}; finding is {by}\n"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    # Of 80 columns the verdict has what is left, in two lines if need be.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("encoder", overflow="fold", min_width=11)
     for head in ("mAP", "P@1", "speed", "indexing", "answer", "memory"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", min_width=10)
     for one in advice.candidates:
         finds = [one.mean_average_precision, one.precision_at_1]
         table.add_row(

@@ -44,7 +44,7 @@ from echoic.types import Hit
 from echoic.untrusted import shown
 
 _WORDS = "text:"  # stands before words where a file could be meant
-_PART = re.compile(r"(.+)@([0-9][^@-]*)-([0-9][^@-]*)")
+_PART = re.compile(r"(.+)@([^@]*)")
 
 
 def run(
@@ -166,6 +166,7 @@ def run(
         "max_duration": max_duration,
         "tags": tag or (),
     }
+    is_filtered = bool(tag or path) or (min_duration, max_duration) != (None, None)
     common: dict[str, Any] = {"start": start, "end": end, "include_query": include_query} | filters
     with Library(library, noted=note_teller()) as lib:
         if asked is not None:
@@ -193,8 +194,9 @@ def run(
             say(hit_line(hit))
     elif phrase is not None:
         what = "" if asked is None or isinstance(asked[0], str) else "what is said in "
-        complain(f"nothing found: {what}{quoted(phrase)} is not said, or not clearly enough")
-    elif tag or path or (min_duration, max_duration) != (None, None):
+        where = " in the files that fit the filters" if is_filtered else ""
+        complain(f"nothing found: {what}{quoted(phrase)} is not said{where}, or not clearly enough")
+    elif is_filtered:
         complain("nothing found: no other file of the library fits the filters")
     else:
         complain("nothing found")
@@ -220,8 +222,9 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
     start = end = None
     name = phrase
     part = _PART.fullmatch(phrase)
-    if part is not None and not os.path.lexists(expand(phrase)):
-        name, start, end = part[1], seconds(part[2]), seconds(part[3])
+    is_part = part is not None and (suffix_of(part[1]) in SUFFIXES or os.path.lexists(expand(part[1])))
+    if part is not None and is_part and not os.path.lexists(expand(phrase)):
+        name, (start, end) = part[1], _read_part(part[2])
     is_named_as_sound = suffix_of(name) in SUFFIXES
     if not os.path.lexists(expand(name)):
         if is_named_as_sound:
@@ -235,6 +238,13 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
             f"for the words, or --phrase {shlex.quote('./' + name)} for what is said in the file"
         )
     return expand_path(name), (start, end)
+
+
+def _read_part(text: str) -> tuple[float, float]:
+    begin, dash, finish = text.partition("-")
+    if not (begin and dash and finish):
+        raise UsageError(f"{shown(text)} is no part of a file; say it as --phrase FILE@START-END")
+    return seconds(begin), seconds(finish)
 
 
 def _print_m3u(hits: Sequence[Hit]) -> None:

@@ -34,9 +34,8 @@ class SpeechEncoder(OnnxEncoder):
             n_frames = min(-(-n // step), len(row))
             if n_frames:
                 heard = samples[: n + round(_BEHIND * self.spec.sample_rate)]
-                row[:n_frames] = self._session.run([self._card.output], {self._card.input: heard[None]})[0][
-                    0
-                ][:n_frames]
+                told = self._session.run([self._card.output], {self._card.input: heard[None]})[0]
+                row[:n_frames] = told[0, :n_frames]
         return check_vectors(self.spec, len(features), vectors)
 
     def read_background(self) -> bytes:

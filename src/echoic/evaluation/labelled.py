@@ -220,8 +220,8 @@ def check_measurable(
     if not _measurable(labels, groups, asking, searched).any():
         if all_ask_all:
             raise DatasetError(
-                "no label has clips of two groups, and a clip may not find its own group: there is nothing "
-                "to find; add recordings, or check the group column"
+                "no label has clips of two groups, and a clip may not find its own group, which is the "
+                "recording itself where no column says another: there is nothing to find; add recordings"
             )
         raise DatasetError(
             f"no label of the {int(asking.sum())} queries has a clip of another group among the "

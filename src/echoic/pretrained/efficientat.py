@@ -14,6 +14,7 @@ IEEE/ACM TASLP 2024.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -83,7 +84,7 @@ def _conv(
     return nn.Sequential(conv, _norm(width), *([] if activation is None else [activation()]))
 
 
-class _EfficientAt(nn.Module):
+class _EfficientAt(nn.Module, ABC):
     """(n, samples) → (n, dim) of length 1; what lies between spectrogram and mean differs."""
 
     def __init__(self) -> None:
@@ -98,9 +99,9 @@ class _EfficientAt(nn.Module):
         levels: Tensor = ((mel + _FLOOR).log() - _MEAN) / _SPREAD
         return levels
 
+    @abstractmethod
     def mapped(self, x: Tensor) -> Tensor:
         """Return what the convolutions make of spectrograms, (n, 1, bands, frames)."""
-        raise NotImplementedError
 
     def forward(self, samples: Tensor) -> Tensor:
         return unit(self.mapped(self.seen(samples)[:, None]).mean(dim=(2, 3)))

@@ -12,6 +12,7 @@ TASLP 2020.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -44,7 +45,7 @@ _V2_FIRST, _V2_LAST, _V2_DIM = 32, 1280, 1024
 _OTHERS = ("spectrogram_extractor.", "logmel_extractor.", "fc_audioset.")
 
 
-class _Panns(nn.Module):
+class _Panns(nn.Module, ABC):
     """(n, samples) → (n, dim) of length 1; what lies between spectrogram and last layer differs."""
 
     def __init__(self, width: int, dim: int) -> None:
@@ -61,9 +62,9 @@ class _Panns(nn.Module):
         mel: Tensor = self.get_buffer("bank") @ self.power(samples)
         return 10 * mel.clamp(min=1e-10).log10()
 
+    @abstractmethod
     def mapped(self, x: Tensor) -> Tensor:
         """Return what the convolutions make of spectrograms, (n, 1, frames, bands)."""
-        raise NotImplementedError
 
     def forward(self, samples: Tensor) -> Tensor:
         x = self.bn0(self.seen(samples)[..., None]).permute(0, 3, 2, 1)  # bands are what it normalises

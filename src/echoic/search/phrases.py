@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.encoders.base import PhraseEncoder, SpokenEncoder
-from echoic.errors import NotAudioError, UnknownEncoderError, UsageError, quoted
+from echoic.errors import NotAudioError, PartError, UnknownEncoderError, UsageError, quoted
 from echoic.search.keyword import join, spot
 from echoic.search.query import Examples, Filters, Query, check_k
 from echoic.search.spoken import Background, Phrase, heard_in
@@ -135,12 +135,20 @@ def _spoken(examples: Examples, example: Query, spec: EncoderSpec) -> tuple[Phra
         segments = examples.sound(example.path)
     else:  # what is around a part tells what is in it, too
         around = max(0.0, start - _AROUND), None if example.end is None else end + _AROUND
-        segments = examples.sound(example.path, *around)
+        try:
+            segments = examples.sound(example.path, *around)
+        except PartError:  # said of the part that was asked for
+            examples.sound(example.path, example.start, example.end)
+            raise
     middles = (segments.starts + segments.ends) / 2
     frames = whole_frames(segments)
     here = (middles >= start) & (middles < end) & (frames.numbers[:, -1] < _NOTHING_SAID)
     heard = heard_in(type(frames)(*(column[here] for column in frames)), spec.frame_rate)
     n = len(heard.places)
+    if not n:
+        raise NotAudioError(
+            f"{quoted(example.path)} is nothing to search by: nobody speaks in it; choose another example"
+        )
     if n / spec.frame_rate < _SHORTEST:
         raise NotAudioError(
             f"{quoted(example.path)} has {n / spec.frame_rate:.1f} s of speech, and less than {_SHORTEST} s "
@@ -170,8 +178,8 @@ def _least(k: int | None, min_score: float | None) -> float:
 def _chosen(spaces: Spaces, encoder: str | None, purpose: Purpose) -> tuple[str, EncoderSpec]:
     source, spec = spaces.chosen(encoder, purpose)
     if purpose not in spec.purposes:
-        kind = "phrases" if purpose == "phrases" else "spoken phrases"
-        raise UsageError(f"encoder {spec.name} knows no {kind}; leave --encoder out")
+        kind = "typed" if purpose == "phrases" else "spoken"
+        raise UsageError(f"encoder {spec.name} knows no phrases that are {kind}; leave --encoder out")
     return source, spec
 
 

@@ -162,7 +162,7 @@ class Examples:
         notes: list[Note] = []
         if is_whole:
             info, found = embed_file(path, {self._source: encoder})
-            segments, why = found[self._source], why_nothing(info)
+            segments, why = found[self._source], why_nothing(info, of_speech="spoken" in self._spec.purposes)
             notes += info.notes
         else:
             segments = embed_part(path, encoder, start, end, noted=notes.append)

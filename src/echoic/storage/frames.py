@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import groupby
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,10 @@ class SpokenFrames(NamedTuple):
     numbers: SmallInts
 
 
-class FrameStore:
+Kept = TypeVar("Kept")
+
+
+class FrameStore(ABC, Generic[Kept]):
     """The frames of one encoder revision in one library; a :class:`~echoic.storage.vectors.base.VectorStore`.
 
     Parameters
@@ -124,30 +128,44 @@ class FrameStore:
         name = self.collection.partition("@")[0]
         raise UsageError(f"encoder {name} knows what is said, not what sounds alike; ask it with --phrase")
 
-    def _rows(self, file_ids: Sequence[int]) -> Iterator[tuple[int, int, Float64, Float64, bytes]]:
-        """Read the rows of files, in order of their ids: id, number of frames, starts, ends, and vectors."""
+    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, Kept]]:
+        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
         for _, some in groupby(enumerate(sorted(file_ids)), lambda item: item[0] // _AT_ONCE):
             ids = [file_id for _, file_id in some]
             rows = self._connect().execute(
-                "SELECT file_id, n, checksum, starts, ends, data FROM frames"
+                "SELECT file_id, checksum, starts, ends, data FROM frames"
                 f" WHERE collection = ? AND file_id IN ({','.join('?' * len(ids))}) ORDER BY file_id",
                 (self.collection, *ids),
             )
-            for file_id, n, checksum, starts, ends, data in rows:
+            for file_id, checksum, starts, ends, data in rows:
                 if zlib.crc32(starts + ends + data) != checksum:
                     raise StoreError(
                         f"what is said in file {file_id} is damaged in collection {self.collection};"
                         " echoic doctor says which file that is"
                     )
-                yield file_id, n, unpack_times(starts), unpack_times(ends), data
-
-    def _packed(self, vectors: Float32) -> bytes:
-        """Write the vectors of a file."""
-        raise NotImplementedError
+                yield file_id, self._unpacked(unpack_times(starts), unpack_times(ends), data)
 
     def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
         """Return what is stored for files, as vectors; those for which nothing is are left out."""
-        raise NotImplementedError
+        return {file_id: self._segments(found) for file_id, found in self.read(file_ids)}
+
+    @abstractmethod
+    def _packed(self, vectors: Float32) -> bytes:
+        """Write the vectors of a file."""
+
+    @abstractmethod
+    def _unpacked(self, starts: Float64, ends: Float64, data: bytes) -> Kept:
+        """Read what was written of a file."""
+
+    @abstractmethod
+    def _segments(self, kept: Kept) -> Segments:
+        """Make vectors again of what is kept of them."""
 
     def file_ids(self) -> npt.NDArray[np.int64]:
         """Return the ids of all stored files, ascending."""
@@ -169,7 +187,7 @@ class FrameStore:
         return int(counted.fetchone()[0])
 
 
-class SymbolStore(FrameStore):
+class SymbolStore(FrameStore[Frames]):
     """Frames in which few of the symbols are likely; their vectors are roots of probabilities.
 
     Raises
@@ -185,51 +203,29 @@ class SymbolStore(FrameStore):
             )
         super().__init__(connect, collection, dim)
 
-    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, Frames]]:
-        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
-
-        Raises
-        ------
-        StoreError
-            If they are damaged.
-        """
-        for file_id, n, starts, ends, data in self._rows(file_ids):
-            both = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, N_SYMBOLS, n)
-            yield file_id, Frames(starts, ends, both[0].T, both[1].T)
-
-    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
-        return {
-            file_id: Segments(found.starts, found.ends, unpack(found.symbols, found.levels, self.dim))
-            for file_id, found in self.read(file_ids)
-        }
-
     def _packed(self, vectors: Float32) -> bytes:
         symbols, levels = pack(vectors)
         return zlib.compress(np.concatenate([symbols.T.ravel(), levels.T.ravel()]).tobytes())
 
+    def _unpacked(self, starts: Float64, ends: Float64, data: bytes) -> Frames:
+        both = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, N_SYMBOLS, len(starts))
+        return Frames(starts, ends, both[0].T, both[1].T)
 
-class SpokenStore(FrameStore):
+    def _segments(self, kept: Frames) -> Segments:
+        return Segments(kept.starts, kept.ends, unpack(kept.symbols, kept.levels, self.dim))
+
+
+class SpokenStore(FrameStore[SpokenFrames]):
     """Frames in whose vectors all numbers matter, not compressed: that would save next to nothing."""
-
-    def read(self, file_ids: Sequence[int]) -> Iterator[tuple[int, SpokenFrames]]:
-        """Read the frames of files, in order of their ids; those for which nothing is stored are left out.
-
-        Raises
-        ------
-        StoreError
-            If they are damaged.
-        """
-        for file_id, n, starts, ends, data in self._rows(file_ids):
-            yield file_id, SpokenFrames(starts, ends, np.frombuffer(data, np.int8).reshape(n, self.dim))
-
-    def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
-        return {
-            file_id: Segments(found.starts, found.ends, normalize(found.numbers.astype(np.float32)))
-            for file_id, found in self.read(file_ids)
-        }
 
     def _packed(self, vectors: Float32) -> bytes:
         return _in_eight_bits(vectors).tobytes()
+
+    def _unpacked(self, starts: Float64, ends: Float64, data: bytes) -> SpokenFrames:
+        return SpokenFrames(starts, ends, np.frombuffer(data, np.int8).reshape(len(starts), self.dim))
+
+    def _segments(self, kept: SpokenFrames) -> Segments:
+        return Segments(kept.starts, kept.ends, normalize(kept.numbers.astype(np.float32)))
 
 
 def whole_frames(segments: Segments) -> SpokenFrames:

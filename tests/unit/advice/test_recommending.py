@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from echoic.advice.recommending import _against, _chosen, _Limits
+from echoic.advice.collection import Collection
+from echoic.advice.recommending import _against, _chosen, _Limits, _places
 from echoic.advice.result import Advice, Candidate
-from echoic.advice.telling import command, sentence, spell_time
+from echoic.advice.telling import command, sentence, spell_hours, spell_time
 
 NO_LIMITS = _Limits(math.inf, math.inf)
 
@@ -85,11 +86,31 @@ def test_what_is_said():
     assert sentence(replace(told, encoder=None)).startswith("None of sound, other keeps to what you ask for")
 
 
+def test_what_is_flattered_is_said():
+    told = sentence(advice(replace(candidate("mine", 0.9), taught=30), candidate("sound", 0.6)))
+    assert "mAP 0.90 by your labels (it was taught or chosen by 30 of these files, which flatters it)" in told
+
+
+def test_of_a_manifest_the_folders_of_its_files_are_indexed_and_none_above(tmp_path):
+    paths = ["a/1.wav", "a/b/2.wav", "c/d/3.wav", "c/e/4.wav"]
+    sizes = {tmp_path / path: 1 for path in paths}
+    collection = Collection((), sizes, labelled=False)
+    assert _places("all.csv", collection) == [str(tmp_path / name) for name in ("a", "c/d", "c/e")]
+    assert _places(str(tmp_path), collection) == [str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "spelt"), [(0.158, "0.158"), (12.5, "12.5"), (1200, "1,200"), (1e6, "1,000,000")]
+)
+def test_hours_are_spelt(hours, spelt):
+    assert spell_hours(hours) == spelt
+
+
 def test_the_command_is_one_that_a_shell_takes():
     told = advice(candidate("sound", 0.6), also=("fingerprint",))
-    assert command(told, "my sounds") == "echoic index 'my sounds' --encoder sound --encoder fingerprint"
-    assert command(replace(told, store="milvus"), "a").endswith("--store http://SERVER:19530")
-    assert command(replace(told, encoder=None), "a") == ""
+    assert command(told, ["my sounds"]) == "echoic index 'my sounds' --encoder sound --encoder fingerprint"
+    assert command(replace(told, store="milvus"), ["a"]).endswith("--store http://SERVER:19530")
+    assert command(replace(told, encoder=None), ["a"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,19 @@ def test_of_copies_that_share_a_part_with_a_longer_file_one_is_shown_whichever_i
     assert lines_of(group, shared)[1:] == [[told], []]
 
 
+def test_of_copies_that_have_a_part_at_other_places_one_is_shown():
+    at_ten = Duplicate("/cut", "/whole", 0.0, 15.0, 10.0, 25.0, 0.9, 1.0, False, None)
+    at_fifteen = Duplicate("/cut", "/lead", 0.0, 15.0, 15.0, 30.0, 0.9, 1.0, False, None)
+    first, then, rest = lines_of((at_ten, at_fifteen), copies("/lead", "/whole"))
+    assert (first, then[1:], rest) == ([], ["/cut  /whole    0:00.0 – 0:15.0 = 0:10.0 – 0:25.0    0.90"], [])
+
+
+def test_files_that_have_a_part_at_other_places_are_lines_of_their_own():
+    at_ten = Duplicate("/cut", "/one", 0.0, 15.0, 10.0, 25.0, 0.9, 1.0, False, None)
+    at_fifteen = Duplicate("/cut", "/other", 0.0, 15.0, 15.0, 30.0, 0.9, 1.0, False, None)
+    assert [len(told) for told in lines_of((at_ten, at_fifteen))] == [0, 2]
+
+
 def test_what_one_file_shares_is_told_at_once():
     assert [len(told) for told in lines_of((part("/a", "/b"),), copies("/b", "/c"))] == [1, 1, 0]
 
