@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from echoic.spec import Precision
-from echoic.storage.vectors import EmbeddedStore, MemoryStore, MilvusStore, VectorStore
+from echoic.storage.vectors.base import VectorStore
+from echoic.storage.vectors.embedded import EmbeddedStore
+from echoic.storage.vectors.memory import MemoryStore
+from echoic.storage.vectors.milvus import MilvusStore
 
 _numbers = itertools.count()
 
@@ -52,7 +55,8 @@ def embedded_place(folder: Path, stack: ExitStack, precision: Precision) -> Plac
 
     database = folder / "library.db"
     source = (
-        "import sqlite3; from pathlib import Path; from echoic.storage.vectors import EmbeddedStore\n"
+        "import sqlite3; from pathlib import Path\n"
+        "from echoic.storage.vectors.embedded import EmbeddedStore\n"
         f"def opened(collection, dim):\n"
         f"    connection = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
         f"    folder = Path({str(folder / 'index')!r})\n"
@@ -63,7 +67,7 @@ def embedded_place(folder: Path, stack: ExitStack, precision: Precision) -> Plac
 
 def milvus_place(kind: str, uri: str, stack: ExitStack) -> Place:
     source = (
-        "from echoic.storage.vectors import MilvusStore\n"
+        "from echoic.storage.vectors.milvus import MilvusStore\n"
         f"def opened(collection, dim):\n    return MilvusStore({uri!r}, collection, dim)\n"
     )
     return Place(kind, source, lambda collection, dim: MilvusStore(uri, collection, dim), stack)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from echoic.errors import StoreError
-from echoic.storage.vectors import Neighbours, VectorStore
+from echoic.storage.vectors.base import VectorStore
+from echoic.storage.vectors.neighbours import Neighbours
 from echoic.storage.vectors.rows import pack, unpack
 from echoic.types import Float32, Segments
 from tests.contract.places import Place

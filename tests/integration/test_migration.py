@@ -17,7 +17,7 @@ import pytest
 from echoic import Library, LibraryBusyError, LibraryError
 from echoic.audio.decode import read_audio
 from echoic.storage.catalog import Catalog, schema
-from echoic.storage.vectors import MilvusStore
+from echoic.storage.vectors.milvus import MilvusStore
 from echoic.storage.vectors.names import unique_name
 from tests.golden.make_library import PLACE, write_sound
 from tests.milvus_server import need_milvus

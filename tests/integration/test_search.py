@@ -1,5 +1,8 @@
 """Searching a library: what is found, where in it, and what filters and further examples do."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -263,3 +266,32 @@ def test_a_library_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(LibraryError, match="make one with: echoic index FOLDER"):
         Library(tmp_path / "none").search(tmp_path / "x.wav")
     assert not (tmp_path / "none").exists()
+
+
+# What it loads
+
+LOADED = """
+import atexit, sys
+from echoic.__main__ import main
+
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+main()
+"""
+
+
+def test_a_search_by_a_file_of_the_library_loads_nothing_that_it_does_not_need(library, sounds):
+    words = ["search", str(sounds / "bells" / "0.flac"), "--library", str(library.folder)]
+    command = [sys.executable, "-c", LOADED, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 10
+    loaded = set(done.stderr.split())
+    of_the_command_line = {name for name in loaded if name.startswith("echoic.cli.")}
+    assert of_the_command_line == {
+        f"echoic.cli.{name}" for name in ("options", "output", "search", "stopping")
+    }
+    heavy = "av faiss jinja2 onnxruntime pymilvus rich scipy soxr threadpoolctl torch watchfiles"
+    assert not {name.partition(".")[0] for name in loaded} & set(heavy.split())
+    rooms = {name.partition(".")[2].partition(".")[0] for name in loaded if name.startswith("echoic.")}
+    assert not rooms & set("advice analysis evaluation heard indexing nn recordings training".split())
+    homes = "audio.decode encoders.card_format encoders.families encoders.onnx storage.frames"
+    assert not {f"echoic.{home}" for home in (*homes.split(), "storage.vectors.milvus")} & loaded

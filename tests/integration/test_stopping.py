@@ -74,7 +74,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("module", ["echoic.cli", "typer", "echoic.types", "numpy", "echoic.cli.train"])
+@pytest.mark.parametrize("module", ["echoic.cli", "typer", "echoic.types", "numpy", "echoic.cli.encoders"])
 def test_ctrl_c_stops_it_while_it_still_starts(module):
     command = [sys.executable, "-c", IMPORTING, module, "encoders"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

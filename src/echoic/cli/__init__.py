@@ -10,37 +10,16 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from echoic import __version__
-from echoic.cli import (
-    align,
-    cache,
-    demo,
-    describe,
-    doctor,
-    duplicates,
-    embed,
-    encoders,
-    evaluate,
-    export,
-    identify,
-    index,
-    list_,
-    models,
-    monitor,
-    recommend,
-    remove,
-    search,
-    status,
-    tag,
-    train,
-)
 from echoic.cli.output import complain, leave, say
 from echoic.cli.stopping import exit_code, stop_at_signals
 from echoic.errors import EchoicError, quoted
@@ -48,8 +27,44 @@ from echoic.errors import EchoicError, quoted
 __all__ = ["app", "main"]
 
 
+#: Each verb's module, in the order in which the help lists them.
+_MODULES = {
+    module.rstrip("_"): module
+    for module in (
+        *("index", "search", "identify", "monitor", "duplicates", "align", "describe", "embed", "status"),
+        *("list_", "tag", "remove", "encoders", "recommend", "models", "train", "export", "evaluate"),
+        *("cache", "doctor", "demo"),
+    )
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """The verbs' commands by name, each imported and made when asked for: all take longer than a search."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            module = import_module(f"{__name__}.{_MODULES[name]}")
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(name)(module.run)
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
 class _Verbs(TyperGroup):
     """Turns what Echoic raises on purpose, and what the system refuses, into a sentence and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = ChainMap(self.commands, _Commands())  # type: ignore[arg-type]
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _in_one_sentence():  # --help and --version are printed here
@@ -134,15 +149,6 @@ def _options(
     """Take the options that stand before the verb."""
 
 
-_VERBS = (
-    *(index, search, identify, monitor, duplicates, align, describe, embed, status, list_, tag, remove),
-    *(encoders, recommend, models, train, export, evaluate, cache),
-    *(doctor, demo),
-)
-for _verb in _VERBS:
-    app.command(_verb.__name__.rpartition(".")[2].rstrip("_"))(_verb.run)
-
-
 def main() -> None:
     """Run the command line."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -155,6 +161,7 @@ def main() -> None:
     is_utf8 = sys.stdout.encoding.lower() == "utf-8"
     sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    command = typer.main.get_command(app)  # takes a moment, and from now on there may be something to tidy up
+    group: Any = typer.main.get_command(app)
+    group.commands.get("".join(sys.argv[1:2]))  # imports the verb, meanwhile Ctrl-C need do no more than stop
     stop_at_signals()
-    command()
+    group()

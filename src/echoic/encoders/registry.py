@@ -3,7 +3,8 @@
 Four sources, looked up in this order: those that ship with Echoic, those that other packages declare in
 the entry-point group ``echoic.encoders``, pretrained ones that were added (``echoic models add``), and the
 path of a model (``./mine.onnx``). Nothing is imported or
-loaded before an encoder is asked for.
+loaded before an encoder is asked for: a search for what is in the library needs names alone, and neither what
+runs models nor what tells which there are to fetch.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.encoders.base import Encoder, PhraseEncoder, RecordingEncoder, SpokenEncoder, TextEncoder
-from echoic.encoders.families import how_to_get, models_folder
-from echoic.encoders.onnx import BUNDLED, OnnxEncoder, load_model
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.spec import EncoderSpec, Purpose
 
@@ -88,10 +87,12 @@ class Registry:
             If it is there and cannot be loaded.
         """
         if name.endswith(".onnx"):
-            return load_model(Path(name))
+            return _model(Path(name))
         try:
             entry = self._entries[name]
         except KeyError:
+            from echoic.encoders.families import how_to_get
+
             if how := how_to_get(name):
                 raise UnknownEncoderError(
                     f"{how} (or drop its vectors: echoic remove --encoder {name})"
@@ -149,6 +150,12 @@ def _harmony() -> Encoder:
     return HarmonyEncoder()
 
 
+def _model(path: Path) -> Encoder:
+    from echoic.encoders.onnx import load_model
+
+    return load_model(path)
+
+
 def _from_entry_point(point: EntryPoint) -> Encoder:
     try:
         encoder: Encoder = point.load()()
@@ -173,14 +180,17 @@ def available() -> Registry:
     """
     from importlib.metadata import entry_points  # brings the email package: a sixth of importing Echoic
 
+    from echoic.encoders.families import models_folder
+    from echoic.encoders.onnx import BUNDLED
+
     registry = Registry([Entry("spectral", "echoic", _spectral), Entry("harmony", "echoic", _harmony)])
     for card in sorted(BUNDLED.glob("*.json")):
-        registry.add(Entry(card.stem, "echoic", partial(load_model, card.with_suffix(".onnx"))))
+        registry.add(Entry(card.stem, "echoic", partial(_model, card.with_suffix(".onnx"))))
     for point in entry_points(group=ENTRY_POINT_GROUP):
         provider = point.dist.name if point.dist is not None else point.value
         registry.add(Entry(point.name, provider, partial(_from_entry_point, point)))
     for card in sorted(models_folder().glob("*.json")):
-        registry.add(Entry(card.stem, MODELS, partial(load_model, card.with_suffix(".onnx"))))
+        registry.add(Entry(card.stem, MODELS, partial(_model, card.with_suffix(".onnx"))))
     return registry
 
 
@@ -197,6 +207,8 @@ def checked_encoder(name: str) -> Encoder:
     UnknownEncoderError, EncoderError
         As :func:`load_encoder`; if the weights are others.
     """
+    from echoic.encoders.onnx import OnnxEncoder
+
     encoder = load_encoder(name)
     if isinstance(encoder, OnnxEncoder):
         encoder.check()

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from echoic.arguments import check_part
 from echoic.encoders.base import TextEncoder
-from echoic.encoders.onnx import OnnxTextEncoder
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
@@ -175,6 +174,8 @@ class Examples:
 
     def words(self, text: str) -> Float32:
         """Encode words → (1, dim); the space's encoder must be one of texts, too."""
+        from echoic.encoders.onnx import OnnxTextEncoder
+
         encoder = self._spaces.encoder(self._source, self._spec)
         if not isinstance(encoder, TextEncoder):
             raise UsageError(

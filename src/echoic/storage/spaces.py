@@ -1,7 +1,8 @@
 """The vector spaces of a library: an encoder's revision each, and the store that keeps its vectors.
 
 Which encoders a library has is in its catalog, by what they are loaded by; so is where it keeps vectors, for
-all of them in one place.
+all of them in one place. A store is imported when it is opened, and what runs models when one is loaded: for
+most searches that is one and none.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echoic.encoders.families import how_to_get, misnamed
-from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import (
     DEFAULT_ENCODERS,
     bundled_for,
@@ -35,7 +34,6 @@ from echoic.errors import (
 from echoic.machine import n_cores
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
-from echoic.storage.frames import SpokenStore, SymbolStore
 from echoic.storage.vectors.names import without_password
 from echoic.storage.vectors.trusted import TOKEN_VARIABLE, is_trusted, trust
 from echoic.types import Segments
@@ -170,8 +168,12 @@ class Spaces:
     def _opened(self, spec: EncoderSpec) -> VectorStore:
         catalog = self._catalog
         if "phrases" in spec.purposes:
+            from echoic.storage.frames import SymbolStore
+
             return SymbolStore(lambda: catalog.connection, spec.key, spec.dim)
         if "spoken" in spec.purposes:
+            from echoic.storage.frames import SpokenStore
+
             return SpokenStore(lambda: catalog.connection, spec.key, spec.dim)
         if self.uri == EMBEDDED:
             from echoic.storage.vectors.embedded import EmbeddedStore
@@ -297,6 +299,8 @@ class Spaces:
                     "by example there, or in words without naming an encoder"
                 )
             return source, specs[source]
+        from echoic.encoders.families import how_to_get, misnamed
+
         wanted = name or next(iter(bundled_for(purpose)), _OF_OTHERS.get(purpose, purpose))
         if wrong := misnamed(wanted):
             raise UnknownEncoderError(wrong)
@@ -337,6 +341,8 @@ class Spaces:
 
     @staticmethod
     def _loaded(source: str, spec: EncoderSpec) -> Encoder:
+        from echoic.encoders.onnx import OnnxEncoder
+
         loaded = load_encoder(source)
         if loaded.spec.key != spec.key:
             raise LibraryError(

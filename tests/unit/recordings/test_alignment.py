@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from echoic.recordings.alignment import Comparison, align, realign
 from echoic.recordings.evidence import FEATURES
-from echoic.storage.vectors import MemoryStore
+from echoic.storage.vectors.memory import MemoryStore
 from echoic.types import Float32, Segments
 
 WINDOW, HOP, QUERY_HOP = 1.024, 0.512, 0.128

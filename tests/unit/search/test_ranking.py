@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from echoic.encoders.base import normalize
 from echoic.search.ranking import MAX_QUERY_VECTORS, FileMatch, rank_files, refine_query, thin
-from echoic.storage.vectors import MemoryStore
+from echoic.storage.vectors.memory import MemoryStore
 from echoic.types import Segments
 
 

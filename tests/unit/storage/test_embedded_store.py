@@ -22,8 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from echoic.errors import StoreError
 from echoic.spec import Precision
-from echoic.storage.vectors import EmbeddedStore, Neighbours, snapshot, view
+from echoic.storage.vectors import snapshot, view
 from echoic.storage.vectors.ann import InvertedFile
+from echoic.storage.vectors.embedded import EmbeddedStore
+from echoic.storage.vectors.neighbours import Neighbours
 from echoic.storage.vectors.rows import pack, unpack
 from echoic.types import Float32, Segments
 
@@ -518,7 +520,7 @@ def test_nothing_is_printed_where_the_cache_cannot_be_written(tmp_path: Path) ->
     code = (
         "import sqlite3, sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from echoic.storage.vectors import EmbeddedStore\n"
+        "from echoic.storage.vectors.embedded import EmbeddedStore\n"
         "from echoic.types import Segments\n"
         "connection = sqlite3.connect(':memory:', isolation_level=None)\n"
         "store = EmbeddedStore(lambda: connection, 'a@1', 2, Path(sys.argv[1]))\n"
@@ -768,7 +770,7 @@ for case, n_examples in ((TestHistory, 40), (TestHistoryOf8Bits, 15)):
 READER = """
 import sqlite3, sys, numpy as np
 from pathlib import Path
-from echoic.storage.vectors import EmbeddedStore
+from echoic.storage.vectors.embedded import EmbeddedStore
 
 folder = Path(sys.argv[1])
 connection = sqlite3.connect(folder / "library.db", isolation_level=None)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from echoic.errors import MissingDependencyError, StoreError, UsageError
-from echoic.storage.vectors import MilvusStore
+from echoic.storage.vectors.milvus import MilvusStore
 from echoic.types import Segments
 from tests.milvus_server import refusing
 
@@ -77,7 +77,7 @@ def test_a_lite_file_in_use_elsewhere_is_told(tmp_path: Path, caplog: pytest.Log
     pytest.importorskip("milvus_lite", reason="pip install 'echoic[milvus]'")
     uri = str(tmp_path / "x.db")
     script = (
-        "from echoic.storage.vectors import MilvusStore\n"
+        "from echoic.storage.vectors.milvus import MilvusStore\n"
         f"store = MilvusStore({uri!r}, 'a@1', 8)\n"
         "print('open', flush=True); input(); store.close(); print('closed', flush=True); input()\n"
     )

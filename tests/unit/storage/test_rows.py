@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoic.errors import StoreError
-from echoic.storage.vectors import EmbeddedStore
+from echoic.storage.vectors.embedded import EmbeddedStore
 from echoic.storage.vectors.rows import SEGMENTS_A_ROW, StoredMatrix, pack, packed_size, unpack
 from echoic.types import Float32, Segments
 
