@@ -37,6 +37,7 @@ from echoic.cli import (
     recommend,
     remove,
     search,
+    serve,
     status,
     tag,
     train,
@@ -137,7 +138,7 @@ def _options(
 _VERBS = (
     *(index, search, identify, monitor, duplicates, align, describe, embed, status, list_, tag, remove),
     *(encoders, recommend, models, train, export, evaluate, cache),
-    *(doctor, demo),
+    *(serve, doctor, demo),
 )
 for _verb in _VERBS:
     app.command(_verb.__name__.rpartition(".")[2].rstrip("_"))(_verb.run)
