@@ -86,17 +86,21 @@ def spectrogram(
     begin, finish = _part(record, start, end)
     n_samples = max(1, round((finish - begin) * record.sample_rate))
     n_fft = 2 ** max(4, round(np.log2(_WINDOW * record.sample_rate)))
-    hop = max(n_fft // 2, n_samples // (_FRAMES_A_COLUMN * width))
+    hop = max(1, n_samples // width)
+    if hop > n_fft // 2:
+        hop = max(n_fft // 2, n_samples // (_FRAMES_A_COLUMN * width))
     taper = np.hanning(n_fft).astype(np.float32)
     taper /= taper.sum() / 2  # so that a sine of full scale has a power of 1
     n_bins = n_fft // 2 + 1
     rows = np.arange(height) * n_bins // height
-    powers = np.zeros((width, height), np.float32)
+    powers, is_told = np.zeros((width, height), np.float32), np.zeros(width, bool)
     for number, frames in _frames(_sound(record, start, end), n_fft, hop):
         spectra = np.abs(np.fft.rfft(frames * taper, axis=1)) ** 2
         columns = np.minimum((np.arange(number, number + len(frames)) * hop) * width // n_samples, width - 1)
+        is_told[columns] = True
         np.maximum.at(powers, columns, np.maximum.reduceat(spectra, rows, axis=1).astype(np.float32))
-    _spread(powers, max(1, hop * width // n_samples))
+    told = np.flatnonzero(is_told)  # of very short sounds, not all columns
+    powers[: told[-1]] = powers[told[np.searchsorted(told, np.arange(told[-1]), "right") - 1]]
     decibels = 10 * np.log10(np.maximum(powers.T[::-1], 10 ** (_FLOOR_DB / 10)))
     shades = 1 - decibels / _FLOOR_DB
     steps = np.linspace(0, 1, len(_COLOURS))
@@ -138,13 +142,6 @@ def _frames(blocks: Iterator[Float32], n_fft: int, hop: int) -> Iterator[tuple[i
             number += n
             dropped = min(n * hop, len(ahead))
             ahead, skip = ahead[dropped:], n * hop - dropped
-
-
-def _spread(powers: Float32, step: int) -> None:
-    """Fill the columns of a short sound, which has fewer frames, with those before them."""
-    for column in range(len(powers)):
-        if column % step and not powers[column].any():
-            powers[column] = powers[column - 1]
 
 
 def _png(picture: npt.NDArray[np.uint8]) -> bytes:
