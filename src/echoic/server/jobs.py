@@ -71,6 +71,8 @@ class Indexing:
         """
         if not self._folders:
             refuse(403, "nothing may be indexed by this service; serve with --folder DIR to allow it")
+        if self._is_closing:
+            refuse(503, "the service is being stopped")
         paths = [self._allowed(uri) for uri in uris] or self._folders
         if self._thread is not None and self._thread.is_alive():
             refuse(409, "indexing is under way; wait for its end, or cancel it")

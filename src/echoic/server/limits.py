@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from echoic.audio.decode import open_audio
 from echoic.errors import UsageError
 from echoic.server.problems import refuse
 
-__all__ = ["Pool", "Uploads", "check_length"]
+__all__ = ["Pool", "Uploads", "check_length", "too_long"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -79,7 +80,7 @@ class Uploads:
         self._folder = tempfile.TemporaryDirectory(prefix="echoic-uploads-")
         self._max_bytes = max_bytes
         self._seconds = seconds
-        self._n_arriving = 0
+        self.n_arriving = 0
 
     @property
     def folder(self) -> Path:
@@ -99,13 +100,13 @@ class Uploads:
         HTTPException
             408, 413, 429; 422 if there is none.
         """
-        if self._n_arriving >= _MOST_UPLOADS:
+        if self.n_arriving >= _MOST_UPLOADS:
             refuse(429, "too many sounds arrive at once; try again in a second", Retry_After="1")
         suffix = Path(name).suffix
         is_plain = suffix.isascii() and suffix[1:].isalnum() and len(suffix) <= _LONGEST_SUFFIX
         descriptor, path = tempfile.mkstemp(suffix if is_plain else "", dir=self._folder.name)
         try:
-            self._n_arriving += 1
+            self.n_arriving += 1
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     n_bytes = 0
@@ -115,10 +116,12 @@ class Uploads:
                             if n_bytes > self._max_bytes:
                                 refuse(413, f"the sound has more than {self._max_bytes:,} bytes")
                             file.write(chunk)
+            except ClientDisconnect:
+                refuse(408, "the sound broke off")  # which nobody hears any more
             except TimeoutError:
                 refuse(408, f"the sound did not arrive within {self._seconds:g} s", Connection="close")
             finally:
-                self._n_arriving -= 1
+                self.n_arriving -= 1
             if not n_bytes:
                 refuse(422, "the body is empty; send a sound in it")
             yield Path(path)
@@ -128,6 +131,11 @@ class Uploads:
     def close(self) -> None:
         """Remove the folder, with whatever a request has left there."""
         self._folder.cleanup()
+
+
+def too_long(most: float) -> str:
+    """Say that no more than so many seconds are listened to."""
+    return f"more than {most:g} s of sound are not listened to at once; choose a part with start and end"
 
 
 def check_length(path: Path, start: float | None, end: float | None, most: float) -> None:
@@ -148,7 +156,4 @@ def check_length(path: Path, start: float | None, end: float | None, most: float
         for block in stream.blocks():
             n_left -= len(block)
             if n_left < 0:
-                raise UsageError(
-                    f"more than {most:g} s of sound are not listened to at once; choose a part with start "
-                    "and end"
-                )
+                raise UsageError(too_long(most))

@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from echoic.arguments import check_part
 from echoic.errors import UnreadableError, UsageError, quoted
 from echoic.server import drawing
+from echoic.server.limits import too_long
 from echoic.server.problems import refusals
 from echoic.server.sending import Content, send
 from echoic.server.service import Service
@@ -71,10 +72,7 @@ async def play(request: Request, file_id: FileId, part: Annotated[Part, Query()]
             return send(request, content)
     length = (record.duration if part.end is None else min(part.end, record.duration)) - (part.start or 0)
     if length > service.settings.max_seconds:
-        raise UsageError(
-            f"no more than {service.settings.max_seconds:g} s are converted at once; choose a part with "
-            "start and end"
-        )
+        raise UsageError(too_long(service.settings.max_seconds))
     how = ("cut", part.start, part.end)
     made = await _made(service, record, how, ".flac", _OF_CUTS, partial(drawing.cut, record, *how[1:]))
     return send(request, made)

@@ -12,7 +12,7 @@ from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.library import Library
 from echoic.server.holdings import Holdings
-from echoic.server.limits import Pool, Uploads, check_length
+from echoic.server.limits import Pool, Uploads, check_length, too_long
 from echoic.server.made import Made
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
@@ -95,6 +95,8 @@ class Service:
             "tags": asked.tag,
         }
         query = self._query(asked, sound)
+        if (asked.start, asked.end) != (None, None):
+            self._check_length(asked, sound)
         is_phrase = asked.phrase is not None or asked.spoken
         if is_phrase and (asked.text or asked.like or asked.unlike):
             raise UsageError("a phrase goes with neither text, like nor unlike")
@@ -138,8 +140,7 @@ class Service:
     def identify(self, asked: Identify, sound: Path | None = None) -> Identified:
         """Tell which recordings are heard in a file of the library, or in what a request brought."""
         query = self._needed(asked, sound)
-        if sound is None:
-            check_length(Path(query), asked.start, asked.end, self.settings.max_seconds)
+        self._check_length(asked, sound)
         matches, notes = self._told(
             lambda: self.library.identify(
                 query,
@@ -194,6 +195,14 @@ class Service:
         if query is None:
             raise UsageError("name a file of the library with file, or send a sound in the body")
         return query
+
+    def _check_length(self, asked: Sound, sound: Path | None) -> None:
+        """Refuse to listen to too much of a file of the library; one that came is looked at as it is told."""
+        if sound is None and asked.file is not None:
+            length = self.holdings.named(asked.file).duration
+            length = (length if asked.end is None else min(asked.end, length)) - (asked.start or 0.0)
+            if length > self.settings.max_seconds:
+                raise UsageError(too_long(self.settings.max_seconds))
 
     def _examples(self, given: Sequence[str]) -> list[str]:
         return [one if one.startswith(_WORDS) else self.holdings.named(one).path for one in given]

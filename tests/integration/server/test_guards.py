@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -219,6 +220,19 @@ def test_a_sound_that_comes_too_slowly_is_not_waited_for(guarded, keys):
     assert left_over(guarded) == []
 
 
+def test_a_sound_that_breaks_off_leaves_nothing(guarded, keys, caplog):
+    head = (
+        f"POST /v1/search HTTP/1.1\r\nHost: {guarded.place}\r\nAuthorization: Bearer {keys[1]}\r\n"
+        "Content-Type: audio/wav\r\nContent-Length: 1000\r\n\r\nRIFF"
+    ).encode()
+    with contextlib.closing(socket.create_connection(guarded.place.split(":"), timeout=10)) as connection:
+        connection.sendall(head)
+    while left_over(guarded) or guarded.service.uploads.n_arriving:
+        time.sleep(0.01)
+    assert guarded("/v1/encoders", key=keys[1]).status == 200
+    assert "Traceback" not in caplog.text
+
+
 def test_a_small_file_of_much_silence_is_not_listened_to(guarded, keys, tmp_path):
     write_audio(tmp_path / "silence.flac", np.zeros(60 * 8_000, np.float32), 8_000)
     body = (tmp_path / "silence.flac").read_bytes()
@@ -238,6 +252,8 @@ def test_long_files_of_the_library_are_identified_and_converted_in_parts(guarded
     assert guarded(route, {"start": 0}, key=keys[1]).status == 422
     assert guarded(route, {"start": 2, "end": 5}, key=keys[1]).status == 200
     assert guarded("/v1/identify", {"file": drive["id"]}, key=keys[1]).status == 422
+    assert guarded("/v1/search", {"file": drive["id"], "start": 1}, key=keys[1]).status == 422
+    assert guarded("/v1/search", {"file": drive["id"]}, key=keys[1]).status == 200  # its vectors are there
 
 
 @pytest.mark.parametrize("body", [b"", b"RIFF", b"<html>", bytes(1000)])
