@@ -17,6 +17,7 @@ __all__ = ["Finding", "examine"]
 # What each extra adds, by the packages that show that it is there.
 _EXTRAS = {
     "milvus": ("vectors in Milvus or Zilliz Cloud", ("pymilvus", "milvus-lite")),
+    "server": ("serving over HTTP", ("fastapi", "uvicorn", "prometheus_client")),
     "mic": ("listening to the microphone", ("sounddevice",)),
     "train": ("training encoders", ("torch", "pytorch-metric-learning", "onnx", "onnxscript")),
 }

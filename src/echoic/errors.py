@@ -16,6 +16,7 @@
     ├── LibraryError              the library on disk cannot be used
     │   └── LibraryBusyError      another thread or process is writing to it
     ├── StoreError                a vector store cannot be reached or refuses its input
+    ├── ServiceError              a library that is served elsewhere cannot be asked
     └── MissingDependencyError    an optional package is needed; the message names the command
 
 Every message is one sentence a person can act on: what, which file, what to do.
@@ -36,6 +37,7 @@ __all__ = [
     "ModelError",
     "NotAudioError",
     "PartError",
+    "ServiceError",
     "StoreError",
     "UnknownEncoderError",
     "UnreadableError",
@@ -105,6 +107,10 @@ class LibraryBusyError(LibraryError):
 
 class StoreError(EchoicError):
     """A vector store cannot be reached, or refuses what it was given."""
+
+
+class ServiceError(EchoicError):
+    """A library that is served elsewhere cannot be reached, or refuses to answer."""
 
 
 class MissingDependencyError(EchoicError):

@@ -39,6 +39,8 @@ LEFT_OUT = {
     "echoic monitor https://": "a web radio",
     "echoic index /archive": "a folder that only an administrator makes, and two of them servers of Milvus",
     "export ECHOIC_MILVUS_TOKEN=": "a secret",
+    "echoic serve": "goes on until it is stopped; run by tests/integration/server",
+    "curl ": "asks a service; run by tests/integration/server",
     "echoic models add": "fetches weights",
     "echoic index . --encoder phonemes": "weights that would have to be fetched",
     "echoic index ~/interviews --encoder phonemes": "weights that would have to be fetched",

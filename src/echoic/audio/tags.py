@@ -112,6 +112,6 @@ def _genres(text: str) -> Iterator[str]:
 
 
 def _by_number(genre: str) -> str:
-    if genre.isascii() and genre.isdecimal() and int(genre) < len(_GENRES):
+    if genre.isascii() and genre.isdecimal() and len(genre) < 10 and int(genre) < len(_GENRES):
         return _GENRES[int(genre)]
     return {"RX": "Remix", "CR": "Cover"}.get(genre, genre)

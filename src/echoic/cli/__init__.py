@@ -33,7 +33,7 @@ _MODULES = {
     for module in (
         *("index", "search", "identify", "monitor", "duplicates", "align", "describe", "embed", "status"),
         *("list_", "tag", "remove", "encoders", "recommend", "models", "train", "export", "evaluate"),
-        *("cache", "doctor", "demo"),
+        *("cache", "serve", "doctor", "demo"),
     )
 }
 

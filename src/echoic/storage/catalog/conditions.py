@@ -87,7 +87,7 @@ def readings(text: str) -> list[Tag]:
     if not name:
         tags += [("", [text]), ("genre", tag_values("genre", text))]
     unlike = {(name, tuple(map(folded, values))) for name, values in tags}
-    return [(name, list(values)) for name, values in sorted(unlike)]
+    return [(name, list(values)) for name, values in sorted(unlike) if values]  # "/" only parts genres
 
 
 def _split(text: str) -> Tag:

@@ -1,0 +1,109 @@
+"""Runs the service until it is asked to stop: it then takes no more, and ends what it is at."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from echoic.errors import UsageError
+from echoic.server.application import make_application
+from echoic.server.jobs import Indexing
+from echoic.server.settings import Settings
+
+__all__ = ["Server", "serve"]
+
+_PATIENCE = 10  # s for what is being answered when the service is asked to stop
+
+
+class Server(uvicorn.Server):
+    """A web server of one library, listening at a socket that is open already.
+
+    Parameters
+    ----------
+    settings : Settings
+    started : callable
+        Called with the service's address once it answers.
+
+    Raises
+    ------
+    UsageError
+        If it cannot listen there.
+    """
+
+    def __init__(self, settings: Settings, started: Callable[[str], None]) -> None:
+        self._app: FastAPI = make_application(settings)
+        self._begun = started
+        self._socket = _listen(settings.host, settings.port)
+        self.address = _address(self._socket)
+        super().__init__(
+            uvicorn.Config(
+                self._app,
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_PATIENCE,
+            )
+        )
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until it is asked to stop."""
+        try:
+            super().run(sockets or [self._socket])
+        finally:
+            self._socket.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._begun(self.address)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        indexing: Indexing | None = getattr(self._app.state, "indexing", None)
+        if indexing is not None:
+            await indexing.close()  # or else streams of events would go on until the patience is over
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings, started: Callable[[str], None]) -> None:
+    """Serve a library until a signal asks to stop.
+
+    Parameters
+    ----------
+    settings : Settings
+    started : callable
+        Called with the service's address once it answers.
+
+    Raises
+    ------
+    UsageError
+        If the address cannot be listened at.
+    LibraryError
+        If there is no library, or it cannot be used.
+    """
+    from echoic.library import Library
+
+    with Library(settings.library) as library:
+        library.encoders()  # said here, in one sentence, rather than while the service starts
+    Server(settings, started).run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(
+            f"{host}, port {port}, cannot be listened at ({reason}); choose another with --host and --port"
+        ) from None
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,228 @@
+"""What all requests share: the library with its encoders and index warm, threads, and media that was made."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from echoic.errors import AudioError, EchoicError, UsageError
+from echoic.heard.files import describe
+from echoic.library import Library
+from echoic.server.holdings import Holdings
+from echoic.server.limits import Pool, Uploads, check_length, too_long
+from echoic.server.made import Made
+from echoic.server.settings import Settings
+from echoic.server.shapes import (
+    Asked,
+    Describe,
+    Described,
+    Found,
+    HitShape,
+    Identified,
+    Identify,
+    Listed,
+    MatchShape,
+    NoteShape,
+    Sound,
+    SpanShape,
+    path_of,
+)
+from echoic.types import HeardSpan, Hit, Note
+
+__all__ = ["Service"]
+
+_R = TypeVar("_R")
+_WORDS = "text:"
+
+
+class Service:
+    """One library, open for as long as it is served.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Attributes
+    ----------
+    work : Pool
+        For what listens, encodes and draws.
+    looks : Pool
+        For what looks something up, which must not wait for the others.
+
+    Raises
+    ------
+    LibraryError
+        If there is no library, or it cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library(settings.library, noted=self._note)
+        self.library.encoders()  # raises if it cannot be used
+        self.holdings = Holdings(settings.library)
+        self.work = Pool(settings.n_threads, settings.n_waiting)
+        self.looks = Pool(4, 256)
+        self.uploads = Uploads(settings.max_upload, settings.upload_seconds)
+        self.made = Made()
+        self._noted = threading.local()
+
+    def close(self) -> None:
+        """Let what is running come to its end, then release everything."""
+        for pool in (self.work, self.looks):
+            pool.close()
+        self.made.close()
+        self.uploads.close()
+        self.holdings.close()
+        self.library.close()
+
+    def warm(self) -> None:
+        """Load the encoder and the index that most searches use, so that none has to wait for them."""
+        try:
+            for file in self.holdings.page(Listed(limit=1)).files:
+                self.library.search(path_of(file.uri), 1, start=0, end=min(1.0, file.duration))
+        except EchoicError:
+            return  # whoever searches will be told
+
+    def search(self, asked: Asked, sound: Path | None = None) -> Found:
+        """Find what is asked for; ``sound`` is what a request brought."""
+        filters: dict[str, Any] = {
+            "path": asked.path or None,
+            "min_duration": asked.min_duration,
+            "max_duration": asked.max_duration,
+            "tags": asked.tag,
+        }
+        query = self._query(asked, sound)
+        if (asked.start, asked.end) != (None, None):
+            self._check_length(asked, sound)
+        is_phrase = asked.phrase is not None or asked.spoken
+        if is_phrase and (asked.text or asked.like or asked.unlike):
+            raise UsageError("a phrase goes with neither text, like nor unlike")
+        if asked.phrase is not None and (query is not None or asked.spoken):
+            raise UsageError("a phrase is typed, or spoken in a sound: give one of them")
+        if asked.spoken and query is None:
+            raise UsageError("spoken goes with a file or a sound in the body, in which a phrase is said")
+        if not is_phrase and (asked.every or asked.min_score is not None):
+            raise UsageError("every and min_score go with a phrase")
+
+        def find() -> list[Hit]:
+            part: dict[str, Any] = {"start": asked.start, "end": asked.end}
+            if is_phrase:
+                phrase = Path(query) if query is not None else asked.phrase or ""
+                return self.library.phrases(
+                    phrase,
+                    asked.k,
+                    every=asked.every,
+                    min_score=asked.min_score,
+                    encoder=asked.encoder,
+                    include_query=asked.include_query,
+                    **part,
+                    **filters,
+                )
+            return self.library.search(
+                query,
+                asked.k or 10,
+                text=asked.text,
+                encoder=asked.encoder,
+                like=self._examples(asked.like),
+                unlike=self._examples(asked.unlike),
+                include_query=asked.include_query,
+                **part,
+                **filters,
+            )
+
+        hits, notes = self._told(find, sound, asked)
+        ids = self.holdings.ids(hit.path for hit in hits)
+        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+
+    def identify(self, asked: Identify, sound: Path | None = None) -> Identified:
+        """Tell which recordings are heard in a file of the library, or in what a request brought."""
+        query = self._needed(asked, sound)
+        self._check_length(asked, sound)
+        matches, notes = self._told(
+            lambda: self.library.identify(
+                query,
+                start=asked.start,
+                end=asked.end,
+                min_score=asked.min_score,
+                path=asked.path or None,
+                tags=asked.tag,
+                include_query=asked.include_query,
+            ),
+            sound,
+            asked,
+        )
+        ids = self.holdings.ids(match.path for match in matches)
+        told = [MatchShape.of(match, ids.get(match.path)) for match in matches]
+        return Identified(matches=told, notes=notes)
+
+    def describe(self, asked: Describe, sound: Path | None = None) -> Described:
+        """Tell what the library knows is heard in one of its files, or listen to what a request brought."""
+        query = self._needed(asked, sound)
+        if sound is None and (asked.start, asked.end, asked.min_probability) != (None, None, None):
+            raise UsageError(
+                "what is heard in a file of the library was told when it was indexed; start, end and "
+                "min_probability go with a sound in the body"
+            )
+
+        def listen() -> list[HeardSpan]:
+            if sound is None:
+                return self.library.describe(query)
+            return describe(
+                sound,
+                start=asked.start,
+                end=asked.end,
+                min_probability=asked.min_probability,
+                noted=lambda note: self._note("", note),
+            )
+
+        spans, notes = self._told(listen, sound, asked)
+        return Described(spans=[SpanShape.of(span) for span in spans], notes=notes)
+
+    # What is asked about
+
+    def _query(self, asked: Sound, sound: Path | None) -> str | None:
+        if sound is not None and asked.file is not None:
+            raise UsageError("there is a sound in the body and file names another; give one of them")
+        if sound is not None:
+            return os.fspath(sound)
+        return None if asked.file is None else self.holdings.named(asked.file).path
+
+    def _needed(self, asked: Sound, sound: Path | None) -> str:
+        query = self._query(asked, sound)
+        if query is None:
+            raise UsageError("name a file of the library with file, or send a sound in the body")
+        return query
+
+    def _check_length(self, asked: Sound, sound: Path | None) -> None:
+        """Refuse to listen to too much of a file of the library; one that came is looked at as it is told."""
+        if sound is None and asked.file is not None:
+            length = self.holdings.named(asked.file).duration
+            length = (length if asked.end is None else min(asked.end, length)) - (asked.start or 0.0)
+            if length > self.settings.max_seconds:
+                raise UsageError(too_long(self.settings.max_seconds))
+
+    def _examples(self, given: Sequence[str]) -> list[str]:
+        return [one if one.startswith(_WORDS) else self.holdings.named(one).path for one in given]
+
+    def _told(
+        self, work: Callable[[], list[_R]], sound: Path | None, asked: Sound
+    ) -> tuple[list[_R], list[NoteShape]]:
+        """Return what some work finds, and what is noted meanwhile; a sound that came is told by its name."""
+        self._noted.notes = []
+        try:
+            if sound is not None:
+                check_length(sound, asked.start, asked.end, self.settings.max_seconds)
+            found = work()
+        except (AudioError, UsageError) as error:
+            if sound is None:
+                raise
+            raise type(error)(str(error).replace(os.fspath(sound), asked.name)) from None
+        return found, [NoteShape.of(note) for note in self._noted.notes]
+
+    def _note(self, query: str, note: Note) -> None:
+        notes: list[Note] | None = getattr(self._noted, "notes", None)
+        if notes is not None and note not in notes:
+            notes.append(note)

@@ -1,0 +1,398 @@
+"""What goes over the wire: the parameters of a request, and what is answered.
+
+A file is told by its ``id``, by its ``uri``, which holds every byte of its name, and by its ``path`` for a
+person to read, in which U+FFFD stands for bytes that are no characters. No number is NaN or infinite.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote_to_bytes
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from echoic.spec import EncoderSpec
+from echoic.types import FileRecord, FileState, HeardSpan, Hit, IndexReport, Match, Note, NoteKind, Progress
+
+__all__ = [
+    "Asked",
+    "Described",
+    "EncoderShape",
+    "FilePage",
+    "FileShape",
+    "Found",
+    "Health",
+    "HitShape",
+    "Identified",
+    "IndexState",
+    "Listed",
+    "MatchShape",
+    "NoteShape",
+    "Part",
+    "Peaks",
+    "Picture",
+    "ReportShape",
+    "SpanShape",
+    "Waveform",
+    "path_of",
+    "text_of",
+    "uri_of",
+]
+
+_LONGEST_URI = 16_384  # a path of 4,096 bytes, each of them percent-encoded, and more
+_MOST_VALUES = 100
+MOST_HITS = 10_000
+
+
+def uri_of(path: str) -> str:
+    """Spell an absolute path as a URI, its bytes percent-encoded.
+
+    Examples
+    --------
+    >>> uri_of("/sounds/50% #1.wav")
+    'file:///sounds/50%25%20%231.wav'
+    """
+    return Path(path).as_uri()
+
+
+def path_of(uri: str) -> str:
+    """Return the path that a URI spells, byte for byte.
+
+    Raises
+    ------
+    ValueError
+        If it is no URI of a file.
+    """
+    if not uri.startswith("file:///"):
+        raise ValueError("a URI of a file begins with file:///")
+    return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
+
+
+def text_of(path: str) -> str:
+    """Spell a path so that a person can read it, whatever its bytes."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class _Parameters(_Shape):
+    model_config = ConfigDict(extra="forbid")  # a word that is mistyped is told
+
+
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Reference = Annotated[str, Field(min_length=1, max_length=_LONGEST_URI)]
+Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=2_000)]], Field(max_length=_MOST_VALUES)]
+
+
+# What is asked
+
+
+class Part(_Parameters):
+    start: Seconds | None = Field(default=None, description="Seconds; only what comes from here on.")
+    end: Seconds | None = Field(default=None, description="Seconds; only what comes up to here.")
+
+
+class Waveform(Part):
+    n: int = Field(default=1_000, ge=1, le=20_000, description="Into how many stretches it is divided.")
+
+
+class Picture(Part):
+    width: int = Field(default=800, ge=1, le=4_096, description="Columns, over all of the part.")
+    height: int = Field(default=256, ge=1, le=1_024, description="Rows, from 0 Hz to half the sample rate.")
+
+
+class Sound(Part):
+    file: Reference | None = Field(
+        default=None,
+        description="A file of the library, by its id or its URI. A sound in the body takes its place.",
+        examples=["12", "file:///sounds/door.wav"],
+    )
+    name: str = Field(
+        default="upload",
+        max_length=255,
+        description="What a sound in the body is called; its suffix helps to read it.",
+    )
+
+
+class Filtered(_Parameters):
+    path: Texts = Field(
+        default=[], description="Only files whose path fits one of these globs.", examples=[["drums/*"]]
+    )
+    tag: Texts = Field(default=[], description="Only files with all of these tags: VALUE or NAME=VALUE.")
+
+
+class Filters(Filtered):
+    min_duration: Seconds | None = Field(
+        default=None, description="Only files this long or longer, in seconds."
+    )
+    max_duration: Seconds | None = Field(
+        default=None, description="Only files this long or shorter, in seconds."
+    )
+
+
+class Listed(Filters):
+    under: Reference | None = Field(
+        default=None, description="Only files at or under this URI, or fitting it as a glob."
+    )
+    uri: Reference | None = Field(default=None, description="Only the file of this URI.")
+    after: int = Field(default=0, ge=0, le=2**63 - 1, description="Go on after the file of this id.")
+    limit: int = Field(default=100, ge=1, le=1_000, description="How many files at most.")
+
+
+class Asked(Sound, Filters):
+    text: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2_000,
+        description="Words for what is wanted.",
+        examples=["rain"],
+    )
+    like: list[Reference] = Field(
+        default=[],
+        max_length=_MOST_VALUES,
+        description="Further examples: ids or URIs, or words as in text:rain.",
+    )
+    unlike: list[Reference] = Field(
+        default=[], max_length=_MOST_VALUES, description="Examples of what is not wanted, likewise."
+    )
+    phrase: str | None = Field(
+        default=None, min_length=1, max_length=1_000, description="Find where these words are said."
+    )
+    spoken: bool = Field(default=False, description="Find where it is said what is said in the sound.")
+    every: bool = Field(
+        default=False, description="Of a phrase: every occurrence, not only the surest of each file."
+    )
+    min_score: float | None = Field(
+        default=None, ge=0, le=1, description="Of a phrase: from this probability on."
+    )
+    k: int | None = Field(
+        default=None, ge=1, le=MOST_HITS, description="How many hits: 10, or with every, all."
+    )
+    encoder: str | None = Field(
+        default=None, min_length=1, max_length=100, description="Compare by this encoder."
+    )
+    include_query: bool = Field(default=False, description="Let the examples themselves be found.")
+
+
+class Identify(Sound, Filtered):
+    min_score: float | None = Field(
+        default=None, ge=0, le=1, description="Tell what is this probable or more."
+    )
+    include_query: bool = Field(default=False, description="Let the file itself be found.")
+
+
+class Describe(Sound):
+    min_probability: float | None = Field(
+        default=None, gt=0, le=1, description="Tell what is this likely or more; of a sound in the body."
+    )
+
+
+# What is answered
+
+
+class Health(_Shape):
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class EncoderShape(_Shape):
+    name: str
+    revision: str
+    sample_rate: int
+    window: float
+    hop: float
+    dim: int
+    inputs: list[str]
+    purposes: list[str]
+    by: Literal["window", "frame"]
+    licence: str
+    description: str
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Self:
+        sets = {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
+        return cls.model_validate(asdict(spec) | sets)
+
+
+class NoteShape(_Shape):
+    kind: NoteKind
+    sentence: str
+    track: int | Literal["all", "mix"] | None = None
+
+    @classmethod
+    def of(cls, note: Note) -> Self:
+        return cls.model_validate(asdict(note))
+
+
+class Place(_Shape):
+    """A file, by each of its names; the id is that of a file of the library, and null once it has left it."""
+
+    id: int | None
+    uri: str
+    path: str
+
+
+class FileShape(Place):
+    size: int
+    mtime_ns: int
+    digest: str
+    duration: float
+    sample_rate: int
+    channels: int
+    codec: str
+    state: FileState
+    message: str
+    encoders: list[str]
+    tags: dict[str, list[str]]
+    notes: list[NoteShape]
+    heard: dict[str, float]
+
+    @classmethod
+    def of(cls, record: FileRecord) -> Self:
+        told = asdict(record) | {"uri": uri_of(record.path), "path": text_of(record.path)}
+        return cls.model_validate(_readable(told))
+
+
+class FilePage(_Shape):
+    total: int = Field(description="Files that fit, on all pages.")
+    files: list[FileShape] = Field(description="In order of id.")
+    next: int | None = Field(description="What to give as after for the next page; null on the last.")
+
+
+class HitShape(Place):
+    rank: int
+    start: float
+    end: float
+    score: float
+    encoder: str
+
+    @classmethod
+    def of(cls, hit: Hit, file_id: int | None) -> Self:
+        return cls.model_validate(asdict(hit) | _place(hit.path, file_id))
+
+
+class Found(_Shape):
+    hits: list[HitShape]
+    notes: list[NoteShape] = Field(description="What a person should know of what was asked.")
+
+
+class MatchShape(Place):
+    query_start: float
+    query_end: float
+    start: float
+    end: float
+    score: float
+    tempo: float
+
+    @classmethod
+    def of(cls, match: Match, file_id: int | None) -> Self:
+        return cls.model_validate(asdict(match) | _place(match.path, file_id))
+
+
+class Identified(_Shape):
+    matches: list[MatchShape]
+    notes: list[NoteShape]
+
+
+class SpanShape(_Shape):
+    start: float
+    end: float
+    label: str
+    probability: float
+
+    @classmethod
+    def of(cls, span: HeardSpan) -> Self:
+        return cls.model_validate(asdict(span))
+
+
+class Described(_Shape):
+    spans: list[SpanShape]
+    notes: list[NoteShape]
+
+
+class Peaks(_Shape):
+    """The waveform in stretches of equal length: full scale is ±1, so that a quiet file looks quiet."""
+
+    start: float
+    end: float
+    lows: list[float]
+    highs: list[float]
+
+
+class ProgressShape(_Shape):
+    path: str
+    done: int
+    total: int
+    done_bytes: int
+    total_bytes: int
+    audio: float
+    elapsed: float
+
+    @classmethod
+    def of(cls, progress: Progress) -> Self:
+        return cls.model_validate(asdict(progress) | {"path": text_of(progress.path)})
+
+
+class Trouble(_Shape):
+    path: str
+    message: str
+
+
+class ReportShape(_Shape):
+    """What indexing did, in numbers of files; the first thousand that could not be read are named."""
+
+    added: int
+    changed: int
+    encoded: int
+    moved: int
+    removed: int
+    unchanged: int
+    skipped: int
+    n_partial: int
+    n_failed: int
+    partial: list[Trouble]
+    failed: list[Trouble]
+    audio: float
+    elapsed: float
+
+    @classmethod
+    def of(cls, report: IndexReport) -> Self:
+        told = {name: value for name, value in asdict(report).items() if name in cls.model_fields}
+        for name, troubles in (("partial", report.partial), ("failed", report.failed)):
+            told[f"n_{name}"] = len(troubles)
+            told[name] = [
+                {"path": text_of(path), "message": _readable(message)}
+                for path, message in troubles[:_MOST_TROUBLES]
+            ]
+        return cls.model_validate(told)
+
+
+_MOST_TROUBLES = 1_000
+
+
+class IndexState(_Shape):
+    """What becomes of indexing. What is found is searchable once it is ``finished``, and not before."""
+
+    job: int = Field(description="Which run of this service it is, from 1; 0 before the first.")
+    state: Literal["idle", "running", "finished", "cancelled", "failed"]
+    progress: ProgressShape | None = None
+    report: ReportShape | None = None
+    message: str = Field(default="", description="Why it failed.")
+
+
+def _place(path: str, file_id: int | None) -> dict[str, Any]:
+    return {"id": file_id, "uri": uri_of(path), "path": text_of(path)}
+
+
+def _readable(value: Any) -> Any:
+    """Replace in all texts what is no character, as names of files may hold in messages."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_readable(name): _readable(one) for name, one in value.items()}
+    return [_readable(one) for one in value] if isinstance(value, (list, tuple)) else value
