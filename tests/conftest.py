@@ -19,6 +19,10 @@ from tests.milvus_server import running
 # threads in the child and abort it (https://github.com/grpc/grpc/pull/43157); read when it is first imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
+# Threads of OpenMP wait for each other by spinning, which takes longer than what they compute here. It is
+# read when torch and FAISS are imported, by what the tests start, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Tests of every encoder are collected before any fixture runs, and are not of those that whoever tests added.
 os.environ["ECHOIC_MODELS"] = os.path.join(tempfile.gettempdir(), "no-models-for-tests-of-echoic")
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from echoic import Library
-from echoic.analysis.workers import WorkerPool
+from echoic.analysis.workers import Budget, WorkerPool
 from echoic.audio.encode import write_audio
 from echoic.cli import app
 from tests.models import write_model
@@ -124,11 +124,52 @@ def echoic(tmp_path):
     return CommandLine(tmp_path / "library")
 
 
+class _KeptWorkers(WorkerPool):
+    """Worker processes that stay when a library is closed or a command ends: to start one takes long."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave them to what comes next."""
+
+
+#: What workers read of the environment, when they are started.
+_READ_BY_WORKERS = ("ECHOIC_MODELS", "ECHOIC_FILE_SECONDS", "ECHOIC_FILE_MEBIBYTES", "PYTHONPATH")
+
+
 @pytest.fixture(scope="session")
-def worker():
-    """One worker process for all tests: half a second saved in each."""
-    with WorkerPool(1) as pool:
-        yield pool
+def kept_workers() -> Iterator[Callable[..., WorkerPool]]:
+    """Return pools of so many processes, the same ones as long as the environment is the same."""
+    pools: dict[tuple[object, ...], WorkerPool] = {}
+    known: tuple[str | None, ...] = ()
+
+    def close() -> None:
+        for pool in pools.values():
+            pool.close()
+
+    def kept(n_workers: int, budget: Budget | None = None) -> WorkerPool:
+        nonlocal known
+        around = tuple(os.environ.get(name) for name in _READ_BY_WORKERS)
+        if around != known:
+            close()  # they begin again when they are needed
+            known = around
+        budget = Budget.chosen() if budget is None else budget
+        return pools.setdefault((n_workers, budget), _KeptWorkers(n_workers, budget))
+
+    yield kept
+    close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _workers_are_kept(kept_workers: Callable[..., WorkerPool]) -> Iterator[None]:
+    """Whatever runs within this process uses workers that are there; a command of its own starts its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("echoic.analysis.workers.WorkerPool", kept_workers)
+        yield
+
+
+@pytest.fixture(scope="session")
+def worker(kept_workers: Callable[..., WorkerPool]) -> WorkerPool:
+    """One worker process for all tests, for a library that is to have no other."""
+    return kept_workers(1)
 
 
 @pytest.fixture

@@ -19,13 +19,15 @@ class Content(NamedTuple):
 
 def contents(library: Library, root: Path | None = None) -> dict[str, Content]:
     """Read everything that a library holds, by path, or by path relative to a root."""
+    records = library.files()
+    specs, ids = library.encoders().values(), [record.id for record in records]
+    stored = {spec.key: library._open()[1].store(spec).fetch(ids) for spec in specs}
     found = {}
-    for record in library.files():
+    for record in records:
         path = record.path if root is None else str(Path(record.path).relative_to(root))
         spans, vectors = {}, {}
-        for spec in library.encoders().values():
-            stored = library._open()[1].store(spec).fetch([record.id]).get(record.id)
-            segments = Segments.none(spec.dim) if stored is None else stored
+        for spec in specs:
+            segments = stored[spec.key].get(record.id, Segments.none(spec.dim))
             spans[spec.key] = segments.starts.tobytes() + segments.ends.tobytes()
             vectors[spec.key] = segments.vectors
         kept = (record.size, record.digest, record.duration, record.sample_rate, record.channels)
@@ -37,13 +39,15 @@ def contents(library: Library, root: Path | None = None) -> dict[str, Content]:
 def assert_whole(library: Library) -> None:
     """Each file has all its segments and vectors in each collection, and nothing else is there."""
     assert library.check() == []
-    catalog, _ = library._open()
+    catalog, spaces = library._open()
+    records = library.files()
     for spec in library.encoders().values():
-        store = library._open()[1].store(spec)
+        store, due = spaces.store(spec), dict(catalog.n_segments(spec.key))
+        stored = store.fetch([record.id for record in records])
         n_segments = 0
-        for record in library.files():
-            segments = store.fetch([record.id]).get(record.id, ())
-            assert dict(catalog.n_segments(spec.key)).get(record.id, 0) == len(segments)
+        for record in records:
+            segments = stored.get(record.id, ())
+            assert due.get(record.id, 0) == len(segments)
             assert record.state == "failed" or len(segments) > 0
             n_segments += len(segments)
         assert len(store) == n_segments

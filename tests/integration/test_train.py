@@ -58,6 +58,15 @@ def trained(tmp_path_factory):
     return home, echoic, said
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    """The encoder of that training, at a path with a space."""
+    home, echoic, _ = trained
+    (home / "exported").mkdir()
+    echoic("export", home / "m.echoic", "-o", home / "exported" / "my sounds.onnx")
+    return home / "exported" / "my sounds.onnx"
+
+
 def test_training_says_what_it_did(trained):
     home, _, said = trained
     assert f"warning: {home / 'sounds' / 'low' / 'bad.wav'}" in said.stderr
@@ -95,10 +104,9 @@ def test_the_report_tells_what_the_checkpoint_does(trained):
     assert "middle" in page
 
 
-def test_the_model_serves_every_verb_once_exported(trained, tmp_path):
+def test_the_model_serves_every_verb_once_exported(trained, exported, tmp_path):
     home, echoic, _ = trained
-    model = tmp_path / "my sounds.onnx"
-    echoic("export", home / "m.echoic", "-o", model)
+    model = exported
     query = home / "sounds" / "high" / "0.wav"
     echoic("embed", query, "--encoder", model, "-o", tmp_path / "v.npz")
     assert np.load(tmp_path / "v.npz")["vectors"].shape == (1, 16)
@@ -111,14 +119,13 @@ def test_the_model_serves_every_verb_once_exported(trained, tmp_path):
     assert "spectral" in table
 
 
-def test_a_search_sees_what_the_training_measured(trained, tmp_path):
+def test_a_search_sees_what_the_training_measured(trained, exported, tmp_path):
     from echoic.training.cache import AudioCache
     from echoic.training.loop import Settings, embed_clips
 
     home, echoic, _ = trained
-    echoic("export", home / "m.echoic", "-o", tmp_path / "m.onnx")
     files = [home / "sounds" / label / "0.wav" for label in BANDS]
-    echoic("embed", *files, "--encoder", tmp_path / "m.onnx", "-o", tmp_path / "v.npz")
+    echoic("embed", *files, "--encoder", exported, "-o", tmp_path / "v.npz")
     archive = np.load(tmp_path / "v.npz")
     order = [str(path) for path in archive["paths"]]
     cached, _ = AudioCache(home / "cache").fill(files, RATE)
@@ -144,10 +151,9 @@ def test_it_says_how_the_model_compares_with_what_needs_no_training(trained):
     assert [re.findall(r"sound|spectral", line) for line in told] == ([as_good] if as_good else [])
 
 
-def test_evaluate_tells_what_a_model_was_taught(trained, tmp_path):
+def test_evaluate_tells_what_a_model_was_taught(trained, exported, tmp_path):
     home, echoic, _ = trained
-    model = tmp_path / "m.onnx"
-    echoic("export", home / "m.echoic", "-o", model)
+    model = exported
     learnt = load_checkpoint(home / "m.echoic").training["data"]["clips"]
     words = ("--encoder", "spectral", "--encoder", model, "--json")
     said = echoic("evaluate", home / "sounds", *words, code=1)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -143,9 +144,17 @@ def cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture
+def traced(exported, monkeypatch):
+    """The graph of ``checkpoint`` is at hand; to trace the network again would take seconds."""
+    monkeypatch.setattr(module, "to_onnx", lambda *_: onnx.load(exported.path))
+
+
 @pytest.fixture(scope="module")
-def exported_int8(home, checkpoint, data):
-    return export([checkpoint], home / "int8.onnx", precision="int8")
+def exported_int8(home, exported, checkpoint, data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "to_onnx", lambda *_: onnx.load(exported.path))
+        return export([checkpoint], home / "int8.onnx", precision="int8")
 
 
 # What is written
@@ -290,6 +299,7 @@ def test_int8_gives_the_same_alone_and_in_a_batch(exported_int8):
     np.testing.assert_array_equal(alone, encode_windows(encoder, windows()))
 
 
+@pytest.mark.usefixtures("traced")
 def test_int8_that_loses_too_much_is_refused(checkpoint, data, tmp_path, monkeypatch):
     """Were the ranges of activations a thousandth of what they are, every sound would saturate."""
 
@@ -340,6 +350,7 @@ def test_int8_is_refused_where_the_loss_is_sure_and_not_by_chance(losses, is_sur
         module._check_loss(tmp_path / "m.onnx", len(losses), means, lost)
 
 
+@pytest.mark.usefixtures("traced")
 def test_where_too_few_clips_tell_what_int8_loses_it_is_written_and_said(
     checkpoint, data, tmp_path, monkeypatch
 ):
@@ -352,6 +363,7 @@ def test_where_too_few_clips_tell_what_int8_loses_it_is_written_and_said(
     assert OnnxEncoder(tmp_path / "m.onnx").spec.dim == 24
 
 
+@pytest.mark.usefixtures("traced")
 def test_figures_are_measured_where_data_is_given(checkpoint, data, tmp_path):
     made = export([checkpoint], tmp_path / "m.onnx", data=data)
     assert 0.5 < made.card["figures"]["mean_average_precision"] <= 1
@@ -528,37 +540,40 @@ def test_a_kill_at_any_move_never_leaves_a_model_that_gives_wrong_vectors(
         assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def interrupted(exported, monkeypatch):
+    """Have Ctrl-C come while torch traces the network: it takes it in its own way, or gives the graph."""
+
+    def meet(tool):
+        def trace(*_args, **_options):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as interrupt:
+                if tool == "takes it for an error":
+                    raise RuntimeError("failed to export the model") from interrupt
+            return SimpleNamespace(model_proto=onnx.load(exported.path))
+
+        monkeypatch.setattr(torch.onnx, "export", trace)
+
+    return meet
+
+
 @pytest.mark.parametrize("tool", ["takes it for an error", "swallows it"])
-def test_ctrl_c_stops_an_export_whatever_torch_makes_of_it(tool, tmp_path, monkeypatch):
-    def trace(*_args, **_options):
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as interrupt:
-            if tool == "takes it for an error":
-                raise RuntimeError("failed to export the model") from interrupt
-        return true(*_args, **_options)
-
-    true = torch.onnx.export
-    monkeypatch.setattr(torch.onnx, "export", trace)
+def test_ctrl_c_stops_an_export_whatever_torch_makes_of_it(tool, interrupted, checkpoint, tmp_path):
+    interrupted(tool)
     before = signal.getsignal(signal.SIGINT)
-    model = write_checkpoint(tmp_path / "m.echoic")
     with pytest.raises(KeyboardInterrupt):
-        export([model], tmp_path / "m.onnx")
+        export([checkpoint], tmp_path / "m.onnx")
     assert signal.getsignal(signal.SIGINT) is before
-    assert [path.name for path in tmp_path.iterdir()] == ["m.echoic"]
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_program_that_answers_ctrl_c_in_its_own_way_keeps_its_export(tmp_path, monkeypatch):
-    def trace(*_args, **_options):
-        signal.raise_signal(signal.SIGINT)
-        return true(*_args, **_options)
-
-    true, answered = torch.onnx.export, []
-    monkeypatch.setattr(torch.onnx, "export", trace)
-    model = write_checkpoint(tmp_path / "m.echoic")
+def test_a_program_that_answers_ctrl_c_in_its_own_way_keeps_its_export(interrupted, checkpoint, tmp_path):
+    interrupted("swallows it")
+    answered = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: answered.append(number))
     try:
-        export([model], tmp_path / "m.onnx")
+        export([checkpoint], tmp_path / "m.onnx")
     finally:
         signal.signal(signal.SIGINT, before)
     assert answered == [signal.SIGINT]

@@ -53,6 +53,16 @@ def make_examples(n: int, seed: int) -> Examples:
 TRAIN, HELD_OUT = make_examples(16, 0), make_examples(10, 1)
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """Two short runs, by their seeds, that others start from."""
+    folder = tmp_path_factory.mktemp("begun")
+    return [
+        fit(TRAIN, NOTHING, settings_for(epochs=1, seed=seed), folder / f"{seed}.echoic")[0]
+        for seed in range(2)
+    ]
+
+
 def assert_equal_weights(one, other):
     assert one.weights.keys() == other.weights.keys()
     for name, weight in one.weights.items():
@@ -95,11 +105,17 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("at", [3, 10, 14])
-def test_a_killed_run_goes_on_to_the_very_same_end(at, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)  # after every step
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run from begin to end, and its settings."""
     settings = settings_for(classify=1.0, patience=0)
-    whole, curves = fit(TRAIN, HELD_OUT, settings, tmp_path / "whole.echoic")
+    return settings, *fit(TRAIN, HELD_OUT, settings, tmp_path_factory.mktemp("whole") / "whole.echoic")
+
+
+@pytest.mark.parametrize("at", [3, 10, 14])
+def test_a_killed_run_goes_on_to_the_very_same_end(at, undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)  # after every step
+    settings, whole, curves = undisturbed
 
     def kill(step):
         if step.step == at:
@@ -183,12 +199,8 @@ def test_fine_tuning_begins_with_the_weights_of_the_start(tmp_path, monkeypatch)
     assert tuned.config["dim"] == 8  # the start's, whatever the settings say
 
 
-def test_an_ensemble_is_fine_tuned_as_one(tmp_path):
-    members = [
-        fit(TRAIN, NOTHING, settings_for(epochs=1, seed=seed), tmp_path / f"{seed}.echoic")[0]
-        for seed in range(2)
-    ]
-    both = join_checkpoints(members)
+def test_an_ensemble_is_fine_tuned_as_one(begun, tmp_path):
+    both = join_checkpoints(begun)
     save_checkpoint(both, tmp_path / "both.echoic", half=True)
     tuned, _ = fit(
         TRAIN,
@@ -201,16 +213,14 @@ def test_an_ensemble_is_fine_tuned_as_one(tmp_path):
     assert embed_clips(tuned.embedder(), HELD_OUT.audio[:2], settings_for()).shape == (2, 16)
 
 
-def test_a_hybrid_grows_from_a_cnn_and_goes_on_as_what_it_is(tmp_path):
-    begun, _ = fit(TRAIN, NOTHING, settings_for(epochs=1), tmp_path / "start.echoic")
-    grown, _ = fit(
-        TRAIN, NOTHING, settings_for("hybrid-triplet", epochs=1), tmp_path / "g.echoic", start=begun
-    )
-    assert (grown.architecture, grown.config) == ("grown", begun.config)
-    assert set(begun.weights) < set(grown.weights)
-    still = [name for name in begun.weights if name.startswith(("band_norm.", "stem.", "blocks."))]
-    assert all(torch.equal(grown.weights[name], begun.weights[name]) for name in still)
-    assert not torch.equal(grown.weights["project.weight"], begun.weights["project.weight"])
+def test_a_hybrid_grows_from_a_cnn_and_goes_on_as_what_it_is(begun, tmp_path):
+    cnn = begun[0]
+    grown, _ = fit(TRAIN, NOTHING, settings_for("hybrid-triplet", epochs=1), tmp_path / "g.echoic", start=cnn)
+    assert (grown.architecture, grown.config) == ("grown", cnn.config)
+    assert set(cnn.weights) < set(grown.weights)
+    still = [name for name in cnn.weights if name.startswith(("band_norm.", "stem.", "blocks."))]
+    assert all(torch.equal(grown.weights[name], cnn.weights[name]) for name in still)
+    assert not torch.equal(grown.weights["project.weight"], cnn.weights["project.weight"])
     assert grown.weights["add.weight"].abs().max() > 0  # it began as 0
     again, _ = fit(
         TRAIN, NOTHING, settings_for("hybrid-triplet", epochs=1), tmp_path / "a.echoic", start=grown
@@ -220,9 +230,8 @@ def test_a_hybrid_grows_from_a_cnn_and_goes_on_as_what_it_is(tmp_path):
         fit(TRAIN, NOTHING, settings_for("cnn-triplet"), tmp_path / "x.echoic", start=grown)
 
 
-def test_a_run_is_not_gone_on_with_from_another_start(tmp_path):
-    one, _ = fit(TRAIN, NOTHING, settings_for(epochs=1), tmp_path / "1.echoic")
-    two, _ = fit(TRAIN, NOTHING, settings_for(epochs=1, seed=1), tmp_path / "2.echoic")
+def test_a_run_is_not_gone_on_with_from_another_start(begun, tmp_path):
+    one, two = begun
 
     def stop(step):
         if step.step == 11:
@@ -234,12 +243,12 @@ def test_a_run_is_not_gone_on_with_from_another_start(tmp_path):
         fit(TRAIN, NOTHING, settings_for(epochs=2), tmp_path / "m.echoic", start=two)
 
 
-def test_a_start_of_another_kind_is_refused(tmp_path):
-    begun, _ = fit(TRAIN, NOTHING, settings_for(epochs=1), tmp_path / "start.echoic")
+def test_a_start_of_another_kind_is_refused(begun, tmp_path):
+    start = begun[0]
     with pytest.raises(UsageError, match=r"is a cnn, recipe mobile-triplet trains a mobile; choose .* cnn-…"):
-        fit(TRAIN, NOTHING, settings_for("mobile-triplet"), tmp_path / "m.echoic", start=begun)
+        fit(TRAIN, NOTHING, settings_for("mobile-triplet"), tmp_path / "m.echoic", start=start)
     with pytest.raises(UsageError, match=r"hears 0\.5 s at a time"):
-        fit(TRAIN, NOTHING, settings_for(window=0.6), tmp_path / "m.echoic", start=begun)
+        fit(TRAIN, NOTHING, settings_for(window=0.6), tmp_path / "m.echoic", start=start)
 
 
 def test_a_window_shorter_than_a_frame_is_refused():
