@@ -114,7 +114,11 @@ class Uploads:
                         async for chunk in request.stream():
                             n_bytes += len(chunk)
                             if n_bytes > self._max_bytes:
-                                refuse(413, f"the sound has more than {self._max_bytes:,} bytes")
+                                refuse(
+                                    413,
+                                    f"the sound has more than {self._max_bytes:,} bytes",
+                                    Connection="close",
+                                )
                             file.write(chunk)
             except ClientDisconnect:
                 refuse(408, "the sound broke off")  # which nobody hears any more

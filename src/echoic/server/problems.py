@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from echoic.errors import (
@@ -30,6 +30,17 @@ _SCHEMA = "#/components/schemas/Problem"
 
 class Problem(BaseModel):
     """What is wrong with a request (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "the library has no file 12; see which it has at /v1/files",
+            }
+        }
+    )
 
     type: str = Field(default="about:blank", description="What kind of problem: none but that of the status.")
     title: str = Field(description="The status in words.")

@@ -81,7 +81,7 @@ class Service:
     def warm(self) -> None:
         """Load the encoder and the index that most searches use, so that none has to wait for them."""
         try:
-            for file in self.holdings.page(Listed(limit=1)).files:
+            for file in self.holdings.page(Listed(limit=1, min_duration=0.1)).files:
                 self.library.search(path_of(file.uri), 1, start=0, end=min(1.0, file.duration))
         except EchoicError:
             return  # whoever searches will be told

@@ -194,6 +194,16 @@ class Describe(Sound):
 
 # What is answered
 
+_DOOR: dict[str, Any] = {
+    "id": 12,
+    "uri": "file:///sounds/door%20%231.wav",
+    "path": "/sounds/door #1.wav",
+}
+
+
+def _example(**values: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": values})
+
 
 class Health(_Shape):
     status: Literal["ok"] = "ok"
@@ -265,6 +275,15 @@ class FilePage(_Shape):
 
 
 class HitShape(Place):
+    model_config = _example(
+        rank=1,
+        **_DOOR,
+        start=12.5,
+        end=17.5,
+        score=0.82,
+        encoder="sound",
+    )
+
     rank: int
     start: float
     end: float
@@ -282,6 +301,16 @@ class Found(_Shape):
 
 
 class MatchShape(Place):
+    model_config = _example(
+        **_DOOR,
+        query_start=0.0,
+        query_end=9.7,
+        start=12.0,
+        end=22.0,
+        score=0.998,
+        tempo=1.032,
+    )
+
     query_start: float
     query_end: float
     start: float
@@ -300,6 +329,8 @@ class Identified(_Shape):
 
 
 class SpanShape(_Shape):
+    model_config = _example(start=1.4, end=2.9, label="Knock", probability=0.94)
+
     start: float
     end: float
     label: str

@@ -18,13 +18,10 @@ import pytest
 from echoic import Library
 from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import make_piece, make_sound
-from echoic.types import Float32
-
-pytest.importorskip("fastapi", reason="the service: pip install 'echoic[server]'")
-
 from echoic.server.running import Server
 from echoic.server.service import Service
 from echoic.server.settings import Settings
+from echoic.types import Float32
 
 RATE = 16_000
 ODD = os.fsdecode(b"100%25 #1? a+b\n caf\xe9.wav")  # no text, and full of what has a meaning in an address

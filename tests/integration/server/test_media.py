@@ -15,6 +15,7 @@ import pytest
 from echoic import Library
 from echoic.audio.decode import read_audio
 from echoic.server import drawing
+from echoic.types import FileRecord
 from tests.integration.server.conftest import ODD, RATE, write
 
 
@@ -146,10 +147,8 @@ def picture_of(content):
 def test_a_tone_lies_at_its_frequency_and_time_in_the_picture(tmp_path, rate):
     time = np.arange(rate) / rate
     tone = 0.5 * np.sin(2 * np.pi * rate / 8 * time) * (time >= 0.5)
-    path = write(tmp_path / "sounds" / "tone.wav", tone, rate)
-    with Library(tmp_path / "library") as library:
-        library.index([path], encoders=["spectral"], jobs=1)
-        [record] = library.files()
+    path = write(tmp_path / "tone.wav", tone, rate)
+    record = FileRecord(1, str(path), 0, 0, "", 1.0, rate, 1, "pcm_s16le", "indexed", "")
     drawing.spectrogram(record, None, None, 100, 64, tmp_path / "tone.png")
     picture = picture_of(str(tmp_path / "tone.png")).sum(2)
     assert picture.shape == (64, 100)

@@ -41,6 +41,12 @@ def test_it_is_described_with_what_it_refuses(ask):
                     assert list(answer["content"]) == ["application/problem+json"]
 
 
+def test_it_has_examples_that_fit(ask):
+    shapes = ask("/openapi.json").json["components"]["schemas"]
+    for name in ("HitShape", "MatchShape", "SpanShape", "Problem"):
+        assert set(shapes[name]["required"]) <= set(shapes[name]["example"])
+
+
 def test_whatever_is_asked_is_answered_as_described(ask, described):
     """No fault of the service, and no status, type or shape that is not described."""
     operations = [found.ok() for found in described.get_all_operations()]

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
+from echoic.server.shapes import HitShape, MatchShape, Peaks
+from echoic.types import Hit, Match
 from tests.integration.server.conftest import ODD, RATE
 
 
@@ -163,3 +166,14 @@ def test_figures_count_what_was_answered(ask):
     before = count()
     assert ask("/v1/files/987654").status == 404
     assert count() == before + 1
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_number_never_leaves(number):
+    hit = Hit(1, "/a.wav", 0.0, 1.0, number, "sound")
+    match = Match("a", "/a.wav", 0.0, 1.0, 0.0, 1.0, 0.9, number)
+    for shape, value in ((HitShape, hit), (MatchShape, match)):
+        with pytest.raises(ValidationError):
+            shape.of(value, 1)
+    with pytest.raises(ValidationError):
+        Peaks(start=0, end=1, lows=[number], highs=[0])

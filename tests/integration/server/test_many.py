@@ -1,0 +1,36 @@
+"""Many clients at once: each gets its own answer, whole."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+N_CLIENTS, N_ROUNDS = 12, 3
+
+
+def test_many_clients_each_get_their_own_answer(ask, place, ids):
+    sound = (place.sounds / "rain.wav").read_bytes()
+    rain, drive = ids["rain.wav"], ids["drive.mp3"]
+    asked = [
+        ("/v1/search", {"text": "rain"}, {}),
+        ("/v1/search", {"text": "rain qwxyz"}, {}),  # of which something is noted
+        ("/v1/search", {"file": drive, "start": 2, "end": 7}, {}),
+        ("/v1/search", {"k": 2}, {"method": "POST", "body": sound}),
+        ("/v1/identify", {"file": drive}, {}),
+        ("/v1/files", {"limit": 3}, {}),
+        (f"/v1/files/{rain}/audio", None, {"headers": {"Range": "bytes=100-199"}}),
+        (f"/v1/files/{rain}/audio", {"start": 0.5, "end": 1.25}, {}),
+        (f"/v1/files/{drive}/peaks", {"n": 10}, {}),
+    ]
+
+    def answer(number):
+        route, parameters, options = asked[number % len(asked)]
+        status, _, body = ask(route, parameters, **options)
+        return number % len(asked), status, body
+
+    alone = {number: answer(number)[1:] for number in range(len(asked))}
+    with ThreadPoolExecutor(N_CLIENTS) as clients:
+        for number, status, body in clients.map(answer, range(N_ROUNDS * len(asked))):
+            assert (status, body) == alone[number], asked[number]
+    assert {status for status, _ in alone.values()} == {200, 206}
+    assert ask.service.work.n_taken == ask.service.looks.n_taken == 0
+    assert list(ask.service.uploads.folder.iterdir()) == []
