@@ -96,6 +96,21 @@ def mux(
     return path
 
 
+def write_film(path: Path, seconds: float = 2.0) -> Path:
+    """Write pictures without any sound."""
+    with av.open(str(path), "w") as out:
+        pictures = out.add_stream("mpeg4", rate=_PICTURES_PER_SECOND)
+        pictures.width = pictures.height = 64
+        pictures.pix_fmt = "yuv420p"
+        for number in range(round(seconds * _PICTURES_PER_SECOND)):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 8 * number % 256, np.uint8), "rgb24")
+            picture = picture.reformat(format="yuv420p")
+            picture.pts = number
+            out.mux(pictures.encode(picture))
+        out.mux(pictures.encode(None))
+    return path
+
+
 def ogg_pages(data: bytes) -> list[bytes]:
     """Divide an Ogg file into its pages."""
     pages, at = [], 0

@@ -24,6 +24,7 @@ Every message is one sentence a person can act on: what, which file, what to do.
 
 from __future__ import annotations
 
+import errno
 import os
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "quoted",
+    "unopened",
 ]
 
 
@@ -79,6 +81,22 @@ class UnreadableError(AudioError):
 
 class PartError(UsageError, AudioError):
     """The file ends before the part of it that was asked for; others may have that part."""
+
+
+def unopened(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes], error: OSError | ValueError
+) -> UnreadableError:
+    """Say why the system does not open a file, or even look at it, and what to do."""
+    name = quoted(path)
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return UnreadableError(f"{name} does not exist, or is a link to nothing; check the path")
+    if isinstance(error, PermissionError):
+        return UnreadableError(f"{name} may not be read; allow it and try again")
+    if number == errno.ELOOP:
+        return UnreadableError(f"{name} is a loop of symbolic links; remove the link")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return UnreadableError(f"{name} cannot be opened ({reason}); check the path and the disk")
 
 
 class EncoderError(EchoicError):

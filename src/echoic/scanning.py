@@ -18,7 +18,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from echoic.errors import quoted
+from echoic.errors import unopened
 
 __all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan", "suffix_of"]
 
@@ -160,7 +160,7 @@ class _Walk:
             if not (certain or closed or suffix_of(path) in SUFFIXES):
                 return None
             self._tell(path)
-            return Problem(path, f"{quoted(path)} cannot be read ({error.strerror}); check that it is there")
+            return Problem(path, str(unopened(path, error)))
         if is_link and identity in self._found:
             return None
         suffix = suffix_of(path)

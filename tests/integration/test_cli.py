@@ -310,7 +310,7 @@ def test_embed_of_nothing(made, home, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "v.npz"
     result = made("embed", tmp_path / "empty", "--encoder", "spectral", "-o", out, code=1)
-    assert result.stderr == "no audio files found\n"
+    assert result.stderr == f"error: {tmp_path}/empty holds no audio files; name a folder that does\n"
     assert not out.exists()
     made("embed", home / "audio", "-o", tmp_path / "no" / "v.npz", "--encoder", "spectral", code=2)
 

@@ -151,7 +151,7 @@ def test_nothing_that_can_be_read(within, tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("not audio")
     result = within("evaluate", tmp_path / "bad", "--encoder", "spectral", code=1)
-    assert "none of the clips could be read" in result.stderr
+    assert "none of the clips can be compared" in result.stderr
     assert result.stdout == ""
 
 

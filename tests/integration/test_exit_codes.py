@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import re
+import shutil
 
+import numpy as np
 import pytest
 
 from echoic import Library, UsageError
-from tests.integration.conftest import CommandsWithin, write_clip
+from echoic.audio.encode import write_audio
+from tests.hostile import wav_header
+from tests.integration.conftest import RATE, CommandsWithin, write_clip
+from tests.media import write_film
 
 ABSENT = "absent.wav"
+LONG = 260 * "a" + ".wav"
+ADDRESS = "http://127.0.0.1:9/a.mp3"
+
+
+def uses(name: str, sentence: str) -> list[str]:
+    """Give the sentence, and all commands that need a file's sound, or that of folders of such files."""
+    return [
+        sentence,
+        f"search {name}",
+        f"search --like {name}",
+        f"search audio/0.flac --unlike {name}",
+        f"search {name} --versions",
+        f"align {name} audio/0.flac",
+        f"align audio/0.flac {name}",
+        f"embed {name} --encoder spectral -o o.npz",
+        f"evaluate of-{name} --encoder spectral",
+        f"recommend of-{name} --encoder spectral",
+        f"train of-{name}",
+    ]
+
+
+def every_use(name: str, sentence: str) -> list[str]:
+    """Give the sentence, and all commands that read a file."""
+    more = ("index --library other --encoder spectral", "identify", "monitor", "describe")
+    return [*uses(name, sentence), *(f"{verb} {name}" for verb in more)]
+
+
 KINDS = {
     "a file that is not there": (
         1,
-        r"absent(\.wav)?\b.* (does not exist|cannot be read)",
+        r"absent(\.\w+)?\b.* (does not exist|cannot be read)",
         f"search {ABSENT}",
         f"search --like {ABSENT}",
         f"search {ABSENT} --versions",
@@ -25,7 +57,15 @@ KINDS = {
         f"embed {ABSENT} --encoder spectral -o o.npz",
         f"index {ABSENT}",
         f"index {ABSENT} --library new",
+        "index audio/0.flac/absent.wav --library new",
+        "search audio/0.flac/absent.wav",
+        "search --phrase absent.wav",
+        "describe audio/0.flac/absent.wav",
+        "embed audio/0.flac/absent.wav --encoder spectral -o o.npz",
         "evaluate absent",
+        "recommend absent",
+        "train absent",
+        "export absent.echoic -o o.onnx",
         "demo absent",
     ),
     "a file that holds no sound": (
@@ -40,7 +80,88 @@ KINDS = {
         "embed audio/bad.wav --encoder spectral -o o.npz",
         "index audio/bad.wav --library other --encoder spectral",
     ),
-    "a folder that holds no sound": (1, "holds no audio", "monitor hollow", "train hollow"),
+    "a file without a track of sound": (
+        1,
+        *every_use("film.mp4", "film.mp4 holds no sound: it has no"),
+    ),
+    "a file without a sample": (
+        1,
+        *every_use("none.wav", "none.wav holds no sound: no sample of"),
+    ),
+    "a file that leads to itself": (
+        1,
+        *every_use("loop.wav", "loop.wav is a loop of symbolic links"),
+    ),
+    "a file whose name is too long": (
+        1,
+        "(cannot be opened|cannot be used) .File name too long.|does not exist",
+        *(f"{verb} {LONG}" for verb in ("index --library new", "search", "identify", "monitor", "describe")),
+        f"align {LONG} audio/0.flac",
+        f"embed {LONG} --encoder spectral -o o.npz",
+        f"demo {LONG}",
+    ),
+    "silence where sound is needed": (1, *uses("silent.wav", "no sound in it|silent.wav is silent|silent$")),
+    "two samples where more are needed": (1, *uses("two.wav", "no sound in it|too short|silent$")),
+    "a folder where a file is needed": (
+        1,
+        "audio is a directory; give the files in it",
+        *(f"{verb} audio" for verb in ("search", "identify", "describe", "align audio/0.flac")),
+    ),
+    "a file where a folder is needed": (
+        1,
+        r"0\.flac is (neither a folder nor a manifest|not a folder)",
+        *(f"{verb} audio/0.flac" for verb in ("evaluate", "recommend", "train", "demo")),
+    ),
+    "a folder that holds no sound": (
+        1,
+        "hollow holds (no audio|0 readable)",
+        "embed hollow --encoder spectral -o o.npz",
+        *(f"{verb} hollow" for verb in ("monitor", "evaluate", "recommend", "train", "demo")),
+    ),
+    "an address that cannot be reached": (
+        1,
+        r"127\.0\.0\.1:9/a\.mp3 cannot be listened to \(Connection refused\); check the address",
+        *(f"monitor {address}" for address in (ADDRESS, "icy" + ADDRESS[4:])),
+    ),
+    "an address where a file is needed": (
+        2,
+        "is an address; give a file or a folder",
+        *(f"monitor {address}" for address in ("ftp://host/a.mp3", "file:///a.mp3", "rtsp://host/a")),
+        *(
+            f"{verb} {ADDRESS}"
+            for verb in (
+                "index",
+                "search",
+                "search --like",
+                "search --phrase",
+                "identify",
+                "describe",
+                "list",
+            )
+        ),
+        *(f"{verb} {ADDRESS}" for verb in ("remove", "evaluate", "recommend", "train", "demo")),
+        f"search {ADDRESS} --versions",
+        f"align {ADDRESS} audio/0.flac",
+        f"embed {ADDRESS} --encoder spectral -o o.npz",
+        f"embed audio --encoder spectral -o {ADDRESS}",
+        f"tag {ADDRESS} --add x",
+        f"export {ADDRESS} -o o.onnx",
+        f"index audio --library {ADDRESS}",
+    ),
+    "a library without that encoder": (
+        2,
+        "the library has no encoder '(sound|harmony|fingerprint|phonemes|speech)', only spectral"
+        "|no encoder of the library only takes text",
+        "search audio/0.flac --encoder sound --library only",
+        "search audio/0.flac --versions --library only",
+        "search --text rain --library only",
+        "search --phrase hello --library only",
+        "search --phrase audio/0.flac --library only",
+        "identify audio/0.flac --library only",
+        "monitor audio/0.flac --library only",
+        "duplicates --library only",
+        "remove --encoder sound --library only",
+    ),
     "no library": (
         1,
         "there is no library at new yet; make one with: echoic index FOLDER",
@@ -224,12 +345,30 @@ def made(home, worker):
         write_clip(home / "audio" / f"{seed}.flac", seed, 2.0)
         for family in ("a", "b"):
             write_clip(home / "classes" / family / f"{seed}.wav", seed)
-    (home / "audio" / "bad.wav").write_text("not audio")
     (home / "hollow").mkdir()
-    with Library(home / "library") as library:
-        library._opening._pool = (1, worker)
-        library.index([home / "audio"], encoders=["spectral", "fingerprint", "harmony"], jobs=1)
-    return CommandsWithin(home / "library")
+    write_film(home / "film.mp4")
+    write_audio(home / "silent.wav", np.zeros(3 * RATE, np.float32), RATE)
+    write_audio(home / "two.wav", np.array([0.2, -0.3], np.float32), RATE)
+    (home / "none.wav").write_bytes(wav_header(RATE, 0))
+    (home / "loop.wav").symlink_to("loop.wav")
+    for name in ("film.mp4", "silent.wav", "two.wav", "none.wav", "loop.wav"):
+        for family in ("a", "b"):
+            (home / f"of-{name}" / family).mkdir(parents=True)
+            for number in range(2):
+                clip = home / f"of-{name}" / family / f"{number}-{name}"
+                if name == "loop.wav":
+                    clip.symlink_to(clip.name)
+                else:
+                    shutil.copy(home / name, clip)
+    for name, encoders in (("only", ["spectral"]), ("library", ["spectral", "fingerprint", "harmony"])):
+        if name == "library":
+            (home / "audio" / "bad.wav").write_text("not audio")
+        with Library(home / name) as library:
+            library._opening._pool = (1, worker)
+            library.index([home / "audio"], encoders=encoders, jobs=1)
+    commands = CommandsWithin(home / "library")
+    commands.environment["ECHOIC_CACHE"] = str(home / "cache")
+    return commands
 
 
 @pytest.mark.parametrize(("kind", "words", "code", "sentence"), CASES, ids=[case[1] for case in CASES])
@@ -237,13 +376,26 @@ def test_one_code_and_one_sentence_for_one_kind(made, home, kind, words, code, s
     with Library(home / "library") as library:
         before = library.files()
     result = made(*words.split(" "), code=code, cwd=home)
-    [told] = [line for line in result.stderr.splitlines() if re.search(sentence, line)]
-    assert result.stdout == "" or "failed" in result.stdout  # of index, which tells what it did
-    assert len(re.findall("error|warning", result.stderr, re.IGNORECASE)) == 1, told
+    told = [line for line in result.stderr.splitlines() if re.search("error|warning", line, re.IGNORECASE)]
+    assert all(re.search(sentence, line) for line in told), told
+    assert len(told) == 1 or (told and words.startswith("evaluate of-"))  # one of each clip
+    assert (
+        result.stdout == "" or "failed" in result.stdout or words == "demo hollow"
+    )  # they tell what they did
     with Library(home / "library") as library:
         assert library.files() == before
     assert not (home / "new").exists()  # no library is left behind where none could be made
     assert not (home / "o.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["silent.wav", "two.wav"])
+@pytest.mark.parametrize(
+    "verb", ["identify", "monitor", "describe", "index --library other --encoder spectral"]
+)
+def test_that_nothing_is_heard_is_done_and_said(made, home, verb, name):
+    result = made(*verb.split(" "), name, cwd=home)
+    assert result.stderr == f"note: {name}: no sound in it\n"
+    assert result.stdout == "" or "1 added" in result.stdout
 
 
 def test_nothing_found_is_done(made, home):

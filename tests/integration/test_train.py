@@ -327,7 +327,7 @@ def test_clips_that_cannot_be_read_are_refused_when_none_is_left(echoic, tmp_pat
     (tmp_path / "data" / "stray.wav").write_text("of no class")
     said = echoic("train", tmp_path / "data", "-o", tmp_path / "m.echoic", *QUICK, code=1).stderr
     assert "note: 1 file lies directly in " in said
-    assert "none of the 4 clips of data can be read" in said
+    assert "none of the 4 clips of data can be learnt from" in said
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_a_refusal_names_the_clips_that_could_not_be_read(splits, sentence, echo
     said = echoic("train", tmp_path / "m.csv", "-o", tmp_path / "m.echoic", *QUICK, code=1).stderr
     assert len(said.strip().splitlines()) == 1
     assert sentence in said
-    assert f"2 of the {len(lines) - 1} clips of m cannot be read, the first: " in said
+    assert f"2 of the {len(lines) - 1} clips of m cannot be used, the first: " in said
     assert "gone.wav" in said
 
 

@@ -93,7 +93,7 @@ def test_a_folder_may_come_go_and_come_back(library, index, folder, tmp_path):
     )
     [(path, message)] = next(reports).failed
     assert path == str(disk)
-    assert "cannot be read (No such file or directory)" in message
+    assert message == f"{disk} does not exist, or is a link to nothing; check the path"
 
     write_clip(disk / "deep" / "first.wav")
     report = next(reports)

@@ -163,10 +163,15 @@ def _dense(
     resampler = Resampler(sample_rate, spec.sample_rate)
     is_encoded = False
     for block in blocks:
+        resampled = resampler.push(block)
         if not is_encoded:  # else it is known that something is within reach
             reach.push(block)
-        segments = of(windower.push(resampler.push(block)))
+            reach.heard.push(resampled)
+        segments = of(windower.push(resampled))
         is_encoded = is_encoded or len(segments) > 0
         yield segments
-    yield of(windower.push(resampler.finish()))
+    rest = resampler.finish()
+    if not is_encoded:
+        reach.heard.push(rest)
+    yield of(windower.push(rest))
     yield of(windower.finish())

@@ -16,6 +16,8 @@ import numpy as np
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
+from echoic.audio.timeline import finite
+from echoic.audio.windows import Windower
 from echoic.types import Float32, Note
 
 __all__ = ["Balance", "Cancelled", "Choice", "choose", "mixes"]
@@ -187,12 +189,38 @@ def choose(opened: Callable[[int], Frames], *, mono: bool, track: int | None) ->
     return first
 
 
+class _Hearing:
+    """Whether anything is heard in a track, by the rule by which its windows are cut."""
+
+    def __init__(self) -> None:
+        self.is_heard = False
+        self._rate = 0
+        self._channels: list[Windower] = []
+
+    def push(self, samples: Float32, sample_rate: int) -> None:
+        """Take the samples of a frame, shape (n, channels)."""
+        if self.is_heard:
+            return
+        if (sample_rate, samples.shape[1]) != (self._rate, len(self._channels)):
+            self.finish()
+            self._rate = sample_rate
+            self._channels = [Windower(sample_rate, sample_rate, sample_rate) for _ in samples.T]
+        for channel, windower in zip(samples.T, self._channels, strict=True):
+            self.is_heard = self.is_heard or len(windower.push(channel).starts) > 0
+
+    def finish(self) -> None:
+        """Take what came for all that there is."""
+        self.is_heard = self.is_heard or any(len(one.finish().starts) > 0 for one in self._channels)
+
+
 def _listened(frames: Frames) -> tuple[bool, int | None]:
     """Tell whether a track has sound, and which channel to take if they cannot be mixed."""
-    balance = Balance()
+    balance, hearing = Balance(), _Hearing()
     for piece in frames.pieces():
         samples = piece.samples if piece.samples.ndim == 2 else piece.samples[:, None]
         balance.push(samples, piece.sample_rate)
-        if balance.seconds and (piece.channels == 1 or balance.is_settled):
+        hearing.push(finite(samples)[0], piece.sample_rate)
+        if hearing.is_heard and (piece.channels == 1 or balance.is_settled):
             return True, None
-    return balance.seconds > 0, balance.louder
+    hearing.finish()
+    return hearing.is_heard, balance.louder

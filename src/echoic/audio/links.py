@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
-from echoic.audio.transport import HEAD, PACKET, StreamChanges, find_changes, is_transport
+from echoic.audio.transport import HEAD, StreamChanges, find_changes, packet_size
 
 __all__ = ["Link", "StreamLinks", "begins_recording", "links_of", "tag_size"]
 
@@ -148,15 +148,16 @@ def _found(source: Source) -> Iterator[Link]:
     rate_of = _rate_of_flac
     if _is_wav(source.look(begin, _WAV_HEAD)):
         further, rate_of = _further_wavs(source, begin), _rate_of_wav
-    elif is_transport(source.look(0, HEAD)):
-        further = find_changes(source)
     elif source.look(4, 4) == _FILM:
         further = _further_films(source)
     elif _is_aiff(source.look(0, _WAV_HEAD)):
         further = _further_aiffs(source)
     else:
-        mark = _mark_of(head)
-        further = iter(()) if mark is None else _further(source, mark, begin)
+        mark, size = _mark_of(head), packet_size(source.look(0, HEAD))
+        if size:  # whatever it begins with, which may be the rest of a packet
+            further = find_changes(source, size)
+        else:
+            further = iter(()) if mark is None else _further(source, mark, begin)
     begins = sorted({0, *further})
     for at, end in zip(begins, [*begins[1:], source.size], strict=True):
         rate = rate_of(source, at or begin)
@@ -259,18 +260,19 @@ class StreamLinks:
         tags = self._tags()
         head = stream.peek(tags + _MARK_SIZE)[tags:]
         self._chain = Chain() if head[:4] == CAPTURE else None
-        self._mark = _mark_of(head)
+        sized = stream.peek(tags + _WAV_HEAD)[tags:]
+        self._sized = next((kind for kind in _SIZED if kind[0](sized)), None)
+        self._are_films = stream.peek(_BOX_HEAD)[4:8] == _FILM
+        is_other = self._chain is not None or self._sized is not None or self._are_films
+        size = 0 if is_other else packet_size(stream.peek(HEAD))
+        self._changes = StreamChanges(size) if size else None
+        self._mark = None if size else _mark_of(head)
         # Bytes to hand on without a look: what this link begins with begins no other.
         self._allowed = tags + (self._mark is not None)
-        head = stream.peek(tags + _WAV_HEAD)[tags:]
-        self._sized = next((kind for kind in _SIZED if kind[0](head)), None)
         if self._sized is not None:
-            self._allowed = tags + self._sized[1](head)
-        self._are_films = stream.peek(_BOX_HEAD)[4:8] == _FILM
+            self._allowed = tags + self._sized[1](sized)
         if self._are_films:
             self._allowed = _box_size(stream.peek(_BOX_HEAD))
-        is_broadcast = self._mark is None and is_transport(stream.peek(HEAD))
-        self._changes = StreamChanges() if is_broadcast else None
         self._at_end = False
 
     def _tags(self) -> int:
@@ -310,7 +312,7 @@ class StreamLinks:
         elif self._are_films:
             self._allowed = _box_size(self._stream.peek(_BOX_HEAD))
         elif self._changes is not None:
-            self._allowed = PACKET
+            self._allowed = self._changes.size
         else:
             self._allowed = self._tags() + 1
         return True
@@ -346,7 +348,7 @@ class StreamLinks:
         return frame - at < _SEARCHED and _is_frame(self._stream.peek(frame + 4)[frame:])
 
     def _look_at_packets(self, changes: StreamChanges) -> int:
-        ahead = self._stream.peek(PACKET)
+        ahead = self._stream.peek(changes.size + 1)
         while ahead:
             ahead = self._stream.ahead
             told = changes.told(ahead)

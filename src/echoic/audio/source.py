@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Callable
 
-from echoic.errors import UnreadableError, quoted
+from echoic.errors import UnreadableError, quoted, unopened
 
 __all__ = ["ByteStream", "Source", "StrPath"]
 
@@ -101,17 +101,10 @@ def _open_regular(path: StrPath) -> io.FileIO:
     flags = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
     try:
         descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        raise UnreadableError(f"{name} does not exist, or is a link to nothing; check the path") from None
-    except PermissionError:
-        raise UnreadableError(f"{name} may not be read; allow it and try again") from None
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENXIO:  # a socket
             raise UnreadableError(f"{name} is {_PIPE}") from None
-        if isinstance(error, OSError) and error.errno == errno.ELOOP:
-            raise UnreadableError(f"{name} is a loop of symbolic links; remove the link") from None
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableError(f"{name} cannot be opened ({reason}); check the path and the disk") from None
+        raise unopened(path, error) from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)

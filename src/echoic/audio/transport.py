@@ -13,10 +13,13 @@ import numpy as np
 
 from echoic.audio.source import Source
 
-__all__ = ["HEAD", "PACKET", "StreamChanges", "find_changes", "is_transport"]
+__all__ = ["HEAD", "StreamChanges", "find_changes", "packet_size"]
 
-PACKET = 188  # bytes
-HEAD = 4 * PACKET + 1  # bytes that tell such a file from others
+_PACKET = 188  # bytes
+_SIZES = (_PACKET, 192, 204)  # to the next: bare, with a time in front (Blu-ray, cameras), or a code behind
+_TIME = 4  # bytes of the time in front
+_IN_A_ROW = 5  # packets that tell such a file from others
+HEAD = (_IN_A_ROW + 1) * max(_SIZES)  # bytes that do so
 _SYNC = 0x47
 _READ = 8_192  # packets at a time
 _HELD = 1 << 20  # bytes, at most, that wait for the maps of programmes
@@ -28,9 +31,49 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 Entries = frozenset[tuple[int, int]]
 
 
-def is_transport(head: bytes) -> bool:
-    """Tell whether what begins with these ``HEAD`` bytes consists of such packets."""
-    return len(head) == HEAD and all(head[at] == _SYNC for at in range(0, HEAD, PACKET))
+def packet_size(head: bytes) -> int:
+    """Return the bytes from one packet to the next of what begins with these, up to ``HEAD``; else 0.
+
+    It may begin in the middle of a packet, as what was cut out of a broadcast does.
+    """
+    for size in _SIZES:
+        if _next_packet(head, 0, size, _IN_A_ROW) is not None:
+            return size
+    return 0
+
+
+def _next_packet(data: bytes, at: int, size: int, in_a_row: int) -> int | None:
+    """Find the first place from which on so many packets begin one after another."""
+    bytes_ = np.frombuffer(data, np.uint8)[at:]
+    n = len(bytes_) - (in_a_row - 1) * size
+    if n <= 0:
+        return None
+    begins = np.logical_and.reduce([bytes_[i * size : i * size + n] == _SYNC for i in range(in_a_row)])
+    place = int(begins.argmax())
+    return at + place if begins[place] else None
+
+
+def _packets(data: bytes, size: int) -> tuple[list[int], int]:
+    """Find the packets in data that may begin, or be joined to others, anywhere.
+
+    Returns
+    -------
+    list of int
+        Where packets begin behind which another does, and what may be one at the end is none yet.
+    int
+        How much of the data has been looked at for good.
+    """
+    found: list[int] = []
+    at = 0
+    while at + size < len(data):
+        syncs = np.frombuffer(data, np.uint8)[at::size] == _SYNC
+        n = len(syncs) - 1 if syncs.all() else max(0, int(syncs.argmin()) - 1)  # each with its successor
+        found += range(at, at + n * size, size)
+        at += n * size
+        if n < len(syncs) - 1:
+            place = _next_packet(data, at + 1, size, 2)
+            at = max(at + 1, len(data) - size) if place is None else place
+    return found, at
 
 
 class _Tables:
@@ -68,40 +111,62 @@ class _Tables:
         return is_change
 
 
-def _beginnings(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the packets in which something begins: the place of each, of what it is, and its bytes."""
-    packets = np.frombuffer(data, np.uint8, len(data) // PACKET * PACKET).reshape(-1, PACKET)
-    ids = (packets[:, 1] & 0x1F).astype(np.uint16) << 8 | packets[:, 2]
-    for number in np.flatnonzero((packets[:, 0] == _SYNC) & (packets[:, 1] & 0x40 > 0)):
-        yield int(number) * PACKET, int(ids[number]), packets[number].tobytes()
+def _beginnings(data: bytes, size: int) -> tuple[list[tuple[int, int, bytes]], int]:
+    """Find the packets in which something begins.
+
+    Returns
+    -------
+    list of (int, int, bytes)
+        The place of each, of what it is, and its bytes.
+    int
+        As :func:`_packets` tells it.
+    """
+    places, end = _packets(data, size)
+    lead = _TIME if size == _PACKET + _TIME else 0
+    bytes_ = np.frombuffer(data, np.uint8)
+    starts = np.array(places, np.int64)
+    starts = starts[bytes_[starts + 1] & 0x40 > 0]
+    ids = (bytes_[starts + 1] & 0x1F).astype(np.uint16) << 8 | bytes_[starts + 2]
+    found = [
+        (max(0, place - lead), identity, data[place : place + _PACKET])
+        for place, identity in zip(starts.tolist(), ids.tolist(), strict=True)
+    ]
+    return found, max(0, end - lead)
 
 
-def find_changes(source: Source) -> Iterator[int]:
+def find_changes(source: Source, size: int) -> Iterator[int]:
     """Yield the places in a file from which on a programme, or its sound, is no longer where it was."""
     tables = _Tables()
     at = listed = 0
-    while data := source.look(at, _READ * PACKET):
-        for place, identity, packet in _beginnings(data):
+    while data := source.look(at, _READ * size):
+        found, end = _beginnings(data, size)
+        for place, identity, packet in found:
             is_change = tables.take(identity, packet)
             if is_change is not None and identity == _LIST:
                 listed = at + place
             if is_change:
                 yield listed
-        at += max(PACKET, len(data) // PACKET * PACKET)
+        at += end or len(data)
 
 
 class StreamChanges:
     """Where programmes change in bytes that come.
 
     A list of programmes is held back until its maps are there, by which a change may be told.
+
+    Parameters
+    ----------
+    size : int
+        Bytes from one packet to the next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self.size = size
         self._tables = _Tables()
         self._is_next = False
 
     def told(self, ahead: bytes) -> int | None:
-        """Tell how much of what comes next, from the begin of a packet on, is of the same programme.
+        """Tell how much of what comes next is of the same programme.
 
         Returns
         -------
@@ -112,7 +177,8 @@ class StreamChanges:
             self._is_next = False
             return 0
         listed: int | None = None
-        for place, identity, packet in _beginnings(ahead):
+        found, end = _beginnings(ahead, self.size)
+        for place, identity, packet in found:
             is_change = self._tables.take(identity, packet)
             if is_change is not None and identity == _LIST:
                 listed = place
@@ -124,7 +190,7 @@ class StreamChanges:
                 listed = None
         if listed is not None and len(ahead) - listed < _HELD:
             return listed or None
-        return len(ahead) // PACKET * PACKET or None
+        return end or None
 
 
 def _entries(packet: bytes, kind: int) -> Entries | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from echoic.cli.identify import match_line
 from echoic.cli.options import Jobs, expand_path
 from echoic.cli.output import complain, counted, hit_line, print_report, progress_bar, say, shorten
-from echoic.errors import UnreadableError, UsageError
+from echoic.errors import UnreadableError, quoted, unopened
 
 if TYPE_CHECKING:
     from echoic.library import Library
@@ -41,10 +42,13 @@ def run(
     """
     from echoic.library import Library
 
-    if folder is not None and not folder.exists():
-        raise UnreadableError(f"{folder} does not exist; name a folder that holds audio files")
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; name one that holds audio files")
+    if folder is not None:
+        try:
+            is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        except OSError as error:
+            raise unopened(folder, error) from None
+        if not is_folder:
+            raise UnreadableError(f"{quoted(folder)} is not a folder; name one that holds audio files")
     sounds = folder or output / "sounds"
     with Library(output / ("library" if folder is None else "own-library")) as lib:
         if folder is None:
@@ -52,8 +56,9 @@ def run(
         _index(lib, sounds, jobs)
         files = [Path(record.path) for record in lib.files(sounds) if record.state != "failed"]
         if len(files) < 2:
-            raise UsageError(
-                f"{sounds} holds {counted(len(files), 'readable audio file')}; a search needs two or more"
+            raise UnreadableError(
+                f"{quoted(sounds)} holds {counted(len(files), 'readable audio file')}; "
+                "a search needs two or more"
             )
         if folder is None:
             piece = next(file for file in files if file.stem == "night-drive")

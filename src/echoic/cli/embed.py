@@ -9,7 +9,7 @@ import typer
 
 from echoic.cli.options import Jobs, TrackOption, expand, expand_path
 from echoic.cli.output import complain, counted, progress_bar, say
-from echoic.errors import EchoicError, UsageError, quoted
+from echoic.errors import EchoicError, UnreadableError, UsageError, quoted
 from echoic.files import written_whole
 
 
@@ -77,5 +77,6 @@ def run(
         say(f"{counted(n, 'vector')} of {dim} dimensions from {counted(len(found), 'file')} in {output}")
     if failed or not found:
         if not failed:
-            complain("no audio files found")
+            named = quoted(files[0]) if len(files) == 1 else f"none of {len(files)} folders"
+            raise UnreadableError(f"{named} holds no audio files; name a folder that does")
         raise typer.Exit(1)

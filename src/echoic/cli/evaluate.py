@@ -120,7 +120,7 @@ def run(
         complain(f"warning: {message}")
     clips = [clip for clip in dataset.clips if str(clip.path) not in failed]
     if not clips:
-        complain("none of the clips could be read")
+        complain("none of the clips can be compared")
         raise typer.Exit(1)
     asking, searched = _roles(clips, queries)
     measured = []

@@ -93,9 +93,12 @@ def run(
         raise UsageError("a CUE sheet is of files; give their names")
     only: dict[str, Any] = {"min_score": min_score, "path": path or None, "tags": tag or ()}
     codes: set[int] = set()
+    silent: set[str] = set()
     tell = note_teller()
 
     def noted(query: str, note: Note) -> None:
+        if note.kind == "silence":
+            silent.add(query)
         tell(_PIPED if Path(query).name == _PIPED else query, note)
 
     with Library(library, noted=noted) as lib:
@@ -113,7 +116,7 @@ def run(
                 codes.add(exit_code(error))
                 continue
             printed(matches)
-            if not matches:
+            if not matches and name not in silent:
                 complain(f"{shorten(name)}: none of the library's recordings was recognised")
     if codes:
         raise typer.Exit(min(codes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -84,7 +85,7 @@ def _expanded(sources: list[str]) -> list[str]:
     for source in sources:
         if not is_url(source):
             refuse_address(source)
-        if source == "-" or is_url(source) or not Path(source).is_dir():
+        if source == "-" or is_url(source) or not os.path.isdir(source):  # noqa: PTH112 - Path.is_dir() raises for long names
             found.append(source)
         else:
             # What cannot be looked at is told when it is opened.

@@ -23,6 +23,7 @@ from echoic.cli.options import (
     expand_example,
     expand_path,
     number,
+    refuse_address,
     seconds,
     time_option,
     whole_number,
@@ -217,6 +218,7 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
     UsageError, UnreadableError
         If it may be either, or is a file that is not there.
     """
+    refuse_address(phrase)
     if phrase.startswith(_WORDS):
         return phrase.removeprefix(_WORDS), (None, None)
     start = end = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,9 @@ def find_spoken(
     assert example.path is not None
     phrase, (start, end) = _spoken(Examples(spaces, source, spec, noted), example, spec)
     itself = (
-        None if include_query else catalog.file_at(example.path) or catalog.file_at(example.path.resolve())
+        None
+        if include_query
+        else catalog.file_at(example.path) or catalog.file_at(Path(os.path.realpath(example.path)))
     )
     level = Background(loaded.read_background(), spec.frame_rate).level(phrase)
     scope = filters.scope(catalog)

@@ -105,8 +105,8 @@ class Filters:
         UsageError
             If a tag is empty, or no kind of sound that is told, or no file could be so long.
         """
-        # They may be indexed through a link.
-        spelt = {path for one in leave_out for path in (one, one.resolve())}
+        # They may be indexed through a link; Path.resolve() raises for one that leads to itself.
+        spelt = {path for one in leave_out for path in (one, Path(os.path.realpath(one)))}
         without = {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
         if self.path is None and self.min_duration is None and self.max_duration is None and not self.tags:
             return Scope(None, without)

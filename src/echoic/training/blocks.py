@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.audio.decode import Resampler, open_audio
+from echoic.audio.levels import SILENCE, Loudest
+from echoic.errors import NotAudioError, quoted
 from echoic.types import Float32
 
 __all__ = ["BlockFile", "CachedAudio", "Int16", "Int64", "decoded_blocks", "map_samples", "quantise"]
@@ -73,16 +75,27 @@ class CachedAudio:
 
 
 def decoded_blocks(path: Path, sample_rate: int) -> Iterator[Float32]:
-    """Decode a file into blocks of one length, the last excepted."""
+    """Decode a file into blocks of one length, the last excepted.
+
+    Raises
+    ------
+    AudioError
+        If it cannot be decoded, or at the end, if there was no sound in it.
+    """
     with open_audio(path) as stream:
         resampler = Resampler(stream.sample_rate, sample_rate)
         kept = np.empty(0, np.float32)
+        loudest = Loudest(stream.sample_rate)
         for block in stream:
+            if loudest.power < SILENCE:
+                loudest.push(block)
             kept = np.concatenate([kept, resampler.push(block)])
             whole = len(kept) - len(kept) % _BLOCK
             yield from kept[:whole].reshape(-1, _BLOCK)
             kept = kept[whole:]
         kept = np.concatenate([kept, resampler.finish()])
+        if loudest.power < SILENCE:
+            raise NotAudioError(f"{quoted(path)} is nothing to learn from: no sound in it; leave it out")
         for at in range(0, len(kept), _BLOCK):
             yield kept[at : at + _BLOCK]
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echoic.errors import AudioError, DatasetError, NotAudioError, quoted
+from echoic.errors import AudioError, DatasetError, NotAudioError, quoted, unopened
 from echoic.training.blocks import BlockFile, CachedAudio, Int64, decoded_blocks, map_samples, quantise
 from echoic.types import Float32, Progress
 
@@ -145,8 +145,7 @@ class AudioCache:
             try:
                 status = os.stat(absolute)  # noqa: PTH116 - paths by the thousand
             except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                failed[path] = f"{quoted(path)} cannot be read ({reason}); check that it is there"
+                failed[path] = str(unopened(path, error))
                 continue
             keys[path] = _Key(os.fsencode(absolute), sample_rate, status.st_size, status.st_mtime_ns)
         with self._explained(), ExitStack() as stack:

@@ -187,7 +187,7 @@ def prepare(
     readable = Dataset(dataset.name, tuple(clip for clip in dataset.clips if clip.path in cached))
     if not readable.clips:
         raise DatasetError(
-            f"none of the {len(dataset.clips)} clips of {dataset.name} can be read; the first: "
+            f"none of the {len(dataset.clips)} clips of {dataset.name} can be learnt from; the first: "
             f"{next(iter(failed.values()))}"
         )
     with _naming_unreadable(dataset, failed):
@@ -219,14 +219,14 @@ def prepare(
 
 @contextmanager
 def _naming_unreadable(dataset: Dataset, failed: Mapping[Path, str]) -> Iterator[None]:
-    """Add to a refusal which clips could not be read: what is too little may be so because of them."""
+    """Add to a refusal which clips could not be used: what is too little may be so because of them."""
     try:
         yield
     except DatasetError as error:
         if not failed:
             raise
         raise DatasetError(
-            f"{error}; {len(failed)} of the {len(dataset.clips)} clips of {dataset.name} cannot be read, "
+            f"{error}; {len(failed)} of the {len(dataset.clips)} clips of {dataset.name} cannot be used, "
             f"the first: {next(iter(failed.values()))}"
         ) from error
 

@@ -380,6 +380,62 @@ def test_a_broadcast_is_heard_on_where_its_programme_changes(
         assert divided(data, step) == of_file
 
 
+@pytest.fixture(scope="module")
+def programmes(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Two programmes of a broadcast, whose sound lies at other places."""
+    path = tmp_path_factory.mktemp("broadcast") / "a.ts"
+    found = []
+    for seed, places in enumerate(({}, OTHER_PLACES)):
+        mux(
+            path, "mpegts", "mp2", sound(2.0, 48_000, seed=seed), sample_rate=48_000, container_options=places
+        )
+        found.append(path.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize("before", [b"\0\0\0\0", b""], ids=["with times", "with codes behind"])
+def test_a_broadcast_in_longer_packets_is_heard_on(
+    tmp_path: Path, programmes: list[bytes], before: bytes
+) -> None:
+    plain, longer = tmp_path / "plain.ts", tmp_path / "longer.m2ts"
+    data = b"".join(programmes)
+    plain.write_bytes(data)
+    behind = b"" if before else bytes(16)
+    longer.write_bytes(b"".join(before + data[at : at + 188] + behind for at in range(0, len(data), 188)))
+    heard, info = read_audio(longer, RATE)
+    assert info.lost == ""
+    np.testing.assert_array_equal(heard, read_audio(plain, RATE)[0])
+    assert info.duration == pytest.approx(4, abs=0.1)
+    np.testing.assert_array_equal(from_a_pipe(longer.read_bytes()), from_a_pipe(data))
+    with closing(Source(longer)) as source:
+        of_file = [longer.read_bytes()[link.begin : link.end] for link in links_of(source)]
+    assert len(of_file) == 2
+    for step in (1_000, len(longer.read_bytes())):
+        assert divided(longer.read_bytes(), step) == of_file
+
+
+def test_a_broadcast_that_is_cut_in_its_packets_is_heard_on(tmp_path: Path, programmes: list[bytes]) -> None:
+    one, other = programmes
+    path = tmp_path / "cut.ts"
+    path.write_bytes(one[94:-100] + other[:-7] + one)
+    heard, info = read_audio(path, RATE)
+    assert info.lost == ""
+    assert info.duration == pytest.approx(6, abs=0.2)
+    played = sound(2.0, 48_000, seed=1)[:, 0]
+    resampler = Resampler(48_000, RATE)
+    assert abs(late(heard, np.concatenate([resampler.push(played), resampler.finish()]), 2.0)) < 0.1
+    assert len(from_a_pipe(path.read_bytes())) == pytest.approx(len(heard), abs=0.2 * RATE)
+
+
+def test_links_of_one_page_last_as_long_as_they_state(tmp_path: Path) -> None:
+    path, _ = write(tmp_path, [("vorbis", 0.7, 44_100, 2)] * 4)
+    stated = int.from_bytes(ogg_pages(path.read_bytes())[-1][6:14], "little") / 44_100
+    heard, info = read_audio(path, RATE)
+    assert info.duration == pytest.approx(4 * stated, abs=1e-4)
+    part, _ = read_audio(path, RATE, start=2.2)
+    np.testing.assert_allclose(part, heard[round(2.2 * RATE) :], atol=1e-3)
+
+
 def test_a_damaged_table_of_a_broadcast_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.ts"
     mux(path, "mpegts", "mp2", sound(3.0, 48_000), sample_rate=48_000)

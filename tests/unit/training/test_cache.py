@@ -147,16 +147,26 @@ def test_broken_files_cost_nothing_but_themselves(cache, hostile_files):
 def test_a_name_that_no_file_can_have(cache):
     _, failed = cache.fill([Path("a\0.wav")], RATE)
     assert failed == {
-        Path("a\0.wav"): "'a\\x00.wav' cannot be read (embedded null byte); check that it is there"
+        Path("a\0.wav"): "'a\\x00.wav' cannot be opened (embedded null byte); check the path and the disk"
     }
 
 
 def test_a_sound_shorter_than_a_sample(cache, tmp_path):
     path = tmp_path / "a.wav"
-    write_audio(path, np.ones(1, np.float32), 48_000)
+    write_audio(path, np.random.default_rng(0).normal(0, 0.2, 120).astype(np.float32), 48_000)
     found, failed = cache.fill([path], 100)
     assert found == {}
     assert "it is shorter than one sample" in failed[path]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_nothing_is_learnt_from_silence(cache, tmp_path, offset):
+    write_audio(tmp_path / "silent.wav", np.full(3 * RATE, offset, np.float32), RATE)
+    write_audio(tmp_path / "click.wav", np.where(np.arange(3 * RATE) == 2 * RATE, 0.5, offset), RATE)
+    found, failed = cache.fill([tmp_path / "silent.wav", tmp_path / "click.wav"], RATE)
+    assert list(found) == [tmp_path / "click.wav"]
+    [sentence] = failed.values()
+    assert sentence == f"{tmp_path / 'silent.wav'} is nothing to learn from: no sound in it; leave it out"
 
 
 def test_memory_does_not_grow_with_the_file(cache, tmp_path):

@@ -131,12 +131,19 @@ def _covered(spans: list[tuple[float, float]]) -> float:
     return total
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # is told when it is opened
+        return 0
+
+
 class _Reporter:
     """Tells how much of two files has been decoded and encoded: half of the way each."""
 
     def __init__(self, paths: tuple[Path, Path], progress: Callable[[Progress], None] | None) -> None:
         self._progress = progress
-        self._sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
+        self._sizes = [_size(path) for path in paths]
         self._paths, self._begun = paths, time.monotonic()
         self._audio = 0.0
 
