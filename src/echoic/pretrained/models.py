@@ -97,7 +97,7 @@ def add(name: str, source: Path | None = None) -> Added:
         raise MissingDependencyError(
             f"turning the weights of {name} into a model", "speech" if family.joined else "train"
         )
-    paths = _given(family, source) if source is not None else _fetched(family)
+    paths = _given(family, source) if source is not None else _fetched(name, family)
     weights = [_told(file, path, source) for file, path in zip(family.files, paths, strict=True)]
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +197,7 @@ def _family(name: str) -> Family:
     return family
 
 
-def _fetched(family: Family) -> list[Path]:
+def _fetched(name: str, family: Family) -> list[Path]:
     """Fetch a network's files, each of which is held to what came when it was first fetched."""
     before = dict(_noted(models_folder().glob("*.json")))
     held = [
@@ -206,7 +206,7 @@ def _fetched(family: Family) -> list[Path]:
         else file
         for file in family.files
     ]
-    return [fetched(file) for file in held]
+    return [fetched(file, name) for file in held]
 
 
 def _noted(cards: Iterable[Path]) -> Iterator[tuple[tuple[str, str], str]]:

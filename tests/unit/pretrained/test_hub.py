@@ -33,16 +33,16 @@ def hub(cache, monkeypatch):
 
 
 def test_files_of_one_commit_lie_beside_each_other(hub):
-    assert fetched(CONFIG).read_bytes() == SMALL
-    assert fetched(WEIGHTS).read_bytes() == LARGE
-    assert fetched(CONFIG).parent == fetched(WEIGHTS).parent
+    assert fetched(CONFIG, "net").read_bytes() == SMALL
+    assert fetched(WEIGHTS, "net").read_bytes() == LARGE
+    assert fetched(CONFIG, "net").parent == fetched(WEIGHTS, "net").parent
 
 
 def test_a_file_is_fetched_once(hub):
-    first = fetched(WEIGHTS)
+    first = fetched(WEIGHTS, "net")
     asked = list(hub.asked)
     assert asked.count("GET model.safetensors") == 1
-    assert fetched(WEIGHTS) == first
+    assert fetched(WEIGHTS, "net") == first
     assert hub.asked == asked
 
 
@@ -50,25 +50,25 @@ def test_a_file_is_fetched_once(hub):
 def test_another_file_than_was_pinned_is_refused_and_not_kept(hub, cache, content):
     hub.put("owner/net", COMMIT, {"model.safetensors": content[::-1]})
     with pytest.raises(WeightsError, match=r"owner/net@0123456789ab is not the file that was checked before"):
-        fetched(WEIGHTS)
+        fetched(WEIGHTS, "net")
     assert not list(cache.rglob("model.safetensors"))
     hub.put("owner/net", COMMIT, {"model.safetensors": LARGE})
-    assert fetched(WEIGHTS).read_bytes() == LARGE
+    assert fetched(WEIGHTS, "net").read_bytes() == LARGE
 
 
 def test_what_was_damaged_in_the_cache_is_refused_and_then_fetched_anew(hub):
-    path = fetched(WEIGHTS)
+    path = fetched(WEIGHTS, "net")
     path.resolve().write_bytes(b"cut short")
     with pytest.raises(WeightsError, match="nothing was kept"):
-        fetched(WEIGHTS)
-    assert fetched(WEIGHTS).read_bytes() == LARGE
+        fetched(WEIGHTS, "net")
+    assert fetched(WEIGHTS, "net").read_bytes() == LARGE
 
 
 def test_a_file_that_the_hub_lacks_is_one_sentence(hub):
     with pytest.raises(
         WeightsError, match=r"^other\.bin of owner/net@0123456789ab cannot be fetched"
     ) as caught:
-        fetched(HubFile("owner/net", COMMIT, "other.bin"))
+        fetched(HubFile("owner/net", COMMIT, "other.bin"), "net")
     assert "\n" not in str(caught.value)
 
 
@@ -79,7 +79,7 @@ def test_a_hub_that_is_not_there_is_asked_once(cache, monkeypatch):
     waits = []
     monkeypatch.setattr(time, "sleep", waits.append)
     with pytest.raises(
-        WeightsError, match=r"connect to it, or bring the weights in a folder: .* --from FOLDER"
+        WeightsError, match=r"\(Connection refused\); .* folder: echoic models add net --from FOLDER$"
     ):
-        fetched(WEIGHTS)
+        fetched(WEIGHTS, "net")
     assert waits == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -69,8 +70,8 @@ def test_a_file_is_fetched_once_and_has_its_name(digest):
 
     with serving(answer) as url:
         file = WebFile(f"{url}/files/net_mAP%3D0.4.pth?download=1", digest)
-        path = fetched(file)
-        assert fetched(file) == path
+        path = fetched(file, "net")
+        assert fetched(file, "net") == path
     assert path.name == "net_mAP=0.4.pth"
     assert path.read_bytes() == CONTENT
     assert len(asked) == 1
@@ -80,15 +81,15 @@ def test_another_file_than_was_pinned_is_refused_and_not_kept(cache):
     with serving(give(CONTENT[::-1])) as url:
         file = WebFile(f"{url}/net.pth", hashlib.sha256(CONTENT).hexdigest())
         with pytest.raises(WeightsError, match=r"net\.pth of 127\.0\.0\.1 is not the file that was checked"):
-            fetched(file)
+            fetched(file, "net")
     assert is_empty(cache)
 
 
 def test_what_was_damaged_in_the_cache_is_fetched_anew():
     with serving(give(CONTENT)) as url:
         file = WebFile(f"{url}/net.pth", hashlib.sha256(CONTENT).hexdigest())
-        fetched(file).write_bytes(b"cut short")
-        assert fetched(file).read_bytes() == CONTENT
+        fetched(file, "net").write_bytes(b"cut short")
+        assert fetched(file, "net").read_bytes() == CONTENT
 
 
 def redirect(handler):
@@ -102,9 +103,9 @@ def redirect(handler):
 )
 def test_what_does_not_come_as_a_whole_is_one_sentence(cache, answer):
     with serving(answer) as url, pytest.raises(WeightsError) as caught:
-        fetched(WebFile(f"{url}/net.pth"))
+        fetched(WebFile(f"{url}/net.pth"), "net")
     assert str(caught.value).startswith("net.pth of 127.0.0.1 cannot be fetched (")
-    assert str(caught.value).endswith("echoic models add NAME --from FOLDER")
+    assert str(caught.value).endswith("echoic models add net --from FOLDER")
     assert "\n" not in str(caught.value)
     assert is_empty(cache)
 
@@ -112,8 +113,17 @@ def test_what_does_not_come_as_a_whole_is_one_sentence(cache, answer):
 def test_a_server_that_is_not_there_is_one_sentence(cache):
     with serving(give(CONTENT)) as url:
         pass
-    with pytest.raises(WeightsError, match=r"cannot be fetched \(.*refused"):
-        fetched(WebFile(f"{url}/net.pth"))
+    with pytest.raises(WeightsError, match=r"cannot be fetched \(Connection refused\); connect to"):
+        fetched(WebFile(f"{url}/net.pth"), "net")
+
+
+def test_without_a_network_it_is_told_in_words(cache, monkeypatch):
+    def nobody(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    with pytest.raises(WeightsError, match=r"\(there is no such host, or no network\); .* add net --from"):
+        fetched(WebFile("https://nowhere.invalid/net.pth"), "net")
 
 
 def test_addresses_of_weights_are_safe_on_their_way():
