@@ -21,6 +21,7 @@ from echoic import __version__
 from echoic.cli import (
     align,
     cache,
+    cut,
     demo,
     describe,
     doctor,
@@ -135,7 +136,7 @@ def _options(
 
 
 _VERBS = (
-    *(index, search, identify, monitor, duplicates, align, describe, embed, status, list_, tag, remove),
+    *(index, search, identify, monitor, duplicates, align, describe, cut, embed, status, list_, tag, remove),
     *(encoders, recommend, models, train, export, evaluate, cache),
     *(doctor, demo),
 )

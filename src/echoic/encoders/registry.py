@@ -149,6 +149,12 @@ def _harmony() -> Encoder:
     return HarmonyEncoder()
 
 
+def _events() -> Encoder:
+    from echoic.encoders.events import load_events
+
+    return load_events()
+
+
 def _from_entry_point(point: EntryPoint) -> Encoder:
     try:
         encoder: Encoder = point.load()()
@@ -173,7 +179,8 @@ def available() -> Registry:
     """
     from importlib.metadata import entry_points  # brings the email package: a sixth of importing Echoic
 
-    registry = Registry([Entry("spectral", "echoic", _spectral), Entry("harmony", "echoic", _harmony)])
+    made = {"spectral": _spectral, "harmony": _harmony, "events": _events}
+    registry = Registry(Entry(name, "echoic", factory) for name, factory in made.items())
     for card in sorted(BUNDLED.glob("*.json")):
         registry.add(Entry(card.stem, "echoic", partial(load_model, card.with_suffix(".onnx"))))
     for point in entry_points(group=ENTRY_POINT_GROUP):

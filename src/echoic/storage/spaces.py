@@ -35,6 +35,7 @@ from echoic.errors import (
 from echoic.machine import n_cores
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
+from echoic.storage.events import EventStore
 from echoic.storage.frames import SpokenStore, SymbolStore
 from echoic.storage.vectors.names import without_password
 from echoic.storage.vectors.trusted import TOKEN_VARIABLE, is_trusted, trust
@@ -52,7 +53,7 @@ __all__ = ["EMBEDDED", "Spaces"]
 EMBEDDED = "embedded"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "occurrences": "events"}
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -173,6 +174,8 @@ class Spaces:
             return SymbolStore(lambda: catalog.connection, spec.key, spec.dim)
         if "spoken" in spec.purposes:
             return SpokenStore(lambda: catalog.connection, spec.key, spec.dim)
+        if "occurrences" in spec.purposes:
+            return EventStore(lambda: catalog.connection, spec.key, spec.dim)
         if self.uri == EMBEDDED:
             from echoic.storage.vectors.embedded import EmbeddedStore
 
@@ -280,7 +283,7 @@ class Spaces:
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            alike = [source for source, spec in taking.items() if not spec.tells_what_is_said]
+            alike = [source for source, spec in taking.items() if not _is_read_whole(spec)]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
@@ -402,6 +405,11 @@ class Spaces:
         if strangers:
             findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
         return findings
+
+
+def _is_read_whole(spec: EncoderSpec) -> bool:
+    """Tell whether a space has no nearest vectors to ask for."""
+    return spec.tells_what_is_said or spec.by == "event"
 
 
 def _as_installed(source: str, spec: EncoderSpec) -> EncoderSpec:
