@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -449,11 +450,22 @@ def measure(bench: Bench, *, tune: bool, quick: bool) -> None:
         print(f"told with {low:.1f} to {low + 0.2:.1f}: {here.sum()}, right {right[here].mean():.2f}")
     if tune:
         print("odds of likeness:", *fit(found[1]))
+    measure_speed(bench)
+
+
+def measure_speed(bench: Bench) -> None:
+    """Time a search of all hours, and one of no file, which is what does not grow with them."""
     example = next(bench.queries(1))[1]
-    wall, cpu = seconds_of(lambda: list(bench.library.occurrences(like=example)))
     spaces = bench.library._open()[1]
-    n_events = spaces.store(spaces.chosen("events", "occurrences")[1])
-    print(f"{len(n_events)} events searched in {wall * 1000:.0f} ms, {cpu * 1000:.0f} ms of a core, warm")
+    n_events = len(spaces.store(spaces.chosen("events", "occurrences")[1]))
+
+    def search(path: str | None) -> None:
+        for _ in bench.library.occurrences(like=example, path=path):
+            pass
+
+    for what, path in ((f"{n_events} events in {bench.hours:g} h", None), ("none of them", "no such file")):
+        wall, cpu = seconds_of(partial(search, path))
+        print(f"{what} searched in {wall * 1000:.0f} ms, {cpu * 1000:.0f} ms of a core, warm")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
