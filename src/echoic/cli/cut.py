@@ -35,7 +35,7 @@ def run(
         float | None, time_option("So much more before and after each: seconds, or as in 1m30s.")
     ] = None,
 ) -> None:
-    """Write the parts of files that a search has found as files of their own.
+    """Write what a search has found as sound files of their own.
 
     As in: echoic search owl.wav --every --json | echoic cut -o owls. They are mono WAV at the rate of their
     file, named after it and where in it they begin, so that they sort in order of time.

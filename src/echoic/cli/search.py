@@ -160,7 +160,7 @@ def run(
     ] = None,
     library: LibraryFolder = None,
 ) -> None:
-    """Find files that sound like FILE or fit words, and where in them.
+    """Find files that sound like FILE or fit words, and where.
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
     --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
