@@ -34,7 +34,7 @@ from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
 from echoic.untrusted import check_number
 
-__all__ = ["LIKELY", "Background", "apart", "find_occurrences", "probability"]
+__all__ = ["LIKELY", "Background", "apart", "find_occurrences", "joined", "probability"]
 
 #: Score from which on an occurrence is told.
 LIKELY = 0.5
@@ -43,6 +43,7 @@ _NEAR = 25  # one in so many of them is near to something
 # A library of few sounds says little of what is usual: so many are taken to be there that are as elsewhere.
 _OTHERS, _USUAL = 50, 0.5
 _SHARED = 0.5  # of the shorter of two occurrences, from which on they are one
+_PAUSE = 0.5  # s between two that are one all the same: the beeps of an alarm, the parts of a laugh
 _AS_LONG, _OF_LENGTH = 0.5, 0.1  # logarithm of a ratio of lengths that tells nothing; what more of it takes
 _MOST_SECONDS = 60.0  # of an example that are listened to
 _AT_ONCE = 100_000  # events that are compared at once
@@ -123,11 +124,11 @@ def _found(
         if path is None:  # nothing is found, or the file is gone since
             continue
         own = asked.itself.get(file_id)
-        for row in chosen.tolist():
-            start, end = float(events.starts[row]), float(events.ends[row])
-            if own is None or end <= own[0] or start >= own[1]:
-                rank += 1
-                yield Hit(rank, path, round(start, 3), round(end, 3), float(scores[row]), spec.name)
+        if own is not None:
+            chosen = chosen[(events.ends[chosen] <= own[0]) | (events.starts[chosen] >= own[1])]
+        for start, end, score in joined(events.starts[chosen], events.ends[chosen], scores[chosen]):
+            rank += 1
+            yield Hit(rank, path, round(start, 3), round(end, 3), score, spec.name)
 
 
 def _chosen(catalog: Catalog, spaces: Spaces, encoder: str | None, query: Query) -> tuple[str, EncoderSpec]:
@@ -280,3 +281,26 @@ def apart(starts: Float64, ends: Float64, scores: Float64, least: float) -> Ints
         shorter = np.minimum(ends[left] - starts[left], ends[best] - starts[best])
         left = left[shared <= _SHARED * shorter]
     return np.asarray(chosen[np.lexsort((ends[chosen], starts[chosen]))], np.int64)
+
+
+def joined(starts: Float64, ends: Float64, scores: Float64) -> list[tuple[float, float, float]]:
+    """Make one of occurrences with at most half a second between them, as sure as the surest.
+
+    Parameters
+    ----------
+    starts, ends : ndarray of float64, shape (n,)
+        Seconds, in order of time.
+    scores : ndarray of float64, shape (n,)
+
+    Examples
+    --------
+    >>> joined(np.array([1.0, 2.25, 4.0]), np.array([2.0, 3.0, 5.0]), np.array([0.6, 0.9, 0.7]))
+    [(1.0, 3.0, 0.9), (4.0, 5.0, 0.7)]
+    """
+    found: list[tuple[float, float, float]] = []
+    for start, end, score in zip(starts.tolist(), ends.tolist(), scores.tolist(), strict=True):
+        if found and start - found[-1][1] <= _PAUSE:
+            before = found.pop()
+            start, end, score = before[0], max(before[1], end), max(before[2], score)
+        found.append((start, end, score))
+    return found
