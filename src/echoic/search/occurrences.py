@@ -6,11 +6,14 @@ like nothing else, and some, as of rain, are like a thousand others. So what two
 alike each of them is to the nearest of the library's own sounds, some hundreds drawn from all of its files.
 By that, one threshold serves all examples.
 
+What is found surely is taken for examples, too, and all is compared again: a call is not heard in a wood as
+it is in the studio, nor is every dog like the one of the example.
+
 References
 ----------
-Conneau et al., "Word translation without parallel data", ICLR 2018, section 2.3 (cross-domain similarity
-local scaling). Matejka et al., "Analysis of score normalization in multilingual speaker recognition",
-Interspeech 2017.
+Rocchio, "Relevance feedback in information retrieval", 1971. Conneau et al., "Word translation without
+parallel data", ICLR 2018, section 2.3 (cross-domain similarity local scaling). Matejka et al., "Analysis of
+score normalization in multilingual speaker recognition", Interspeech 2017.
 """
 
 from __future__ import annotations
@@ -42,13 +45,15 @@ _DRAWN, _DRAWN_FILES = 500, 50  # events that stand for the library, of so many 
 _NEAR = 25  # one in so many of them is near to something
 # A library of few sounds says little of what is usual: so many are taken to be there that are as elsewhere.
 _OTHERS, _USUAL = 50, 0.5
+_SURE, _SURE_ONES = 0.4, 10  # likeness of what is taken for examples, too, and how many of them
 _SHARED = 0.5  # of the shorter of two occurrences, from which on they are one
 _PAUSE = 0.5  # s between two that are one all the same: the beeps of an alarm, the parts of a laugh
 _AS_LONG, _OF_LENGTH = 0.5, 0.1  # logarithm of a ratio of lengths that tells nothing; what more of it takes
 _MOST_SECONDS = 60.0  # of an example that are listened to
 _AT_ONCE = 100_000  # events that are compared at once
 
-# Of a logistic regression: the logarithm of the odds that it is the same kind of sound, by how alike it is.
+# Of a logistic regression over what is found at the first look, of kinds of sound that are not measured with:
+# the logarithm of the odds that it is the same kind of sound, by how alike it is.
 _OFFSET, _OF_LIKENESS = -1.79, 6.05
 
 Float64 = npt.NDArray[np.float64]
@@ -96,12 +101,32 @@ def find_occurrences(
     ids = store.file_ids()
     background = Background(_drawn(store, ids))
     within = [file_id for file_id in ids.tolist() if scope.holds(file_id)]
+    asked = _learnt(store, within, asked, background)
     found = _found(catalog, spec, store, within, asked, background, least)
     if k is None:
         return found
     # The heap keeps the best k; what was found first counts among equals.
     best = heapq.nsmallest(k, found, key=lambda hit: -hit.score)
     return (replace(hit, rank=rank) for rank, hit in enumerate(best, start=1))
+
+
+def _learnt(store: EventStore, file_ids: list[int], asked: _Asked, background: Background) -> _Asked:
+    """Ask by the surest of what is found, too: it is heard as it is in these recordings."""
+    likeness_to = background.to(asked.vector)
+    surest: list[tuple[float, int, int, bytes]] = []
+    for file_id, events in store.read(file_ids):
+        alike = likeness_to(events.numbers, _SURE)
+        alike -= _unlike_in_length(events.ends - events.starts, asked.lengths)
+        here = [
+            (float(alike[row]), -file_id, -row, events.numbers[row].tobytes())
+            for row in np.flatnonzero(alike >= _SURE).tolist()
+        ]
+        surest = heapq.nlargest(_SURE_ONES, surest + here)
+    if not surest:
+        return asked
+    vectors = np.stack([np.frombuffer(numbers, np.int8) for *_, numbers in surest]).astype(np.float32)
+    like = list(normalize(vectors))
+    return replace(asked, vector=refine_query(asked.vector[None], like, ())[0])
 
 
 def _found(
