@@ -124,6 +124,70 @@ class Finder:
             *self._open(), asked, k, filters, encoder=encoder, include_query=include_query, noted=self._note
         )
 
+    @checked
+    def occurrences(
+        self,
+        query: StrPath | None = None,
+        k: int | None = None,
+        *,
+        text: str | None = None,
+        encoder: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        like: Sequence[StrPath] = (),
+        unlike: Sequence[StrPath] = (),
+        min_score: float | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+    ) -> Iterator[Hit]:
+        """Find every place where something is heard, in files of any length, with its begin and end.
+
+        Needs what is heard in the library's files: ``index(..., encoders=["events"])``. Memory does not grow
+        with the library.
+
+        Parameters
+        ----------
+        query, text, like, unlike
+            As of :meth:`search`; of an example its loudest parts count.
+        k : int, optional
+            Hits wanted, by default all.
+        min_score : float, optional
+            Probability from which on an occurrence is told, .5 by default. It is judged by what is usual in
+            the library, so that one serves all examples.
+
+        Yields
+        ------
+        Hit
+            File by file, in order of time; with ``k`` the surest, the best first.
+        """
+        from echoic.search.occurrences import find_occurrences
+
+        asked = Query(
+            path=None if query is None else Path(query),
+            text=text,
+            start=start,
+            end=end,
+            like=read_examples(like),
+            unlike=read_examples(unlike),
+        )
+        filters = Filters(path, min_duration, max_duration, tags)
+        try:
+            yield from find_occurrences(
+                *self._open(),
+                asked,
+                k,
+                filters,
+                encoder=encoder,
+                min_score=min_score,
+                include_query=include_query,
+                noted=self._note,
+            )
+        except sqlite3.Error as error:  # while they are read: explained() would only see it begin
+            raise unusable(self.folder, error) from error
+
     @explained
     @checked
     def phrases(

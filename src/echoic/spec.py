@@ -11,10 +11,11 @@ __all__ = ["By", "EncoderSpec", "Precision", "Purpose", "check_windows", "is_pla
 
 Precision = Literal["float32", "int8"]
 #: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece,
-#: what is said, asked by typed words or by a spoken example.
-Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken"]
-#: Whether an encoder gives a vector for each window, or one for each of a window's frames.
-By = Literal["window", "frame"]
+#: what is said, asked by typed words or by a spoken example; every place where a sound is heard.
+Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken", "occurrences"]
+#: Whether an encoder gives a vector for each window, for each of a window's frames, or for each event that
+#: :class:`~echoic.audio.events.EventCutter` cuts out of a file, and that is no longer than a window to it.
+By = Literal["window", "frame", "event"]
 
 # What an encoder may be at most: beyond, a few windows would fill the memory of a laptop.
 _LONGEST_WINDOW = 120.0  # s
@@ -81,12 +82,13 @@ class EncoderSpec:
         Length of the vectors.
     inputs : frozenset of {"audio", "text"}
         What can be encoded into the space.
-    purposes : frozenset of {"sounds", "recordings", "versions", "phrases", "spoken"}
+    purposes : frozenset of {"sounds", "recordings", "versions", "phrases", "spoken", "occurrences"}
         What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
         versions of a piece of music; where a phrase is said that is typed, or spoken: each of these two by
-        frame and for nothing else.
-    by : {"window", "frame"}
-        Whether it gives a vector for each window or several, one for each frame of the window.
+        frame and for nothing else; every place where a sound is heard: by event and for nothing else.
+    by : {"window", "frame", "event"}
+        Whether it gives a vector for each window, several, one for each frame of the window, or one for
+        each event that is cut out of a file.
     frame_rate : float, optional
         Frames in a second, of an encoder that gives a vector for each: frame i of a window begins
         i / frame_rate seconds after it.
@@ -142,7 +144,12 @@ class EncoderSpec:
                 f"purposes is {shown(self.purposes)} and must be of {', '.join(get_args(Purpose))}"
             )
         if self.by not in get_args(By):
-            raise ValueError(f"by is {shown(self.by)} and must be window or frame")
+            raise ValueError(f"by is {shown(self.by)} and must be window, frame or event")
+        alone = self.purposes == {"occurrences"}
+        if not (self.by == "event") == ("occurrences" in self.purposes) == alone:
+            raise ValueError(
+                f"purposes is {shown(self.purposes)}, and occurrences, and nothing else, are found by event"
+            )
         if self.by == "frame":
             check_number("frame_rate", self.frame_rate, 1 / self.window, _HIGHEST_FRAME_RATE)
             if self.purposes - {"sounds"} and self.purposes not in ({"phrases"}, {"spoken"}):

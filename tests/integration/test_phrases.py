@@ -127,6 +127,6 @@ def test_the_command_line_tells_where(said: Library) -> None:
     assert "nothing found" in echoic("search", "--phrase", "hgfedcba").stderr
     for words in (["x.wav"], ["--text", "rain"], ["--versions"], ["--start", "1"]):
         assert "--phrase" in echoic("search", "--phrase", "abcdefgh", *words, code=2).stderr
-    assert "--phrase" in echoic("search", "x.wav", "--every", code=2).stderr
+    assert "--phrase" in echoic("search", "x.wav", "--min-score", "0.5", code=2).stderr
     assert "one phrase" in echoic("search", "--phrase", "abc", "--phrase", "def", code=2).stderr
     assert "from 0 to 1" in echoic("search", "--phrase", "abc", "--min-score", "1.1", code=2).stderr

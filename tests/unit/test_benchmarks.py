@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as every
-from benchmarks import cold_start, indexing, retrieval, tables
+from benchmarks import cold_start, indexing, occurrences, retrieval, tables
 from echoic.audio.decode import read_audio
 from echoic.encoders.registry import load_encoder
 from echoic.library import Library
@@ -137,3 +137,17 @@ def test_absent_audio_is_one_clear_sentence(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert "--data DIR or $ECHOIC_DATA" in done.stderr
+
+
+def test_a_second_hit_of_a_call_is_a_false_alarm():
+    planted = [occurrences.Planted("owl", 0, at, at + 2, level) for at, level in ((10, 6.0), (50, -3.0))]
+    spans = [(10.1, 12.1, 0.9), (10.9, 12.0, 0.8), (30, 32, 0.7), (50, 52, 0.6), (70, 72, 0.5)]
+    found = [occurrences.Found(0, *span) for span in spans]
+    which, scores = occurrences.matched(found, planted, "owl")
+    assert which.tolist() == [0, -1, -1, 1, -1]
+    asked = [occurrences.Asked("owl", found, which, scores)]
+    told = occurrences.figures(asked, planted, hours=2)
+    assert (told["loud"], told["faint"]) == (1, 1)
+    assert told["precision"] == pytest.approx((1 + 2 / 4) / 2)
+    assert occurrences.figures(asked, planted, hours=1)["faint"] == 0
+    assert told["ends"] == pytest.approx(0.05)

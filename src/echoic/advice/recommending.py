@@ -178,6 +178,8 @@ def _trials(names: Sequence[str], *, is_asked: bool, told: Callable[[str], None]
     for name in names:
         try:
             encoder = checked_encoder(name)
+            if encoder.spec.by == "event":  # how many windows it encodes, no sample of windows tells
+                continue
             try_encoder(encoder)
             finds = "sounds" in encoder.spec.purposes
             trials.append(Trial(name, encoder, process_memory(name) if finds else None))

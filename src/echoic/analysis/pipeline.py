@@ -14,6 +14,7 @@ import numpy as np
 
 from echoic.analysis.reach import Reach
 from echoic.audio.decode import Resampler, open_audio
+from echoic.audio.events import EventCutter
 from echoic.audio.front_end import FrontEnd
 from echoic.audio.mix import open_mix
 from echoic.audio.notes import with_tracks
@@ -193,7 +194,7 @@ def encoded(encoder: Encoder, windows: Windows, features: dict[FrontEnd, Float32
     try:
         front_end = encoder.front_end
         if front_end not in features:
-            if isinstance(front_end, LogMel):
+            if isinstance(front_end, LogMel) and spec.by != "event":  # events share no frames that align
                 starts = np.rint(windows.starts * spec.sample_rate).astype(np.int64)
                 features[front_end] = front_end.overlapping(windows.samples, starts)
             else:
@@ -242,7 +243,11 @@ class _Lane:
 
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         spec = next(iter(encoders.values())).spec
-        self._windower = Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
+        self._windower = (
+            EventCutter(spec.window_samples, spec.sample_rate)
+            if spec.by == "event"
+            else Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
+        )
         self._encoded = {name: _Encoded(encoder) for name, encoder in encoders.items()}
         self._waiting: list[Windows] = []
         # Many small arrays that stay would break up the memory that large ones leave.
@@ -265,7 +270,9 @@ class _Lane:
         self._encode()
         starts, ends = (np.frombuffer(times, np.float64) for times in (self._starts, self._ends))
         return {
-            name: _telling(segments_of(done.encoder.spec, starts, ends, done.finish()), done.encoder)
+            name: _telling(
+                _in_time(segments_of(done.encoder.spec, starts, ends, done.finish())), done.encoder
+            )
             for name, done in self._encoded.items()
         }
 
@@ -287,6 +294,14 @@ class _Lane:
             done.push(windows, features)
 
 
+def _in_time(segments: Segments) -> Segments:
+    """Put events, which come as they are over, in the order in which they begin."""
+    if (np.diff(segments.starts) >= 0).all():
+        return segments
+    order = np.lexsort((segments.ends, segments.starts))
+    return Segments(segments.starts[order], segments.ends[order], segments.vectors[order])
+
+
 def _telling(segments: Segments, encoder: Encoder) -> Segments:
     """Leave out, of what is said, the frames in which nothing is: two of three in running speech."""
     if not encoder.spec.tells_what_is_said:
@@ -296,8 +311,9 @@ def _telling(segments: Segments, encoder: Encoder) -> Segments:
 
 
 def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:
-    groups: dict[tuple[int, int], dict[str, Encoder]] = {}
+    groups: dict[tuple[int, int, bool], dict[str, Encoder]] = {}
     for name, encoder in encoders.items():
         spec = encoder.spec
-        groups.setdefault((spec.window_samples, spec.hop_samples), {})[name] = encoder
+        cut_as = spec.window_samples, spec.hop_samples, spec.by == "event"
+        groups.setdefault(cut_as, {})[name] = encoder
     return [_Lane(group) for group in groups.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +12,8 @@ import typer
 from echoic.cli.options import Csv, Json, expand_path, number, time_option
 from echoic.cli.output import as_clock, complain, csv_printer, note_teller, print_json, say, shorten
 from echoic.cli.stopping import exit_code
-from echoic.errors import AudioError, UsageError, quoted
-from echoic.files import written_whole
+from echoic.errors import AudioError, UsageError
+from echoic.interchange.labels import Label, LabelFolder
 from echoic.types import HeardSpan, Note
 
 
@@ -94,7 +93,7 @@ def run(
             tell(str(path), note)
         printed(spans)
         if written:
-            _write_labels(written[i], spans)
+            LabelFolder.write(written[i], [Label(span.start, span.end, span.label) for span in spans])
         if not spans and all(note.kind != "silence" for note in notes):
             complain(f"{shorten(str(path))}: nothing that is likely enough to be told")
     if codes:
@@ -123,35 +122,10 @@ def _line(span: HeardSpan) -> str:
 
 
 def _label_files(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """Choose where the labels of each file are written, and make the folder, before anything is listened to.
-
-    Raises
-    ------
-    UsageError
-        If the folder is none or may not be written to, or something is there already.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{quoted(folder)} is a file; give a folder to write labels into")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"the folder {quoted(folder)} may not be written to; allow it or give another")
-    chosen: dict[str, Path] = {}  # by what a file system that knows no case takes them for
-    for file in files:
-        number, path = 1, folder / f"{file.name}.txt"
-        while path.name.casefold() in chosen:
-            number += 1
-            path = folder / f"{file.name}.{number}.txt"
-        if os.path.lexists(path):
-            raise UsageError(f"{quoted(path)} is there already; remove it or give another folder")
-        if number > 1:
+    """Choose where the labels of each file are written, before anything is listened to."""
+    labels = LabelFolder(folder)
+    chosen = [labels.choose(file) for file in files]
+    for file, path in zip(files, chosen, strict=True):
+        if path.name != f"{file.name}.txt":
             complain(f"note: the labels of {shorten(str(file))} go to {shorten(str(path))}")
-        chosen[path.name.casefold()] = path
-    return list(chosen.values())
-
-
-def _write_labels(path: Path, spans: Sequence[HeardSpan]) -> None:
-    """Write what Audacity imports as a label track: begin, end and text, parted by tabs, a line each."""
-    with written_whole(path) as partial:
-        partial.write_text(
-            "".join(f"{span.start:.6f}\t{span.end:.6f}\t{span.label}\n" for span in spans), "utf-8"
-        )
+    return chosen

@@ -33,7 +33,9 @@ def run(json: Json = False) -> None:
             sets = {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
             print_json(asdict(spec) | sets | {"provider": entry.provider, "figures": figures})
         else:
-            shape = f"{spec.dim}-d, {spec.window:g} s windows every {spec.hop:g} s at {spec.sample_rate} Hz"
+            windows = f"{spec.window:g} s windows every {spec.hop:g} s"
+            cut = f"what is heard, up to {spec.window:g} s" if spec.by == "event" else windows
+            shape = f"{spec.dim}-d, {cut} at {spec.sample_rate} Hz"
             words = ", takes words" if "text" in spec.inputs else ""
             about = f"{spec.description} [{spec.licence}, {entry.provider}]{in_words(figures)}"
             say(f"{spec.name:<12} {shape}{words}; {about}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,10 +41,15 @@ from echoic.cli.output import (
     shorten,
 )
 from echoic.errors import UnreadableError, UsageError, quoted
+from echoic.interchange.labels import Label, LabelFolder
+from echoic.interchange.playlist import M3U_HEAD, m3u_entry
+from echoic.interchange.raven import raven_table
+from echoic.interchange.reaper import regions
 from echoic.scanning import SUFFIXES, suffix_of
 from echoic.types import Hit
 from echoic.untrusted import shown
 
+Writer = Callable[[Hit], None]
 _WORDS = "text:"  # stands before words where a file could be meant
 _PART = re.compile(r"(.+)@([^@]*)")
 
@@ -71,7 +77,12 @@ def run(
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--every", help="With --phrase: every occurrence, not only the surest of a file.")
+        bool,
+        typer.Option(
+            "--every",
+            help="Find every place where it is heard, not only the best of a file, with its begin and end. "
+            "Other than for --phrase, needs the encoder events (echoic index FOLDER --encoder events).",
+        ),
     ] = False,
     min_score: Annotated[
         float | None,
@@ -79,7 +90,7 @@ def run(
             "--min-score",
             metavar="P",
             parser=number(0, 1),
-            help="With --phrase: tell occurrences from this probability on; .5 if not said.",
+            help="With --phrase or --every: tell occurrences from this probability on; .5 if not said.",
         ),
     ] = None,
     k: Annotated[
@@ -129,13 +140,32 @@ def run(
     json: Json = False,
     as_csv: Csv = False,
     m3u: Annotated[bool, typer.Option("--m3u", help="Print an M3U playlist.")] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="DIR",
+            parser=expand_path,
+            help="Write labels for Audacity into this folder, FILE.txt of each file with hits.",
+        ),
+    ] = None,
+    raven: Annotated[
+        Path | None,
+        typer.Option(
+            "--raven", metavar="FILE", parser=expand_path, help="Write a selection table for Raven."
+        ),
+    ] = None,
+    reaper: Annotated[
+        Path | None,
+        typer.Option("--reaper", metavar="FILE", parser=expand_path, help="Write regions for Reaper (CSV)."),
+    ] = None,
     library: LibraryFolder = None,
 ) -> None:
-    """Find files that sound like FILE or fit words, and where in them.
+    """Find files that sound like FILE or fit words, and where.
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
     --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
-    With --phrase they are probabilities.
+    With --phrase and --every they are probabilities; without -k, --every tells hits file by file.
     """
     from echoic.library import Library
 
@@ -153,10 +183,12 @@ def run(
     asked = None if phrase is None else _read_phrase(phrase)
     if asked is not None and isinstance(asked[0], str) and include_query:
         raise UsageError("--include-query goes with --phrase FILE, not with words")
-    if phrase is None and (every or min_score is not None):
-        raise UsageError("--every and --min-score go with --phrase")
-    if versions and (file is None or texts or encoder is not None or like or unlike):
-        raise UsageError("--versions takes one FILE, and neither --text, --encoder, --like nor --unlike")
+    if phrase is None and not every and min_score is not None:
+        raise UsageError("--min-score goes with --phrase or --every")
+    if versions and (file is None or texts or encoder is not None or like or unlike or every):
+        raise UsageError(
+            "--versions takes one FILE, and neither --text, --encoder, --like, --unlike nor --every"
+        )
     n_hits = 10 if k is None else k
     if file is not None and not file.suffix and not os.path.lexists(file):
         words = shlex.quote(str(file).removeprefix("text:"))
@@ -169,7 +201,8 @@ def run(
     }
     is_filtered = bool(tag or path) or (min_duration, max_duration) != (None, None)
     common: dict[str, Any] = {"start": start, "end": end, "include_query": include_query} | filters
-    with Library(library, noted=note_teller()) as lib:
+    hits: Iterable[Hit]
+    with Library(library, noted=note_teller()) as lib, _written(labels, raven, reaper) as written:
         if asked is not None:
             what_is_said, part = asked
             chosen: dict[str, Any] = {"every": every, "min_score": min_score, "encoder": encoder}
@@ -182,21 +215,21 @@ def run(
         else:
             text = None if texts is None else ", ".join(texts)
             more: dict[str, Any] = {"like": like or (), "unlike": unlike or ()}
-            hits = lib.search(file, n_hits, text=text, encoder=encoder, **more, **common)
-    if json:
-        for hit in hits:
-            print_json(asdict(hit))
-    elif as_csv:
-        csv_printer(Hit)(hits)
-    elif m3u:
-        _print_m3u(hits)
-    elif hits:
-        for hit in hits:
-            say(hit_line(hit))
-    elif phrase is not None:
+            more |= {"text": text, "encoder": encoder} | common
+            if every:
+                hits = lib.occurrences(file, k, min_score=min_score, **more)
+            else:
+                hits = lib.search(file, n_hits, **more)
+        n = _tell(hits, written, json=json, as_csv=as_csv, m3u=m3u)
+    if n or json or as_csv or m3u:
+        return
+    if phrase is not None:
         what = "" if asked is None or isinstance(asked[0], str) else "what is said in "
         where = " in the files that fit the filters" if is_filtered else ""
         complain(f"nothing found: {what}{quoted(phrase)} is not said{where}, or not clearly enough")
+    elif every:
+        where = " in the files that fit the filters" if is_filtered else ""
+        complain(f"nothing found: it is not heard{where}, or not clearly enough; --min-score tells more")
     elif is_filtered:
         complain("nothing found: no other file of the library fits the filters")
     else:
@@ -249,16 +282,54 @@ def _read_part(text: str) -> tuple[float, float]:
     return seconds(begin), seconds(finish)
 
 
-def _print_m3u(hits: Sequence[Hit]) -> None:
-    print_names_as_bytes()
-    say("#EXTM3U")
-    for hit in hits:
-        if "\n" in hit.path or "\r" in hit.path:
-            complain(
-                f"warning: {shorten(hit.path)} has a line break in its name, which M3U cannot hold; left out"
-            )
-            continue
-        say(f"#EXTINF:{round(hit.end - hit.start)},{Path(hit.path).stem}")
-        # VLC starts there; others pass the line over.
-        say(f"#EXTVLCOPT:start-time={hit.start:.2f}")
-        say(hit.path)
+def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv: bool, m3u: bool) -> int:
+    """Print hits as they come, and write them where they are wanted; return how many there were."""
+    n = 0
+    printed = csv_printer(Hit) if as_csv else None
+    if m3u:
+        print_names_as_bytes()
+        say(M3U_HEAD)
+    for n, hit in enumerate(hits, start=1):  # noqa: B007 - counts them
+        if printed is not None:
+            printed([hit])
+        elif json:
+            print_json(asdict(hit))
+        elif m3u:
+            _print_entry(hit)
+        else:
+            say(hit_line(hit))
+        for write in written:
+            write(hit)
+    return n
+
+
+def _print_entry(hit: Hit) -> None:
+    entry = m3u_entry(hit)
+    if entry is None:
+        complain(
+            f"warning: {shorten(hit.path)} has a line break in its name, which M3U cannot hold; left out"
+        )
+    else:
+        say(entry)
+
+
+@contextmanager
+def _written(labels: Path | None, raven: Path | None, reaper: Path | None) -> Iterator[list[Writer]]:
+    """Open what hits are written to, beside being printed."""
+    with ExitStack() as stack:
+        writers: list[Writer] = []
+        if raven is not None:
+            writers.append(stack.enter_context(raven_table(raven)).add)
+        if reaper is not None:
+            writers.append(stack.enter_context(regions(reaper)).add)
+        if labels is not None:
+            folder = LabelFolder(labels)
+            found: dict[str, list[Hit]] = {}
+            writers.append(lambda hit: found.setdefault(hit.path, []).append(hit))
+            yield writers
+            chosen = {path: folder.choose(Path(path)) for path in found}
+            for path, hits in found.items():
+                hits.sort(key=lambda hit: (hit.start, hit.end))
+                folder.write(chosen[path], (Label(hit.start, hit.end, f"{hit.score:.2f}") for hit in hits))
+        else:
+            yield writers

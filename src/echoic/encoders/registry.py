@@ -156,6 +156,12 @@ def _model(path: Path) -> Encoder:
     return load_model(path)
 
 
+def _events() -> Encoder:
+    from echoic.encoders.events import load_events
+
+    return load_events()
+
+
 def _from_entry_point(point: EntryPoint) -> Encoder:
     try:
         encoder: Encoder = point.load()()
@@ -183,7 +189,8 @@ def available() -> Registry:
     from echoic.encoders.families import models_folder
     from echoic.encoders.onnx import BUNDLED
 
-    registry = Registry([Entry("spectral", "echoic", _spectral), Entry("harmony", "echoic", _harmony)])
+    made = {"spectral": _spectral, "harmony": _harmony, "events": _events}
+    registry = Registry(Entry(name, "echoic", factory) for name, factory in made.items())
     for card in sorted(BUNDLED.glob("*.json")):
         registry.add(Entry(card.stem, "echoic", partial(_model, card.with_suffix(".onnx"))))
     for point in entry_points(group=ENTRY_POINT_GROUP):

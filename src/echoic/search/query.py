@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from echoic.arguments import check_part
-from echoic.encoders.base import TextEncoder
+from echoic.encoders.base import TextEncoder, encode_windows, mean_vector
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
@@ -171,6 +173,45 @@ class Examples:
         for note in notes:
             self._noted(path, note)
         return segments
+
+    def meant(
+        self, path: Path, longest: float, start: float | None = None, end: float | None = None
+    ) -> tuple[Float32, float]:
+        """Encode what is loudest in an example, or in a part of it, as one event.
+
+        Of an example at most ``longest`` seconds are listened to.
+
+        Returns
+        -------
+        ndarray of float32, shape (dim,)
+            Of unit length.
+        float
+            How long the loudest of it is, in seconds.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read, or nothing can be heard in it.
+        """
+        from echoic.audio.decode import read_audio
+        from echoic.audio.events import sounding
+
+        spec = self._spec
+        until = (start or 0.0) + longest
+        samples, info = read_audio(path, spec.sample_rate, start=start or 0.0, end=min(end or until, until))
+        parts = sounding(samples, spec.sample_rate, spec.window_samples)
+        if not parts:
+            raise NotAudioError(
+                f"{quoted(path)} is nothing to search by: no sound in what was chosen of it; choose another "
+                "example"
+            )
+        for note in info.notes:
+            self._noted(path, note)
+        windows = np.zeros((len(parts), spec.window_samples), np.float32)
+        for row, part in zip(windows, parts, strict=True):
+            row[: len(part)] = part
+        encoder = self._spaces.encoder(self._source, spec)
+        return mean_vector(encode_windows(encoder, windows)), len(parts[0]) / spec.sample_rate
 
     def words(self, text: str) -> Float32:
         """Encode words → (1, dim); the space's encoder must be one of texts, too."""

@@ -50,7 +50,7 @@ __all__ = ["EMBEDDED", "Spaces"]
 EMBEDDED = "embedded"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "occurrences": "events"}
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -175,6 +175,10 @@ class Spaces:
             from echoic.storage.frames import SpokenStore
 
             return SpokenStore(lambda: catalog.connection, spec.key, spec.dim)
+        if "occurrences" in spec.purposes:
+            from echoic.storage.events import EventStore
+
+            return EventStore(lambda: catalog.connection, spec.key, spec.dim)
         if self.uri == EMBEDDED:
             from echoic.storage.vectors.embedded import EmbeddedStore
 
@@ -282,7 +286,7 @@ class Spaces:
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            alike = [source for source, spec in taking.items() if not spec.tells_what_is_said]
+            alike = [source for source, spec in taking.items() if not _is_read_whole(spec)]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
@@ -408,6 +412,11 @@ class Spaces:
         if strangers:
             findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
         return findings
+
+
+def _is_read_whole(spec: EncoderSpec) -> bool:
+    """Tell whether a space has no nearest vectors to ask for."""
+    return spec.tells_what_is_said or spec.by == "event"
 
 
 def _as_installed(source: str, spec: EncoderSpec) -> EncoderSpec:

@@ -12,6 +12,7 @@ import pytest
 from echoic.encoders.onnx import BUNDLED, OnnxEncoder
 from echoic.encoders.registry import Entry, Registry, available, load_encoder
 from echoic.errors import EncoderError, UnknownEncoderError, UsageError
+from echoic.spec import EncoderSpec
 
 
 def test_two_encoders_of_one_name_are_refused():
@@ -146,3 +147,19 @@ def test_a_card_that_is_no_card(model, text):
     model.with_suffix(".json").write_text(text)
     with pytest.raises(EncoderError, match="card"):
         OnnxEncoder(model)
+
+
+def test_events_are_those_of_sound():
+    events, sound = load_encoder("events"), load_encoder("sound")
+    assert (events.spec.by, events.spec.purposes) == ("event", frozenset({"occurrences"}))
+    assert events.spec.revision.startswith(f"{sound.spec.revision}.")
+    assert events.front_end == sound.front_end
+
+
+@pytest.mark.parametrize(
+    ("by", "purposes"),
+    [("event", {"sounds"}), ("event", {"sounds", "occurrences"}), ("window", {"occurrences"})],
+)
+def test_occurrences_and_nothing_else_are_found_by_event(by, purposes):
+    with pytest.raises(ValueError, match="by event"):
+        EncoderSpec("mine", "1", 16_000, 5.0, 5.0, 8, by=by, purposes=frozenset(purposes))

@@ -1,0 +1,497 @@
+"""Measure how well every place is found where a sound is heard in long recordings.
+
+::
+
+    python -m benchmarks.occurrences [--data DIR] [--hours H] [--tune] [--readme]
+
+DIR (default: $ECHOIC_DATA, or ``../shared/data`` beside the checkout) is as for the other benchmarks. Hours
+of rain, wind, water and a town are laid out of recordings of the test split, and calls of eight kinds are
+planted at known times, from 6 dB below to 12 dB above the level of what is around them. The calls are those
+clips of ESC-50 that no model was trained on, as their licence forbids it. Of each kind three recordings are
+kept apart as examples: what is planted comes from others, so that other dogs are to be found, not the same.
+
+A hit is right if it and a call of the kind share more than half of the shorter and a quarter of the longer;
+another hit of the same call is a false alarm, as everything else is. One threshold serves all queries.
+
+``--tune`` does the same with other kinds of sound in recordings of the training split: by it, the way was
+chosen and what is told is turned into a probability.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.signal import fftconvolve
+
+from benchmarks.retrieval import data_folder
+from benchmarks.tables import machine, print_table, verdict
+from echoic import Library
+from echoic.audio.decode import read_audio
+from echoic.audio.encode import write_audio
+from echoic.audio.spectrogram import LogMel
+from echoic.search import occurrences
+from echoic.search.occurrences import apart
+
+RATE = 16_000
+FREE = "CC0 or CC-BY"
+KINDS = ("can_opening", "cat", "clock_alarm", "coughing", "cow", "hen", "laughing", "siren")
+OTHER_KINDS = (
+    *("car_horn", "church_bells", "clapping", "door_wood_knock"),
+    *("fireworks", "footsteps", "snoring", "toilet_flush"),
+)
+PLACES = {
+    "rain": ("noise/forest-rain.opus",),
+    "wind": ("noise/wind.opus",),
+    "water": ("noise/boat.opus",),
+    "town": ("noise/coffee-shop.opus", "noise/train.opus"),
+}
+OTHER_PLACES = {
+    "rain": ("noise/heavy-rain.opus", "noise/rain.opus"),
+    "wind": ("noise/storm.opus",),
+    "forest": ("noise/birds.opus", "noise/stream.opus", "noise/summer-night.opus"),
+    "town": ("noise/city.opus",),
+}
+LEVELS = (-6.0, 12.0)  # dB
+A_FILE = 900.0  # s
+N_EXAMPLES = 3  # recordings of a kind
+
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    kind: str
+    recording: str
+    samples: Array
+
+
+@dataclass(frozen=True)
+class Planted:
+    kind: str
+    file: int
+    start: float
+    end: float
+    level: float  # dB above what is around it
+
+
+@dataclass(frozen=True)
+class Found:
+    file: int
+    start: float
+    end: float
+    score: float
+
+
+def calls_of(data: Path, rows: Sequence[dict[str, str]], kind: str) -> list[Call]:
+    """Cut what is heard out of the clips of a kind: at most two of a clip, .2 to 4 s."""
+    found = []
+    for row in rows:
+        if row["dataset"] == "esc50" and row["label"] == kind and row["licence"] != FREE:
+            recording = Path(row["path"]).stem.split("-")[1]
+            samples = read_audio(data / row["path"], RATE)[0]
+            parts = sounding(samples)
+            parts = sorted(parts, key=lambda part: -float((samples[slice(*part)] ** 2).sum()))[:2]
+            found += [Call(kind, recording, faded(samples[slice(*part)])) for part in parts]
+    return found
+
+
+def sounding(samples: Array) -> list[tuple[int, int]]:
+    """Find the parts within 25 dB of the loudest 20 ms of a clip; .25 s of pause belong to a part."""
+    hop = RATE // 50
+    frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
+    power = (frames.astype(np.float64) ** 2).mean(axis=1)
+    on = np.flatnonzero(power > power.max() * 10**-2.5)
+    breaks = np.flatnonzero(np.diff(on) > 0.25 * 50) + 1
+    parts = [(int(part[0]), int(part[-1]) + 1) for part in np.split(on, breaks)]
+    return [(a * hop, min(b * hop, a * hop + 4 * RATE)) for a, b in parts if (b - a) / 50 >= 0.2]
+
+
+def faded(samples: Array) -> Array:
+    ramp = np.minimum(1, np.arange(1, len(samples) + 1) / (0.01 * RATE))
+    return (samples * ramp * ramp[::-1]).astype(np.float32)
+
+
+def ambience(sources: Sequence[Array], n: int, rng: np.random.Generator) -> Array:
+    """Lay cuts of 5 to 20 s over each other's ends, each as loud as the others within 6 dB."""
+    out = np.zeros(n, np.float32)
+    at, fade = 0, RATE
+    ramp = np.sin(np.linspace(0, np.pi / 2, fade, dtype=np.float32))
+    while at < n:
+        source = sources[int(rng.integers(len(sources)))]
+        length = min(len(source), int(rng.uniform(5, 20) * RATE))
+        begin = int(rng.integers(len(source) - length + 1))
+        cut = source[begin : begin + length] * 10 ** (rng.uniform(-3, 3) / 20)
+        cut = cut[:: 1 if rng.random() < 0.5 else -1].copy()  # steady sounds: backwards they are new
+        cut[:fade] *= ramp
+        cut[-fade:] *= ramp[::-1]
+        cut = cut[: n - at]
+        out[at : at + len(cut)] += cut
+        at += length - fade
+    return out
+
+
+def recordings(
+    data: Path,
+    places: dict[str, tuple[str, ...]],
+    calls: dict[str, list[Call]],
+    n_calls: int,
+    hours: float,
+    seed: int,
+) -> tuple[list[Array], list[Planted]]:
+    rng = np.random.default_rng(seed)
+    sources = {place: [levelled(read_audio(data / p, RATE)[0]) for p in ps] for place, ps in places.items()}
+    n_files = max(1, round(hours * 3600 / A_FILE))
+    names = list(places)
+    files = [ambience(sources[names[i % len(names)]], int(A_FILE * RATE), rng) for i in range(n_files)]
+    planted: list[Planted] = []
+    kinds = sorted(calls)
+    taken: list[list[tuple[float, float]]] = [[] for _ in files]
+    for number in range(n_calls):
+        kind = kinds[number % len(kinds)]
+        call = calls[kind][int(rng.integers(len(calls[kind])))]
+        n, level = len(call.samples), float(rng.uniform(*LEVELS))
+        while True:
+            file = int(rng.integers(n_files))
+            at = int(rng.integers(RATE, len(files[file]) - n - RATE))
+            begin, end = at / RATE, (at + n) / RATE
+            if all(end + 2 < a or begin - 2 > b for a, b in taken[file]):
+                break
+        around = files[file][max(0, at - RATE) : at + n + RATE]
+        gain = np.sqrt((around**2).mean() / (call.samples**2).mean()) * 10 ** (level / 20)
+        files[file][at : at + n] += call.samples * gain
+        taken[file].append((begin, end))
+        planted.append(Planted(kind, file, begin, end, level))
+    return files, planted
+
+
+def levelled(samples: Array) -> Array:
+    return samples * np.float32(0.03 / np.sqrt((samples**2).mean()))
+
+
+# Figures
+
+
+def matched(found: Sequence[Found], planted: Sequence[Planted], kind: str) -> tuple[Array, Array]:
+    """Say of each hit, best first, which call it is, -1 for none → (n,) and the scores."""
+    order = sorted(found, key=lambda one: -one.score)
+    is_told = np.zeros(len(planted), bool)
+    which = np.full(len(order), -1)
+    by_file: dict[int, list[int]] = {}
+    for i, call in enumerate(planted):
+        if call.kind == kind:
+            by_file.setdefault(call.file, []).append(i)
+    for row, hit in enumerate(order):
+        for i in by_file.get(hit.file, ()):
+            shared = min(hit.end, planted[i].end) - max(hit.start, planted[i].start)
+            lengths = sorted((hit.end - hit.start, planted[i].end - planted[i].start))
+            if shared > lengths[0] / 2 and shared > lengths[1] / 4 and not is_told[i]:
+                is_told[i] = True
+                which[row] = i
+                break
+    return which, np.array([one.score for one in order])
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What was found by one query, the best first, which calls they are, and how many there are."""
+
+    kind: str
+    hits: list[Found]
+    which: Array
+    scores: Array
+
+
+def figures(asked: Sequence[Asked], planted: Sequence[Planted], hours: float) -> dict[str, float]:
+    """Work out recall at one false alarm an hour by a common threshold, mean precision, errors of ends."""
+    scores = np.concatenate([one.scores for one in asked])
+    is_false = np.concatenate([one.which < 0 for one in asked])
+    order = np.argsort(-scores, kind="stable")
+    n_false = np.cumsum(is_false[order])
+    at = int(np.searchsorted(n_false, hours * len(asked), side="right"))
+    threshold = float(scores[order][at]) if at < len(order) else -np.inf
+    levels = np.array([call.level for call in planted])
+    recalls, precisions, errors = [], [], []
+    for one in asked:
+        due = np.array([call.kind == one.kind for call in planted])
+        is_told = np.zeros(len(planted), bool)
+        is_told[one.which[(one.scores > threshold) & (one.which >= 0)]] = True
+        recalls.append([is_told[due & part].mean() for part in (levels >= 0, levels < 0)])
+        right = one.which >= 0
+        precisions.append((np.cumsum(right) / np.arange(1, len(right) + 1))[right].sum() / due.sum())
+        for hit, i in zip(one.hits, one.which, strict=True):
+            if i >= 0 and hit.score > threshold:
+                errors += [abs(hit.start - planted[i].start), abs(hit.end - planted[i].end)]
+    loud, faint = np.mean(recalls, axis=0)
+    return {
+        "loud": float(loud),
+        "faint": float(faint),
+        "precision": float(np.mean(precisions)),
+        "ends": float(np.median(errors)) if errors else np.nan,
+        "threshold": threshold,
+    }
+
+
+# Ways of finding
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A library of recordings, what is planted there, and files of examples by kind and recording."""
+
+    library: Library
+    folder: Path
+    planted: list[Planted]
+    examples: dict[str, list[list[Path]]]
+    hours: float
+
+    def queries(self, n: int) -> Iterator[tuple[str, list[Path]]]:
+        """Give kinds, and ``n`` examples: one of a recording alone, three or five of all three."""
+        for kind, recordings in self.examples.items():
+            if n == 1:
+                yield from ((kind, [one[0]]) for one in recordings)
+            else:
+                in_turn = [one[i] for i in range(n) for one in recordings if i < len(one)]
+                yield kind, in_turn[:n]
+
+    def ask(self, n: int, find: Callable[[list[Path]], list[Found]]) -> list[Asked]:
+        asked = []
+        for kind, examples in self.queries(n):
+            hits = sorted(find(examples), key=lambda hit: -hit.score)
+            asked.append(Asked(kind, hits, *matched(hits, self.planted, kind)))
+        return asked
+
+    def every(self, examples: list[Path]) -> list[Found]:
+        return _found(self.library.occurrences(like=examples, min_score=0.02))
+
+    def one_a_file(self, examples: list[Path]) -> list[Found]:
+        return _found(self.library.search(like=examples, k=1_000, encoder="sound"))
+
+    def windows(self, examples: list[Path]) -> list[Found]:
+        """Take all windows of `sound` by their cosines: those that do not lie on each other."""
+        catalog, spaces = self.library._open()
+        _, spec = spaces.chosen("sound")
+        store = spaces.store(spec)
+        from echoic.encoders.base import mean_vector, normalize
+        from echoic.search.query import Examples
+
+        sounds = Examples(spaces, "sound", spec, lambda *_: None)
+        query = normalize(np.sum([mean_vector(sounds.sound(one).vectors) for one in examples], axis=0)[None])[
+            0
+        ]
+        found = []
+        paths = catalog.paths(store.file_ids().tolist())
+        for file_id, segments in store.fetch(list(paths)).items():
+            scores = (segments.vectors @ query).astype(np.float64)
+            for row in apart(segments.starts, segments.ends, scores, 0.3):
+                start, end = float(segments.starts[row]), float(segments.ends[row])
+                found.append(Found(int(Path(paths[file_id]).stem), start, end, float(scores[row])))
+        return found
+
+    def templates(self, examples: list[Path]) -> list[Found]:
+        """Lay the spectrogram of an example along the recordings: correlation, each frame set to mean 0."""
+        found = []
+        template = _spectra(read_audio(examples[0], RATE)[0])
+        template = template / np.linalg.norm(template)
+        n = len(template)
+        for file, spectra in self._spectra().items():
+            match = np.zeros(len(spectra) - n + 1)
+            for band in range(spectra.shape[1]):
+                match += fftconvolve(spectra[:, band], template[::-1, band], mode="valid")
+            energy = np.cumsum(np.concatenate([[0], np.square(spectra, dtype=np.float64).sum(axis=1)]))
+            match /= np.sqrt(np.maximum(energy[n:] - energy[:-n], 1e-9))
+            peaks = np.flatnonzero((match[1:-1] >= match[:-2]) & (match[1:-1] > match[2:])) + 1
+            starts = np.asarray(peaks * 0.02 + 0.022, np.float64)
+            for row in apart(starts, np.asarray(starts + n * 0.02, np.float64), match[peaks], 0.2):
+                found.append(
+                    Found(file, float(starts[row]), float(starts[row] + n * 0.02), float(match[peaks][row]))
+                )
+        return found
+
+    def _spectra(self) -> dict[int, Array]:
+        if not _SPECTRA:
+            for path in sorted(self.folder.glob("*.flac")):
+                _SPECTRA[int(path.stem)] = _spectra(read_audio(path, RATE)[0])
+        return _SPECTRA
+
+
+_SPECTRA: dict[int, Array] = {}
+_LOG_MEL = LogMel(RATE, 1024, 320, 64, 50, RATE / 2)
+
+
+def _spectra(samples: Array) -> Array:
+    padded = np.pad(samples, (0, max(0, 2048 - len(samples))))
+    spectra = _LOG_MEL(padded[None])[0]
+    centred: Array = (spectra - spectra.mean(axis=1, keepdims=True)).astype(np.float16)
+    return centred.astype(np.float32)
+
+
+def _found(hits: Any) -> list[Found]:
+    return [Found(int(Path(hit.path).stem), hit.start, hit.end, hit.score) for hit in hits]
+
+
+def prepared(data: Path, folder: Path, *, tune: bool, quick: bool, hours: float, n_calls: int) -> Bench:
+    """Lay the recordings, write examples, and index."""
+    with (data / "manifest.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    calls: dict[str, list[Call]] = {}
+    examples: dict[str, list[list[Path]]] = {}
+    rng = np.random.default_rng(1)
+    (folder / "examples").mkdir()
+    (folder / "files").mkdir()
+    for kind in OTHER_KINDS if tune else KINDS:
+        cut = calls_of(data, rows, kind)
+        names = sorted({call.recording for call in cut})
+        rng.shuffle(names)
+        held = names[: N_EXAMPLES if len(names) > N_EXAMPLES + 1 else max(1, len(names) // 2)]
+        calls[kind] = [call for call in cut if call.recording not in held]
+        examples[kind] = []
+        for name in held:
+            paths = []
+            for i, call in enumerate(call for call in cut if call.recording == name):
+                paths.append(folder / "examples" / f"{kind}-{name}-{i}.flac")
+                write_audio(paths[-1], call.samples, RATE)
+            examples[kind].append(paths)
+    files, planted = recordings(data, OTHER_PLACES if tune else PLACES, calls, n_calls, hours, 1)
+    for number, samples in enumerate(files):
+        write_audio(folder / "files" / f"{number:03d}.flac", np.clip(samples, -1, 1), RATE)
+    library = Library(folder / "library")
+    for encoder in ("events",) if quick else ("sound", "events"):
+        begun = time.perf_counter(), sum(time_of_all())
+        library.index([folder / "files"], encoders=[encoder], jobs=1)
+        library.close()  # and its workers, whose time counts once they are over
+        wall, cpu = time.perf_counter() - begun[0], sum(time_of_all()) - begun[1]
+        print(f"{encoder}: {hours:g} h indexed in {wall:.0f} s, {cpu / hours:.1f} s of a core an hour")
+    return Bench(library, folder / "files", planted, examples, hours)
+
+
+def time_of_all() -> tuple[float, float]:
+    """Count seconds of CPU time of this process and of its workers, which must be over."""
+    import os
+
+    times = os.times()
+    return times.user + times.system, times.children_user + times.children_system
+
+
+def fit(asked: Sequence[Asked]) -> tuple[float, float]:
+    """Turn likeness into the logarithm of the odds that a hit is right, by what was found."""
+    scores = np.concatenate([one.scores for one in asked])
+    right = np.concatenate([one.which >= 0 for one in asked])
+    likeness = (np.log(scores / (1 - scores)) - occurrences._OFFSET) / occurrences._OF_LIKENESS
+    signs = np.where(right, 1, -1)
+
+    def loss(line: Array) -> float:
+        return float(np.logaddexp(0, -signs * (line[0] + line[1] * likeness)).sum())
+
+    offset, slope = minimize(loss, [-2, 5]).x
+    return float(offset), float(slope)
+
+
+def seconds_of(act: Callable[[], object]) -> tuple[float, float]:
+    """Take the median time, on the wall and of all cores, of what was done once before."""
+    act()
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter(), time.process_time()
+        act()
+        times.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
+    wall, cpu = np.median(times, axis=0)
+    return float(wall), float(cpu)
+
+
+def measure(bench: Bench, *, tune: bool, quick: bool) -> None:
+    rows = []
+
+    def add(name: str, asked: list[Asked]) -> dict[str, float]:
+        told = figures(asked, bench.planted, bench.hours)
+        ends = f"{told['ends']:.2f} s"
+        rows.append([name, *(f"{told[one]:.2f}" for one in ("loud", "faint", "precision")), ends])
+        return told
+
+    if not quick:
+        add("one span a file, one example", bench.ask(1, bench.one_a_file))
+        add("windows of sound, one example", bench.ask(1, bench.windows))
+        add("windows of sound, three", bench.ask(3, bench.windows))
+        add("templates of spectra, one", bench.ask(1, bench.templates))
+    found = {n: bench.ask(n, bench.every) for n in (1, 3, 5)}
+    told = {n: add(f"--every, {n} {'example' if n == 1 else 'examples'}", one) for n, one in found.items()}
+    header = ["way", "recall at 0 to 12 dB", "at -6 to 0 dB", "average precision", "ends off by"]
+    n_calls = len(bench.planted)
+    print_table(f"{n_calls} calls in {bench.hours:g} h, recall at one false alarm an hour", header, rows)
+    kinds: dict[str, list[list[str]]] = {}
+    for kind in bench.examples:
+        cells = []
+        for n in (1, 3, 5):
+            some = [one for one in found[n] if one.kind == kind]
+            cells.append(f"{figures(some, bench.planted, bench.hours)['precision']:.2f}")
+        kinds[kind] = [[kind, *cells]]
+    print_table(
+        "Average precision by kind", ["kind", "1", "3", "5"], [r for some in kinds.values() for r in some]
+    )
+    goals = [(told[1]["loud"], 0.70, False), (told[3]["loud"], 0.80, False), (told[1]["ends"], 0.10, True)]
+    for name, (value, goal, at_most) in zip(("one example", "three", "ends"), goals, strict=True):
+        print(f"{name}: {value:.2f}, goal {goal:.2f}: {verdict(value, goal, at_most=at_most)}")
+    scores = np.concatenate([one.scores for one in found[1]])
+    right = np.concatenate([one.which >= 0 for one in found[1]])
+    told_so = scores >= occurrences.LIKELY
+    print(f"told from {occurrences.LIKELY} on: {told_so.sum()}, right {right[told_so].mean():.2f}")
+    for low in (0.2, 0.4, 0.6, 0.8):
+        here = (scores >= low) & (scores < low + 0.2)
+        print(f"told with {low:.1f} to {low + 0.2:.1f}: {here.sum()}, right {right[here].mean():.2f}")
+    if tune:
+        print("odds of likeness:", *fit(found[1]))
+    measure_speed(bench)
+
+
+def measure_speed(bench: Bench) -> None:
+    """Time a search of all hours, and one of no file, which is what does not grow with them."""
+    example = next(bench.queries(1))[1]
+    spaces = bench.library._open()[1]
+    n_events = len(spaces.store(spaces.chosen("events", "occurrences")[1]))
+
+    def search(path: str | None) -> None:
+        for _ in bench.library.occurrences(like=example, path=path):
+            pass
+
+    for what, path in ((f"{n_events} events in {bench.hours:g} h", None), ("none of them", "no such file")):
+        wall, cpu = seconds_of(partial(search, path))
+        print(f"{what} searched in {wall * 1000:.0f} ms, {cpu * 1000:.0f} ms of a core, warm")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.occurrences", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--hours", type=float, default=6.0)
+    parser.add_argument("--tune", action="store_true", help="by what the way was chosen")
+    parser.add_argument("--quick", action="store_true", help="the way of --every alone")
+    options = parser.parse_args(arguments)
+    data = data_folder(options.data)
+    if data is None:
+        return 2
+    print(machine())
+    n_calls = max(16, round(options.hours * 400 / 6))
+    with tempfile.TemporaryDirectory() as folder:
+        bench = prepared(
+            data, Path(folder), tune=options.tune, quick=options.quick, hours=options.hours, n_calls=n_calls
+        )
+        with bench.library:
+            measure(bench, tune=options.tune, quick=options.quick)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

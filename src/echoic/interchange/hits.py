@@ -1,0 +1,52 @@
+"""Hits as ``--json`` prints them, a line each: what is read back of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from echoic.errors import UsageError
+
+__all__ = ["Span", "read_spans"]
+
+
+class Span(NamedTuple):
+    """A part of a file, in seconds."""
+
+    path: str
+    start: float
+    end: float
+
+
+def read_spans(lines: Iterable[str]) -> Iterator[Span]:
+    """Read what ``echoic search --json``, ``describe --json`` and others print, as it comes.
+
+    Raises
+    ------
+    UsageError
+        If a line is none, or names no part of a file.
+
+    Examples
+    --------
+    >>> list(read_spans(['{"path": "a.wav", "start": 1, "end": 2.5, "score": 0.9}']))
+    [Span(path='a.wav', start=1.0, end=2.5)]
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            path = os.fsdecode(base64.b64decode(row["path_base64"])) if "path_base64" in row else row["path"]
+            start, end = float(row["start"]), float(row["end"])
+            is_span = isinstance(path, str) and path != "" and 0 <= start < end and math.isfinite(end)
+        except (KeyError, RecursionError, TypeError, ValueError):
+            is_span = False
+        if not is_span:
+            raise UsageError(
+                f"line {number} is no hit with path, start and end; give what echoic search --json prints"
+            )
+        yield Span(path, start, end)
