@@ -11,8 +11,8 @@ __all__ = ["By", "EncoderSpec", "Precision", "Purpose", "check_windows", "is_pla
 
 Precision = Literal["float32", "int8"]
 #: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece,
-#: what is said, asked by typed words or by a spoken example.
-Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken"]
+#: what is said, asked by typed words or by a spoken example; who speaks.
+Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken", "voices"]
 #: Whether an encoder gives a vector for each window, or one for each of a window's frames.
 By = Literal["window", "frame"]
 
@@ -81,10 +81,10 @@ class EncoderSpec:
         Length of the vectors.
     inputs : frozenset of {"audio", "text"}
         What can be encoded into the space.
-    purposes : frozenset of {"sounds", "recordings", "versions", "phrases", "spoken"}
+    purposes : frozenset of {"sounds", "recordings", "versions", "phrases", "spoken", "voices"}
         What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
         versions of a piece of music; where a phrase is said that is typed, or spoken: each of these two by
-        frame and for nothing else.
+        frame and for nothing else; who speaks, by window and for nothing else.
     by : {"window", "frame"}
         Whether it gives a vector for each window or several, one for each frame of the window.
     frame_rate : float, optional
@@ -154,11 +154,18 @@ class EncoderSpec:
             raise ValueError(f"frame_rate is {shown(self.frame_rate)}, and there are frames by frame only")
         elif self.tells_what_is_said:
             raise ValueError(f"purposes is {shown(self.purposes)}, and phrases are found by frame only")
+        elif "voices" in self.purposes and len(self.purposes) > 1:
+            raise ValueError(f"purposes is {shown(self.purposes)}, and voices are told for nothing else")
 
     @property
     def tells_what_is_said(self) -> bool:
-        """Whether its frames are what is said; their last number tells how sure it is that nothing is."""
+        """Whether its frames are what is said."""
         return bool(self.purposes & {"phrases", "spoken"})
+
+    @property
+    def is_of_speech(self) -> bool:
+        """Whether it tells what is said or who speaks; the last number then tells how surely nobody does."""
+        return self.tells_what_is_said or "voices" in self.purposes
 
     @property
     def key(self) -> str:

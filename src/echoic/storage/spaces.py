@@ -52,7 +52,7 @@ __all__ = ["EMBEDDED", "Spaces"]
 EMBEDDED = "embedded"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "voices": "voice"}
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -280,15 +280,17 @@ class Spaces:
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            alike = [source for source, spec in taking.items() if not spec.tells_what_is_said]
+            alike = [source for source, spec in taking.items() if not spec.is_of_speech]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
             source = next(named, "")
         if source:
-            if purpose == "sounds" and specs[source].tells_what_is_said:
+            if purpose == "sounds" and specs[source].is_of_speech:
+                knows = "who speaks" if "voices" in specs[source].purposes else "what is said"
+                how = "--voice" if "voices" in specs[source].purposes else "--phrase"
                 raise UsageError(
-                    f"encoder {specs[source].name} knows what is said, not what sounds alike: search --phrase"
+                    f"encoder {specs[source].name} knows {knows}, not what sounds alike: search {how}"
                 )
             if takes not in specs[source].inputs:
                 raise UsageError(
