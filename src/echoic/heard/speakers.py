@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from echoic.analysis.excerpts import embed_densely
 from echoic.arguments import check_part, checked
 from echoic.encoders.registry import load_encoder
 from echoic.heard.voices import LEAST_SPEECH, LIKELY, Speech, level
@@ -72,6 +71,8 @@ def who_speaks(
     UsageError
         If an argument makes no sense.
     """
+    from echoic.analysis.excerpts import embed_densely
+
     check_part(start, end)
     encoder = load_encoder(_ENCODER)
     parts = embed_densely(Path(file), encoder, lambda _: _HOP, start=start, end=end, noted=noted)
