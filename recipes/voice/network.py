@@ -19,6 +19,7 @@ SPAN = 9  # frames by which it is told whether somebody speaks in the middle one
 OF_SQUARES = (
     36_000  # what the powers of a frame's bands add up to of samples whose mean square is 1; measured
 )
+SURE, STEEPER = 1.0, 2.0  # log odds of speech; at 0 and 1, more of music and noise counted
 LEAST = 1e-6  # of a band, some 50 dB below speech
 
 
@@ -68,7 +69,7 @@ class Voice(nn.Module):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         who, odds = self.parts(log_mel)
-        share = odds.sigmoid().mean(dim=1, keepdim=True)
+        share = (STEEPER * (odds - SURE)).sigmoid().mean(dim=1, keepdim=True)
         return functional.normalize(torch.cat([who * share.sqrt(), (1 - share).sqrt()], 1), eps=1e-6)
 
 

@@ -28,7 +28,7 @@ Float64 = npt.NDArray[np.float64]
 LIKELY = 0.5
 #: Seconds of speech by which a voice is told from others.
 LEAST_SPEECH = 1.0
-_LEAST_SHARE = 0.1  # of a window: what has less speech tells nothing
+_LEAST_SHARE = 0.25  # of a window: what has less speech tells nothing
 _BRIDGED = 1.0  # s of pause in which somebody is taken to go on
 _ENOUGH = 8.0  # s of speech: more makes it hardly surer
 _TINY = 1e-9
@@ -36,7 +36,7 @@ _TINY = 1e-9
 # Of a logistic regression over pairs of stretches by people who were never trained on, clean, in noise and
 # over telephones: the log odds that one voice speaks in both, by the cosine and the logarithm of the seconds
 # of speech in the shorter one.
-_OFFSET, _OF_COSINE, _OF_SECONDS = -46.14, 56.69, -2.46
+_OFFSET, _OF_COSINE, _OF_SECONDS = -46.07, 56.3, -2.3
 
 
 class Spoken(NamedTuple):
