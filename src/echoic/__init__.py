@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from echoic.heard.files import describe
+    from echoic.heard.speakers import who_speaks
     from echoic.library import Library
     from echoic.recordings.timing.align import align
     from echoic.spec import EncoderSpec
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         SharedStretch,
         Status,
         TimeAlignment,
+        VoiceSpan,
     )
 
 __all__ = [
@@ -87,12 +89,14 @@ __all__ = [
     "UnknownEncoderError",
     "UnreadableError",
     "UsageError",
+    "VoiceSpan",
     "Waveform",
     "__version__",
     "align",
     "describe",
     "embed",
     "recommend",
+    "who_speaks",
 ]
 
 __version__ = "0.1.0"
@@ -110,6 +114,7 @@ _HOMES = (
     "analysis.files",
     "library",
     "heard.files",
+    "heard.speakers",
     "advice.result",
     "advice.recommending",
 )

@@ -255,6 +255,58 @@ class Finder:
 
     @explained
     @checked
+    def voices(
+        self,
+        query: StrPath,
+        k: int | None = None,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        every: bool = False,
+        min_score: float | None = None,
+        encoder: str | None = None,
+        include_query: bool = False,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> list[Hit]:
+        """Find where somebody speaks, whatever is said, by an encoder such as ``voice``.
+
+        Parameters
+        ----------
+        query : path
+            A recording in which one person speaks, for a second at least; five make it surer.
+        k : int, optional
+            Hits wanted; by default 10, or with ``every`` all.
+        every : bool
+            Tell every stretch of speech, of which a file may have many, not only the surest of each file.
+        min_score : float, optional
+            Probability from which on it is told that the voice is the same, .5 by default.
+        include_query : bool
+            Tell, too, where the example itself lies in a file of the library.
+
+        Returns
+        -------
+        list of Hit
+            Surest first, each with the begin and end of what is spoken.
+        """
+        from echoic.search.voices import find_voices
+
+        return find_voices(
+            *self._open(),
+            Query(Path(query), start=start, end=end),
+            10 if k is None and not every else k,
+            Filters(path, min_duration, max_duration, tags),
+            encoder=encoder,
+            every=every,
+            min_score=min_score,
+            include_query=include_query,
+            noted=self._note,
+        )
+
+    @explained
+    @checked
     def versions(
         self,
         query: StrPath,

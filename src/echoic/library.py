@@ -76,7 +76,7 @@ class Library(Finder):
             Files, and folders that are searched to their depths.
         encoders : sequence of str
             Names, or paths of ``.onnx`` models. By default those that the library has; a new library starts
-            with all that are bundled.
+            with ``sound``, ``fingerprint``, ``harmony`` and ``spectral``.
         store : str, optional
             Where a new library keeps its vectors: a Milvus URI. By default beside its catalog.
         jobs : int, optional

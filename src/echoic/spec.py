@@ -11,8 +11,8 @@ __all__ = ["By", "EncoderSpec", "Precision", "Purpose", "check_windows", "is_pla
 
 Precision = Literal["float32", "int8"]
 #: What an encoder may be asked for: what sounds alike, the very same recording, other versions of a piece,
-#: what is said, asked by typed words or by a spoken example; every place where a sound is heard.
-Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken", "occurrences"]
+#: what is said, asked by typed words or by a spoken example; who speaks; every place where a sound is heard.
+Purpose = Literal["sounds", "recordings", "versions", "phrases", "spoken", "voices", "occurrences"]
 #: Whether an encoder gives a vector for each window, for each of a window's frames, or for each event that
 #: :class:`~echoic.audio.events.EventCutter` cuts out of a file, and that is no longer than a window to it.
 By = Literal["window", "frame", "event"]
@@ -82,10 +82,11 @@ class EncoderSpec:
         Length of the vectors.
     inputs : frozenset of {"audio", "text"}
         What can be encoded into the space.
-    purposes : frozenset of {"sounds", "recordings", "versions", "phrases", "spoken", "occurrences"}
+    purposes : frozenset of Purpose
         What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
         versions of a piece of music; where a phrase is said that is typed, or spoken: each of these two by
-        frame and for nothing else; every place where a sound is heard: by event and for nothing else.
+        frame and for nothing else; who speaks, by window and for nothing else; every place where a sound is
+        heard: by event and for nothing else.
     by : {"window", "frame", "event"}
         Whether it gives a vector for each window, several, one for each frame of the window, or one for
         each event that is cut out of a file.
@@ -161,11 +162,23 @@ class EncoderSpec:
             raise ValueError(f"frame_rate is {shown(self.frame_rate)}, and there are frames by frame only")
         elif self.tells_what_is_said:
             raise ValueError(f"purposes is {shown(self.purposes)}, and phrases are found by frame only")
+        elif "voices" in self.purposes and len(self.purposes) > 1:
+            raise ValueError(f"purposes is {shown(self.purposes)}, and voices are told for nothing else")
 
     @property
     def tells_what_is_said(self) -> bool:
-        """Whether its frames are what is said; their last number tells how sure it is that nothing is."""
+        """Whether its frames are what is said."""
         return bool(self.purposes & {"phrases", "spoken"})
+
+    @property
+    def is_of_speech(self) -> bool:
+        """Whether it tells what is said or who speaks; the last number then tells how surely nobody does."""
+        return self.tells_what_is_said or "voices" in self.purposes
+
+    @property
+    def compares_sounds(self) -> bool:
+        """Whether its nearest vectors, whatever it is for, are of what sounds alike."""
+        return not self.is_of_speech and self.by != "event"
 
     @property
     def key(self) -> str:

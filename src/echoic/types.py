@@ -37,6 +37,7 @@ __all__ = [
     "StrPath",
     "TimeAlignment",
     "TrackChoice",
+    "VoiceSpan",
     "check_track",
 ]
 
@@ -47,8 +48,8 @@ StrPath = str | os.PathLike[str]
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 #: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none;
-#: of words that are searched by, those that are not known.
-NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words"]
+#: of words that are searched by, those that are not known; too little speech, or none.
+NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech"]
 
 
 def check_track(track: TrackChoice | None) -> None:
@@ -162,7 +163,7 @@ class Hit:
     score : float
         Higher is closer. By example: cosine similarity in -1 … 1. Of versions: what the passage that both
         have adds up to over the shorter one's length, 0 … 1; about .6 and more are likely the same music.
-        Of phrases: the probability that it is said.
+        Of phrases: the probability that it is said. Of voices: that it is the same.
     encoder : str
         Name of the encoder in whose space the match was made.
     """
@@ -196,6 +197,26 @@ class HeardSpan:
     end: float
     label: str
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSpan:
+    """Somebody who speaks in a file, and when.
+
+    Parameters
+    ----------
+    path : str
+        The file, as it was named.
+    start, end : float
+        Seconds.
+    voice : str
+        A for who speaks first in this file, B for who speaks next, and so on.
+    """
+
+    path: str
+    start: float
+    end: float
+    voice: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,10 +8,10 @@ import pytest
 from echoic.audio.synthesis import noise, tone
 from echoic.encoders.base import Encoder, TextEncoder, encode_windows
 from echoic.encoders.registry import DEFAULT_ENCODERS, available
-from tests.doubles.echoic_doubles import Chimes, Framed, Raw, Tunes, Words
+from tests.doubles.echoic_doubles import Chimes, Framed, Raw, Singers, Tunes, Words
 
 NAMES = [entry.name for entry in available()]
-DOUBLES = {double.spec.name: double for double in (Raw, Words, Framed, Chimes, Tunes)}
+DOUBLES = {double.spec.name: double for double in (Raw, Words, Framed, Chimes, Tunes, Singers)}
 
 
 def load(name):
@@ -104,6 +104,8 @@ def test_loudness_hardly_matters(encoder, windows):
 
 
 def test_different_sounds_differ(encoder, windows):
+    if encoder.spec.name == "voice":
+        pytest.skip("in a tone and in noise there is the same voice, none")
     tone_vector, noise_vector = encode_windows(encoder, windows[:2])
     assert (tone_vector * noise_vector).sum(axis=-1).mean() < 0.9
 

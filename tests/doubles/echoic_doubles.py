@@ -1,4 +1,4 @@
-"""Encoders of a few lines each, as another package would bring: of samples, frames, words, and phrases."""
+"""Encoders of a few lines each, as another package would bring: of samples, frames, words, what is said."""
 
 from io import BytesIO
 
@@ -157,3 +157,35 @@ class Tunes:
         starts = np.arange(600) * 0.08
         np.savez(content, numbers=numbers, starts=starts, pieces=np.arange(0, 600, 60))
         return content.getvalue()
+
+
+class Singers:
+    """Who sings, each a tone of his or her own: what voices are."""
+
+    spec = EncoderSpec(
+        "singers",
+        "1",
+        RATE,
+        1.6,
+        0.8,
+        len(Chimes.letters) + 1,
+        purposes=frozenset({"voices"}),
+        reference="none",
+        description="a double",
+    )
+    front_end = Waveform(RATE)
+
+    @staticmethod
+    def sing(singers, seconds=0.5):
+        """Make the sound of singers in turn, so many seconds each; a blank is silence."""
+        return Chimes.play(singers, seconds)
+
+    def encode(self, features):
+        frames = features.reshape(len(features), -1, RATE // 25)
+        is_sung = (frames**2).mean(axis=2) > 1e-12
+        spectra = np.abs(np.fft.rfft(frames, axis=2))
+        levels = [spectra[:, :, round(Chimes.pitch(c) * 0.04)].sum(axis=1) for c in Chimes.letters]
+        who = np.stack(levels, axis=1) + np.float32(1e-12)
+        share = is_sung.mean(axis=1)[:, None]
+        who *= np.sqrt(share) / np.linalg.norm(who, axis=1, keepdims=True)
+        return np.hstack([who, np.sqrt(1 - share)]).astype(np.float32)

@@ -47,6 +47,9 @@ LEFT_OUT = {
     "echoic index ~/interviews --encoder phonemes": "weights that would have to be fetched",
     "echoic index ~/interviews --encoder speech": "weights that would have to be fetched",
     "echoic search --phrase": "weights that would have to be fetched",
+    "echoic index ~/interviews --encoder voice": "people who speak",
+    "echoic search --voice": "people who speak",
+    "echoic describe --voices": "people who speak",
 }
 #: Commands that are to end with another exit code than 0, and why.
 ENDS_WITH = {

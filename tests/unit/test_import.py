@@ -68,12 +68,14 @@ def test_public_face_is_what_it_is_meant_to_be():
         "UnknownEncoderError",
         "UnreadableError",
         "UsageError",
+        "VoiceSpan",
         "Waveform",
         "__version__",
         "align",
         "describe",
         "embed",
         "recommend",
+        "who_speaks",
     }
     for name in echoic.__all__:
         assert getattr(echoic, name) is not None

@@ -303,8 +303,8 @@ def _in_time(segments: Segments) -> Segments:
 
 
 def _telling(segments: Segments, encoder: Encoder) -> Segments:
-    """Leave out, of what is said, the frames in which nothing is: two of three in running speech."""
-    if not encoder.spec.tells_what_is_said:
+    """Leave out, of what is said and who speaks, where nobody does: two frames of three in running speech."""
+    if not encoder.spec.is_of_speech:
         return segments
     tell = segments.vectors[:, -1] < _NOTHING_SAID
     return Segments(segments.starts[tell], segments.ends[tell], segments.vectors[tell])

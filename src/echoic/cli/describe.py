@@ -14,7 +14,9 @@ from echoic.cli.output import as_clock, complain, csv_printer, note_teller, prin
 from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UsageError
 from echoic.interchange.labels import Label, LabelFolder
-from echoic.types import HeardSpan, Note
+from echoic.types import HeardSpan, Note, VoiceSpan
+
+Span = HeardSpan | VoiceSpan
 
 
 def _probability(text: Any) -> float:
@@ -50,6 +52,9 @@ def run(
             help="Write labels for Audacity into this folder, FILE.txt of each FILE, as in street.wav.txt.",
         ),
     ] = None,
+    voices: Annotated[
+        bool, typer.Option("--voices", help="Tell who speaks when: A for who speaks first, then B, …")
+    ] = False,
     kinds: Annotated[bool, typer.Option("--kinds", help="Name all kinds of sound, one a line.")] = False,
     json: Json = False,
     as_csv: Csv = False,
@@ -59,32 +64,29 @@ def run(
     The kinds are AudioSet's classes: animals, people, machines, music and instruments, weather and more.
     Of a kind and kinds of it, as Animal, Dog and Bark, the most specific that is about as likely is told, and
     with it what is much less likely than the kind that it is of. The number before it says how likely it is.
+
+    With --voices it tells who speaks, and when, in each FILE by itself.
     """
-    from echoic import describe
     from echoic.heard.files import kinds as all_kinds
 
     if json and as_csv:
         raise UsageError("choose one of --json and --csv")
     if bool(files) == kinds:
         raise UsageError("give a file to listen to, or --kinds alone to name all kinds of sound")
+    if voices and min_probability is not None:
+        raise UsageError("--voices tells who speaks, however surely; leave --min-probability out")
     if kinds:
         say("\n".join(all_kinds()))
         return
     files = files or []
     written = [] if labels is None else _label_files(labels, files)
-    printed = _printer(json=json, as_csv=as_csv)
+    printed = _printer(VoiceSpan if voices else HeardSpan, json=json, as_csv=as_csv)
     tell = note_teller()
     codes: set[int] = set()
     for i, path in enumerate(files):
         notes: list[Note] = []
         try:
-            spans = describe(
-                path,
-                start=start,
-                end=end,
-                min_probability=min_probability,
-                noted=notes.append,
-            )
+            spans = _heard(path, start, end, min_probability, voices=voices, noted=notes.append)
         except AudioError as error:
             complain(f"error: {error}")
             codes.add(exit_code(error))
@@ -93,19 +95,36 @@ def run(
             tell(str(path), note)
         printed(spans)
         if written:
-            LabelFolder.write(written[i], [Label(span.start, span.end, span.label) for span in spans])
-        if not spans and all(note.kind != "silence" for note in notes):
+            LabelFolder.write(written[i], [Label(span.start, span.end, _label(span)) for span in spans])
+        if not spans and all(note.kind not in ("silence", "speech") for note in notes):
             complain(f"{shorten(str(path))}: nothing that is likely enough to be told")
     if codes:
         raise typer.Exit(min(codes))
 
 
-def _printer(*, json: bool, as_csv: bool) -> Callable[[Sequence[HeardSpan]], None]:
+def _heard(
+    path: Path,
+    start: float | None,
+    end: float | None,
+    least: float | None,
+    *,
+    voices: bool,
+    noted: Callable[[Note], None],
+) -> Sequence[Span]:
+    """Listen to a file for who speaks, or for all kinds of sound."""
+    from echoic import describe, who_speaks
+
+    if voices:
+        return who_speaks(path, start=start, end=end, noted=noted)
+    return describe(path, start=start, end=end, min_probability=least, noted=noted)
+
+
+def _printer(kind: type[Span], *, json: bool, as_csv: bool) -> Callable[[Sequence[Span]], None]:
     """Choose how what is heard in each file is printed."""
     if as_csv:
-        return csv_printer(HeardSpan)
+        return csv_printer(kind)
 
-    def lines(spans: Sequence[HeardSpan]) -> None:
+    def lines(spans: Sequence[Span]) -> None:
         for span in spans:
             if json:
                 print_json(asdict(span))
@@ -115,9 +134,11 @@ def _printer(*, json: bool, as_csv: bool) -> Callable[[Sequence[HeardSpan]], Non
     return lines
 
 
-def _line(span: HeardSpan) -> str:
-    """Spell a span for a terminal: the file, when, how likely, and what."""
+def _line(span: Span) -> str:
+    """Spell a span for a terminal: the file, when, and who speaks, or how likely it is and what."""
     when = f"{as_clock(span.start):>8} – {as_clock(span.end):<8}"
+    if isinstance(span, VoiceSpan):
+        return f"{shorten(span.path)}  {when}  {span.voice}"
     return f"{shorten(span.path)}  {when}  {span.probability:.2f}  {span.label}"
 
 
@@ -129,3 +150,7 @@ def _label_files(folder: Path, files: Sequence[Path]) -> list[Path]:
         if path.name != f"{file.name}.txt":
             complain(f"note: the labels of {shorten(str(file))} go to {shorten(str(path))}")
     return chosen
+
+
+def _label(span: Span) -> str:
+    return span.voice if isinstance(span, VoiceSpan) else span.label

@@ -76,12 +76,22 @@ def run(
             "whomever. Needs the encoder phonemes, or for a FILE speech (echoic models).",
         ),
     ] = None,
+    voice: Annotated[
+        str | None,
+        typer.Option(
+            "--voice",
+            metavar="FILE",
+            help="Find where the person speaks who speaks in FILE, or in FILE@START-END, whatever is said. "
+            "Needs the encoder voice (index --encoder voice).",
+        ),
+    ] = None,
     every: Annotated[
         bool,
         typer.Option(
             "--every",
             help="Find every place where it is heard, not only the best of a file, with its begin and end. "
-            "Other than for --phrase, needs the encoder events (echoic index FOLDER --encoder events).",
+            "Other than for --phrase and --voice, needs the encoder events "
+            "(echoic index FOLDER --encoder events).",
         ),
     ] = False,
     min_score: Annotated[
@@ -90,7 +100,7 @@ def run(
             "--min-score",
             metavar="P",
             parser=number(0, 1),
-            help="With --phrase or --every: tell occurrences from this probability on; .5 if not said.",
+            help="With --phrase, --voice or --every: tell what is this likely or more; .5 if not said.",
         ),
     ] = None,
     k: Annotated[
@@ -165,7 +175,7 @@ def run(
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
     --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
-    With --phrase and --every they are probabilities; without -k, --every tells hits file by file.
+    With --phrase, --voice and --every they are probabilities; without -k, --every tells hits file by file.
     """
     from echoic.library import Library
 
@@ -180,11 +190,18 @@ def run(
         raise UsageError(
             "--start and --end choose a part of FILE; with --phrase say it so: --phrase FILE@START-END"
         )
+    if voice is not None and (phrase is not None or file is not None or texts or like or unlike or versions):
+        raise UsageError("--voice goes with neither FILE before it, --phrase, --text, --like nor --versions")
+    if voice is not None and (start, end) != (None, None):
+        raise UsageError(
+            "--start and --end choose a part of FILE; with --voice say it so: --voice FILE@START-END"
+        )
     asked = None if phrase is None else _read_phrase(phrase)
     if asked is not None and isinstance(asked[0], str) and include_query:
         raise UsageError("--include-query goes with --phrase FILE, not with words")
-    if phrase is None and not every and min_score is not None:
-        raise UsageError("--min-score goes with --phrase or --every")
+    if phrase is None and voice is None and not every and min_score is not None:
+        raise UsageError("--min-score goes with --phrase, --voice or --every")
+    speaking = None if voice is None else _read_file(voice, "--voice")
     if versions and (file is None or texts or encoder is not None or like or unlike or every):
         raise UsageError(
             "--versions takes one FILE, and neither --text, --encoder, --like, --unlike nor --every"
@@ -209,6 +226,12 @@ def run(
             if isinstance(what_is_said, Path):
                 chosen |= {"include_query": include_query} | dict(zip(("start", "end"), part, strict=True))
             hits = lib.phrases(what_is_said, k, **chosen, **filters)
+        elif speaking is not None:
+            who, part = speaking
+            chosen = {"every": every, "min_score": min_score, "encoder": encoder}
+            hits = lib.voices(
+                who, k, start=part[0], end=part[1], include_query=include_query, **chosen, **filters
+            )
         elif versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, n_hits, progress=progress, **common)
@@ -227,6 +250,9 @@ def run(
         what = "" if asked is None or isinstance(asked[0], str) else "what is said in "
         where = " in the files that fit the filters" if is_filtered else ""
         complain(f"nothing found: {what}{quoted(phrase)} is not said{where}, or not clearly enough")
+    elif voice is not None:
+        where = " in the files that fit the filters" if is_filtered else ""
+        complain(f"nothing found: who speaks in {quoted(voice)} is not heard{where}, or not clearly enough")
     elif every:
         where = " in the files that fit the filters" if is_filtered else ""
         complain(f"nothing found: it is not heard{where}, or not clearly enough; --min-score tells more")
@@ -254,12 +280,7 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
     refuse_address(phrase)
     if phrase.startswith(_WORDS):
         return phrase.removeprefix(_WORDS), (None, None)
-    start = end = None
-    name = phrase
-    part = _PART.fullmatch(phrase)
-    is_part = part is not None and (suffix_of(part[1]) in SUFFIXES or os.path.lexists(expand(part[1])))
-    if part is not None and is_part and not os.path.lexists(expand(phrase)):
-        name, (start, end) = part[1], _read_part(part[2])
+    name, (start, end) = _parted(phrase, "--phrase")
     is_named_as_sound = suffix_of(name) in SUFFIXES
     if not os.path.lexists(expand(name)):
         if is_named_as_sound:
@@ -275,11 +296,24 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
     return expand_path(name), (start, end)
 
 
-def _read_part(text: str) -> tuple[float, float]:
-    begin, dash, finish = text.partition("-")
+def _read_file(text: str, option: str) -> tuple[Path, tuple[float | None, float | None]]:
+    """Read ``FILE`` or ``FILE@START-END`` → the file, and the begin and end of the part that is meant."""
+    name, part = _parted(text, option)
+    if not os.path.lexists(expand(name)):
+        raise UnreadableError(f"{quoted(name)} does not exist; check the path")
+    return expand_path(name), part
+
+
+def _parted(text: str, option: str) -> tuple[str, tuple[float | None, float | None]]:
+    """Tell the name of a file from the part of it that is meant."""
+    part = _PART.fullmatch(text)
+    is_part = part is not None and (suffix_of(part[1]) in SUFFIXES or os.path.lexists(expand(part[1])))
+    if part is None or not is_part or os.path.lexists(expand(text)):
+        return text, (None, None)
+    begin, dash, finish = part[2].partition("-")
     if not (begin and dash and finish):
-        raise UsageError(f"{shown(text)} is no part of a file; say it as --phrase FILE@START-END")
-    return seconds(begin), seconds(finish)
+        raise UsageError(f"{shown(part[2])} is no part of a file; say it as {option} FILE@START-END")
+    return part[1], (seconds(begin), seconds(finish))
 
 
 def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv: bool, m3u: bool) -> int:

@@ -163,7 +163,7 @@ class Examples:
         notes: list[Note] = []
         if is_whole:
             info, found = embed_file(path, {self._source: encoder})
-            segments, why = found[self._source], why_nothing(info, of_speech="spoken" in self._spec.purposes)
+            segments, why = found[self._source], why_nothing(info, of_speech=self._spec.is_of_speech)
             notes += info.notes
         else:
             segments = embed_part(path, encoder, start, end, noted=notes.append)

@@ -50,7 +50,14 @@ __all__ = ["EMBEDDED", "Spaces"]
 EMBEDDED = "embedded"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "occurrences": "events"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "voices": "voice", "occurrences": "events"}
+# What encoders know that compare no sounds, and how it is asked for.
+_KNOWS = {
+    "phrases": ("what is said", "--phrase"),
+    "spoken": ("what is said", "--phrase"),
+    "voices": ("who speaks", "--voice"),
+    "occurrences": ("where something is heard", "--every"),
+}
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -286,15 +293,21 @@ class Spaces:
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
             fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
-            alike = [source for source, spec in taking.items() if not _is_read_whole(spec)]
+            alike = [source for source, spec in taking.items() if spec.compares_sounds]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
             named = (s for s, spec in specs.items() if name == spec.name or spell_out(name) == s)
             source = next(named, "")
         if source:
-            if purpose == "sounds" and specs[source].tells_what_is_said:
+            if purpose == "sounds" and not specs[source].compares_sounds:
+                known = {
+                    "voices": ("who speaks", "--voice"),
+                    "occurrences": ("where something is heard", "--every"),
+                }
+                purposes = specs[source].purposes
+                knows, how = next((known[p] for p in known if p in purposes), ("what is said", "--phrase"))
                 raise UsageError(
-                    f"encoder {specs[source].name} knows what is said, not what sounds alike: search --phrase"
+                    f"encoder {specs[source].name} knows {knows}, not what sounds alike: search {how}"
                 )
             if takes not in specs[source].inputs:
                 raise UsageError(
@@ -412,11 +425,6 @@ class Spaces:
         if strangers:
             findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
         return findings
-
-
-def _is_read_whole(spec: EncoderSpec) -> bool:
-    """Tell whether a space has no nearest vectors to ask for."""
-    return spec.tells_what_is_said or spec.by == "event"
 
 
 def _as_installed(source: str, spec: EncoderSpec) -> EncoderSpec:

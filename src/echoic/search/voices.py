@@ -1,0 +1,123 @@
+"""Finding where somebody speaks whose voice is heard in an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from echoic.errors import NotAudioError, UsageError, quoted
+from echoic.heard.voices import LEAST_SPEECH, LIKELY, Speech, level, probability
+from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.storage.catalog import Catalog
+from echoic.storage.spaces import Spaces
+from echoic.storage.vectors.base import VectorStore
+from echoic.types import Hit, Note
+from echoic.untrusted import check_number
+
+__all__ = ["find_voices", "spans_of"]
+
+_AROUND = 0.9  # s around the middle of a window that are looked at together: its neighbours
+_BELOW = 0.05  # what a window's cosine may be less than the best of those it goes on with
+_AT_ONCE = 64  # files whose vectors are read at once
+
+
+def find_voices(
+    catalog: Catalog,
+    spaces: Spaces,
+    example: Query,
+    k: int | None,
+    filters: Filters,
+    *,
+    encoder: str | None = None,
+    every: bool = False,
+    min_score: float | None = None,
+    include_query: bool = False,
+    noted: Callable[[Path | str, Note], None] = lambda *_: None,
+) -> list[Hit]:
+    """Find where somebody speaks; see :meth:`echoic.library.Library.voices`."""
+    if k is not None:
+        check_k(k)
+    least = LIKELY if min_score is None else min_score
+    try:
+        check_number("min_score", least, 0, 1)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    source, spec = spaces.chosen(encoder, "voices")
+    if "voices" not in spec.purposes:
+        raise UsageError(f"encoder {spec.name} knows no voices; leave --encoder out")
+    assert example.path is not None
+    segments = Examples(spaces, source, spec, noted).sound(example.path, example.start, example.end)
+    asked = _asked(example.path, Speech.of(segments, spec.window))
+    part = example.start or 0.0, np.inf if example.end is None else example.end
+    itself = (
+        None if include_query else catalog.file_at(example.path) or catalog.file_at(example.path.resolve())
+    )
+    scope, store = filters.scope(catalog), spaces.store(spec)
+    found = []
+    for file_id, speech in _read(
+        store, [i for i in store.file_ids().tolist() if scope.holds(i)], spec.window
+    ):
+        spans = spans_of(speech, asked, least)
+        if itself is not None and itself.id == file_id:
+            spans = [span for span in spans if span[1] >= part[1] or span[2] <= part[0]]
+        found += [(score, file_id, start, end) for score, start, end in (spans if every else spans[:1])]
+    best = sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:k]
+    paths = catalog.paths([one[1] for one in best])
+    there = [one for one in best if one[1] in paths]  # the others are gone since
+    return [
+        Hit(rank, paths[file_id], start, end, score, spec.name)
+        for rank, (score, file_id, start, end) in enumerate(there, start=1)
+    ]
+
+
+def _asked(path: Path, speech: Speech) -> Speech:
+    """Make sure that there is enough speech to tell a voice by."""
+    if not speech.seconds:
+        raise NotAudioError(
+            f"{quoted(path)} is nothing to search by: nobody speaks in it; choose another example"
+        )
+    if speech.seconds < LEAST_SPEECH:
+        raise NotAudioError(
+            f"{quoted(path)} has {speech.seconds:.1f} s of speech, which is too short: it takes "
+            f"{LEAST_SPEECH:g} s to tell a voice from others; choose a longer example"
+        )
+    return speech
+
+
+def _read(store: VectorStore, ids: list[int], window: float) -> Iterator[tuple[int, Speech]]:
+    for at in range(0, len(ids), _AT_ONCE):
+        some = store.fetch(ids[at : at + _AT_ONCE])
+        for file_id in sorted(some):
+            yield file_id, Speech.of(some[file_id], window)
+
+
+def spans_of(speech: Speech, asked: Speech, least: float) -> list[tuple[float, float, float]]:
+    """Find where in a file somebody speaks: how surely, and from when to when in seconds, the surest first.
+
+    Parameters
+    ----------
+    speech : Speech
+        Of the file.
+    asked : Speech
+        Of the one who is looked for.
+    least : float
+        What is less sure is not told.
+    """
+    if not len(speech):
+        return []
+    voice = asked.voice
+    seconds = min(asked.seconds, 2 * _AROUND)
+    near = speech.around(_AROUND) @ voice
+    is_near = near >= level(min(least, LIKELY), seconds)
+    for run in speech.spans(is_near):  # of one recording, a voice is about as near everywhere
+        here = slice(run.first, run.past)
+        is_near[here] &= near[here] >= near[here].max() - _BELOW
+    spans = []
+    for span in speech.spans(is_near):
+        part = speech[span.first : span.past]
+        chance = float(probability(part.voice @ voice, min(asked.seconds, part.seconds)))
+        if chance >= least:
+            spans.append((chance, span.start, span.end))
+    return sorted(spans, key=lambda span: (-span[0], span[1]))
