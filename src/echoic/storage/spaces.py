@@ -300,12 +300,8 @@ class Spaces:
             source = next(named, "")
         if source:
             if purpose == "sounds" and not specs[source].compares_sounds:
-                known = {
-                    "voices": ("who speaks", "--voice"),
-                    "occurrences": ("where something is heard", "--every"),
-                }
-                purposes = specs[source].purposes
-                knows, how = next((known[p] for p in known if p in purposes), ("what is said", "--phrase"))
+                [asked_for] = specs[source].purposes
+                knows, how = _KNOWS[asked_for]
                 raise UsageError(
                     f"encoder {specs[source].name} knows {knows}, not what sounds alike: search {how}"
                 )
