@@ -21,7 +21,7 @@ from echoic.scanning import Found, scan, suffix_of
 
 __all__ = ["Collection", "draw", "durations", "read_collection"]
 
-_CLASSES = 40  # at most, of which files are drawn
+_A_CLASS = 2  # files of each class that is drawn, at least: many classes tell more than many files of a few
 _SEED = 0
 
 
@@ -119,8 +119,8 @@ def _sizes(paths: Iterator[Path]) -> dict[Path, int]:
 def draw(collection: Collection, n: int) -> Iterator[Clip]:
     """Yield clips in an order in which the first ``n`` are a fair sample, always the same one.
 
-    With labels, classes take turns, of which there are at most 40, and one whose clips are all of one group
-    has none: as many as can be find each other. Whoever cannot read one takes the next.
+    With labels, classes take turns, of which there are at most half as many, and one whose clips are all of
+    one group has none: as many as can be find each other. Whoever cannot read one takes the next.
     """
     rng = np.random.default_rng(_SEED)
     clips = sorted(collection.clips, key=lambda clip: clip.path)
@@ -132,8 +132,7 @@ def draw(collection: Collection, n: int) -> Iterator[Clip]:
     for clip in shuffled:
         classes[clip.label].append(clip)
     groups = {label: len({clip.group for clip in some}) for label, some in classes.items()}
-    # Few clips of many classes would leave each with hardly anything to find.
-    most = max(2, min(_CLASSES, n // 4))
+    most = max(2, n // _A_CLASS)
     drawn = [_groups_in_turn(some) for label, some in classes.items() if groups[label] > 1][:most]
     for turn in range(max(map(len, drawn))):
         yield from (some[turn] for some in drawn if turn < len(some))

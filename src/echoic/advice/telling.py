@@ -14,6 +14,7 @@ _STORES: dict[Index, str] = {
     "index": "the embedded store, through its index",
     "milvus": "a Milvus server, as its vectors outgrow this machine's memory",
 }
+_FEW = 50  # files: of fewer, a mAP may be off by .1 and more
 _SERVER = "http://SERVER:19530"
 
 
@@ -52,7 +53,8 @@ def sentence(advice: Advice) -> str:
 
 def _why(advice: Advice, chosen: Candidate, others: list[Candidate]) -> str:
     by = "by your labels" if advice.measure == "labels" else "guessed by copies and cuts, without labels"
-    figures = f"mAP {chosen.mean_average_precision:.2f} {by}"
+    few = f" from only {advice.sample} files" if advice.sample < _FEW else ""
+    figures = f"mAP {chosen.mean_average_precision:.2f} {by}{few}"
     if chosen.taught:
         figures += f" (it was taught or chosen by {chosen.taught} of these files, which flatters it)"
     if not others:

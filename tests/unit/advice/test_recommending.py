@@ -32,9 +32,9 @@ def candidate(encoder, average, *, indexing=10.0, latency=0.02, memory=100.0):
 def advice(*candidates, **changed):
     whole = {
         "folder": "my sounds",
-        "files": 3,
+        "files": 300,
         "hours": 2.0,
-        "sample": 3,
+        "sample": 160,
         "sample_seconds": 30.0,
         "kinds": {"speech": 0.0, "music": 0.0, "environment": 1.0},
         "measure": "labels",
@@ -83,6 +83,7 @@ def test_what_is_said():
     assert "with fingerprint and harmony to know recordings and versions of music" in guessed
     assert "guessed by copies and cuts, without labels" in guessed
     assert guessed.endswith("on 1 core.")
+    assert "mAP 0.61 by your labels from only 12 files, where" in sentence(replace(told, sample=12))
     assert sentence(replace(told, encoder=None)).startswith("None of sound, other keeps to what you ask for")
 
 
