@@ -109,7 +109,7 @@ def test_the_command_line_takes_a_file_or_a_part_of_it(sung, example):
     assert "--voice FILE@START-END" in echoic("search", "--voice", example, "--start", "1", code=2).stderr
     assert "--voice FILE@START-END" in echoic("search", "--voice", f"{example}@2", code=2).stderr
     assert "--voice goes with" in echoic("search", "--voice", example, "--text", "x", code=2).stderr
-    assert "--every" in echoic("search", example, "--every", code=2).stderr
+    assert "--encoder events" in echoic("search", example, "--every", code=2).stderr
 
 
 @pytest.mark.parametrize("seconds", [0.0, 3.0])

@@ -393,8 +393,6 @@ class AudioStream:
         assert frames is not None
         name = frames.container.format.name
         if name == "ogg":
-            if frames.ogg is not None and frames.ogg.alone:  # nowhere to go, and its times may be late
-                return False
             return frames.track.codec_context.name != "flac"  # leads up to a second elsewhere
         if name == "mp3":
             link = self._links[self._number]

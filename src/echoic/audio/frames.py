@@ -198,8 +198,6 @@ class Frames:
             return None
         if self.ogg is not None and self.ogg.begin:
             return self.ogg.begin
-        if self.ogg is not None and self.ogg.alone and self.track.codec_context.name == "vorbis":
-            return 0.0
         origin = first.time
         if self.n_errors:  # what comes first is damaged; FLAC counts from 0, others from where ffmpeg saw it
             start = 0 if self.container.format.name == "flac" else self.track.start_time

@@ -25,7 +25,7 @@ __all__ = ["CAPTURE", "HEADER_SIZE", "Chain", "OggLink", "OggTrack", "find_links
 CAPTURE = b"OggS"
 HEADER_SIZE = 27 + 255  # the most that a page's header has
 _FIXED = struct.Struct("<4sBBqIIIB")  # capture, version, flags, position, serial, number, checksum, segments
-_CONTINUED, _BEGINS, _ENDS = 1, 2, 4
+_CONTINUED, _BEGINS = 1, 2
 _IDENTIFICATION = 4096  # bytes that the page which begins a track may have
 _LONGEST_PAGE = 60.0  # s that one page may hold
 _WINDOW = 1 << 14  # bytes read at a time: four pages of the usual length
@@ -48,9 +48,6 @@ class OggTrack:
         When the last sample has been played.
     regular : bool
         Whether no page is missing, so that what is stated is what can be decoded.
-    alone : bool
-        Whether one page has all of the sound. ffmpeg tells when Vorbis begins by the end of its first page:
-        of such a track too late, as padding behind the end is taken for sound in front.
     """
 
     rate: int
@@ -58,7 +55,6 @@ class OggTrack:
     begin: float | None = None
     end: float | None = None
     regular: bool = True
-    alone: bool = False
     _block: int = 0
     _last: int = 0
     _number: int = -1
@@ -74,7 +70,6 @@ class OggTrack:
         if self.end is None:
             # Who starts to record in the middle gets the headers, and then the page that is due.
             decodable = completed - (bool(flags & _CONTINUED) and not follows)
-            self.alone = bool(flags & _ENDS)
             if self._block:
                 self.begin = max(0, position - decodable * self._block) / self.rate
         elif not self._last <= position <= self._last + _LONGEST_PAGE * self.rate:

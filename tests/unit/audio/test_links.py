@@ -427,15 +427,6 @@ def test_a_broadcast_that_is_cut_in_its_packets_is_heard_on(tmp_path: Path, prog
     assert len(from_a_pipe(path.read_bytes())) == pytest.approx(len(heard), abs=0.2 * RATE)
 
 
-def test_links_of_one_page_last_as_long_as_they_state(tmp_path: Path) -> None:
-    path, _ = write(tmp_path, [("vorbis", 0.7, 44_100, 2)] * 4)
-    stated = int.from_bytes(ogg_pages(path.read_bytes())[-1][6:14], "little") / 44_100
-    heard, info = read_audio(path, RATE)
-    assert info.duration == pytest.approx(4 * stated, abs=1e-4)
-    part, _ = read_audio(path, RATE, start=2.2)
-    np.testing.assert_allclose(part, heard[round(2.2 * RATE) :], atol=1e-3)
-
-
 def test_a_damaged_table_of_a_broadcast_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.ts"
     mux(path, "mpegts", "mp2", sound(3.0, 48_000), sample_rate=48_000)
