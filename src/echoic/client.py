@@ -65,6 +65,8 @@ class Client:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise UsageError(f"{address} is no address of a service, as http://127.0.0.1:8765 is")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UsageError("the key has signs that none has, as a line break at its end; leave them out")
         self.address = address.rstrip("/")
         self._is_safe = parts.scheme == "https"
         self._place = parts.netloc.rpartition("@")[2]
@@ -237,6 +239,11 @@ class Client:
     def _example(self, one: StrPath) -> str:
         """Spell an example as the service takes it."""
         spelt = os.fspath(one)
+        if not spelt.startswith(_WORDS) and self._record(spelt) is None:
+            raise UsageError(
+                f"{quoted(spelt)} is not in the library that is served; like and unlike are files "
+                "of it, or words"
+            )
         return spelt if spelt.startswith(_WORDS) else _uri(spelt)
 
     def _tell(self, told: Any, query: StrPath | None) -> None:

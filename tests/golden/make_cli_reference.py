@@ -35,7 +35,7 @@ recordings have nothing in common. |
 | 2 | Wrong usage: a word, option, number, time or tag that makes no sense; a part that lies \
 behind the end of a file; an encoder that is not there; \
 a path that the library does not have; a place to write to that is none. |
-| 130, 143 | Stopped by Ctrl-C, by SIGTERM. |
+| 130, 143 | Stopped by Ctrl-C, by SIGTERM; but `serve`, which ends so, 0. |
 """
 
 

@@ -129,6 +129,14 @@ def test_what_is_found_goes_into_other_programs(wild, example, tmp_path):
     asked += ["--raven", tmp_path / "raven.txt", "--reaper", tmp_path / "regions.csv"]
     rows = [json.loads(line) for line in echoic(*asked).stdout.splitlines()]
     assert [row["path"] for row in rows] == [path for path, _, _ in read_raven(tmp_path / "raven.txt")]
+    kept = {name: (tmp_path / name).read_bytes() for name in ("raven.txt", "regions.csv")}
+    for option, name in (("--raven", "raven.txt"), ("--reaper", "regions.csv")):
+        again = echoic("search", example, "--every", option, tmp_path / name, code=2)
+        assert (again.stdout, "is there already" in again.stderr) == ("", True)
+        assert (
+            "there is no folder" in echoic("search", example, option, tmp_path / "gone" / "x", code=2).stderr
+        )
+        assert (tmp_path / name).read_bytes() == kept[name]
     labels = read_labels((tmp_path / "labels" / "woods.wav.txt").read_text("utf-8"))
     assert [label.start for label in labels] == [
         row["start"] for row in rows if row["path"].endswith("woods.wav")
@@ -145,6 +153,9 @@ def test_what_is_found_goes_into_other_programs(wild, example, tmp_path):
     (tmp_path / "hits.json").write_text('{"path": "gone.wav", "start": 1, "end": 2}\n', "utf-8")
     assert "gone.wav" in echoic("cut", tmp_path / "hits.json", "-o", tmp_path / "parts", code=1).stderr
     (tmp_path / "hits.json").write_text('{"path": "gone.wav", "start": 3, "end": 2}\n', "utf-8")
+    assert "from 3 s to 2 s" in echoic("cut", tmp_path / "hits.json", "-o", tmp_path, code=2).stderr
+    assert "--pad" in echoic("cut", tmp_path / "hits.json", "-o", tmp_path, "--pad", "-1", code=2).stderr
+    (tmp_path / "hits.json").write_text('{"path": "gone.wav"}\n', "utf-8")
     assert "line 1 is no hit" in echoic("cut", tmp_path / "hits.json", "-o", tmp_path, code=2).stderr
     assert "-o DIR" in echoic("cut", tmp_path / "hits.json", code=2).stderr
 

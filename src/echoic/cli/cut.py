@@ -42,6 +42,8 @@ def run(
     """
     if output is None:
         raise UsageError("say where to write the parts: -o DIR")
+    if pad is not None and pad < 0:
+        raise UsageError(f"--pad is {pad:g} s and must be 0 or more: it says how much more is wanted")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{quoted(output)} is a file; give a folder to write into")
     codes: set[int] = set()

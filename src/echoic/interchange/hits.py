@@ -42,11 +42,16 @@ def read_spans(lines: Iterable[str]) -> Iterator[Span]:
             row = json.loads(line)
             path = os.fsdecode(base64.b64decode(row["path_base64"])) if "path_base64" in row else row["path"]
             start, end = float(row["start"]), float(row["end"])
-            is_span = isinstance(path, str) and path != "" and 0 <= start < end and math.isfinite(end)
+            is_span = isinstance(path, str) and path != ""
         except (KeyError, RecursionError, TypeError, ValueError):
             is_span = False
         if not is_span:
             raise UsageError(
                 f"line {number} is no hit with path, start and end; give what echoic search --json prints"
+            )
+        if not (0 <= start < end and math.isfinite(end)):
+            raise UsageError(
+                f"line {number} names a part from {start:g} s to {end:g} s; a part begins at 0 or "
+                "later, and ends behind its begin"
             )
         yield Span(path, start, end)

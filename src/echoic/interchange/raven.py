@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from echoic.errors import UsageError
-from echoic.files import written_whole
+from echoic.files import check_new, written_whole
 from echoic.types import Hit
 
 __all__ = ["RavenTable", "raven_table", "read_raven"]
@@ -47,7 +47,14 @@ class RavenTable:
 
 @contextmanager
 def raven_table(path: Path) -> Iterator[RavenTable]:
-    """Open a selection table to be written, whole or not at all."""
+    """Open a selection table to be written, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        If something is there already, or no folder to make it in.
+    """
+    check_new(path)
     with (
         written_whole(path) as partial,
         partial.open("w", encoding="utf-8", newline="", errors="replace") as file,

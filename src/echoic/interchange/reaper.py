@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from echoic.files import written_whole
+from echoic.files import check_new, written_whole
 from echoic.types import Hit
 
 __all__ = ["Regions", "regions"]
@@ -34,7 +34,14 @@ class Regions:
 
 @contextmanager
 def regions(path: Path) -> Iterator[Regions]:
-    """Open a list of regions to be written, whole or not at all."""
+    """Open a list of regions to be written, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        If something is there already, or no folder to make it in.
+    """
+    check_new(path)
     with (
         written_whole(path) as partial,
         partial.open("w", encoding="utf-8", newline="", errors="replace") as file,

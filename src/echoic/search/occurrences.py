@@ -160,8 +160,8 @@ def _chosen(catalog: Catalog, spaces: Spaces, encoder: str | None, query: Query)
     specs = catalog.encoders().values()
     if specs and encoder is None and all(spec.by != "event" for spec in specs):
         raise UnknownEncoderError(
-            f"the library {catalog.folder} has files by windows alone; to find every occurrence, have what "
-            "is heard cut out of them with: echoic index FOLDER --encoder events"
+            f"the library {catalog.folder} has no encoder 'events', which finds every place where something "
+            "is heard; add it with: echoic index FOLDER --encoder events"
         )
     source, spec = spaces.chosen(encoder, "occurrences", takes="text" if query.texts else "audio")
     if spec.by != "event":

@@ -13,7 +13,7 @@ from echoic.search.query import Examples, Filters, Query, check_k
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
 from echoic.storage.vectors.base import VectorStore
-from echoic.types import Hit, Note
+from echoic.types import Hit, Note, Segments
 from echoic.untrusted import check_number
 
 __all__ = ["find_voices", "spans_of"]
@@ -49,7 +49,7 @@ def find_voices(
         raise UsageError(f"encoder {spec.name} knows no voices; leave --encoder out")
     assert example.path is not None
     segments = Examples(spaces, source, spec, noted).sound(example.path, example.start, example.end)
-    asked = _asked(example.path, Speech.of(segments, spec.window))
+    asked = _asked(example.path, segments, Speech.of(segments, spec.window))
     part = example.start or 0.0, np.inf if example.end is None else example.end
     itself = (
         None if include_query else catalog.file_at(example.path) or catalog.file_at(example.path.resolve())
@@ -72,8 +72,14 @@ def find_voices(
     ]
 
 
-def _asked(path: Path, speech: Speech) -> Speech:
+def _asked(path: Path, segments: Segments, speech: Speech) -> Speech:
     """Make sure that there is enough speech to tell a voice by."""
+    seconds = segments.ends.max() - segments.starts.min() if len(segments) else 0.0
+    if 0 < seconds < LEAST_SPEECH:
+        raise NotAudioError(
+            f"what was chosen of {quoted(path)} lasts {seconds:.1f} s, which is too short: it takes "
+            f"{LEAST_SPEECH:g} s of speech to tell a voice from others; choose a longer part"
+        )
     if not speech.seconds:
         raise NotAudioError(
             f"{quoted(path)} is nothing to search by: nobody speaks in it; choose another example"
@@ -110,14 +116,18 @@ def spans_of(speech: Speech, asked: Speech, least: float) -> list[tuple[float, f
     voice = asked.voice
     seconds = min(asked.seconds, 2 * _AROUND)
     near = speech.around(_AROUND) @ voice
-    is_near = near >= level(min(least, LIKELY), seconds)
-    for run in speech.spans(is_near):  # of one recording, a voice is about as near everywhere
-        here = slice(run.first, run.past)
-        is_near[here] &= near[here] >= near[here].max() - _BELOW
     spans = []
-    for span in speech.spans(is_near):
-        part = speech[span.first : span.past]
-        chance = float(probability(part.voice @ voice, min(asked.seconds, part.seconds)))
-        if chance >= least:
-            spans.append((chance, span.start, span.end))
+    is_told = np.zeros(len(speech), np.bool_)
+    # What is surest comes first, so that to ask for less adds to it and takes nothing away.
+    for chance_of_each in sorted({LIKELY, min(least, LIKELY)}, reverse=True):
+        is_near = (near >= level(chance_of_each, seconds)) & ~is_told
+        for run in speech.spans(is_near):  # of one recording, a voice is about as near everywhere
+            here = slice(run.first, run.past)
+            is_near[here] &= near[here] >= near[here].max() - _BELOW
+        for span in speech.spans(is_near):
+            part = speech[span.first : span.past]
+            chance = float(probability(part.voice @ voice, min(asked.seconds, part.seconds)))
+            if chance >= least:
+                spans.append((chance, span.start, span.end))
+                is_told[span.first : span.past] = True
     return sorted(spans, key=lambda span: (-span[0], span[1]))

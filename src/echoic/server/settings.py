@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from echoic.errors import UsageError
+from echoic.errors import UsageError, quoted
 from echoic.machine import n_cores
 from echoic.server.keys import Keys
 
@@ -59,7 +59,7 @@ class Settings:
     Raises
     ------
     UsageError
-        If the service would be open to a network without keys.
+        If the service would be open to a network without keys, or there is no such folder.
     """
 
     library: Path
@@ -76,6 +76,9 @@ class Settings:
     heartbeat: float = 15.0
 
     def __post_init__(self) -> None:
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise UsageError(f"{quoted(folder)} is no folder that could be indexed; check the path")
         if self.keys is None and not is_loopback(self.host):
             raise UsageError(
                 f"{self.host} can be reached from other machines; make a key with --new-key read and "

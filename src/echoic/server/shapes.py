@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from echoic.spec import EncoderSpec
+from echoic.spec import By, EncoderSpec
 from echoic.types import FileRecord, FileState, HeardSpan, Hit, IndexReport, Match, Note, NoteKind, Progress
 
 __all__ = [
@@ -219,7 +219,7 @@ class EncoderShape(_Shape):
     dim: int
     inputs: list[str]
     purposes: list[str]
-    by: Literal["window", "frame"]
+    by: By
     licence: str
     description: str
 

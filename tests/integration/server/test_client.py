@@ -153,5 +153,7 @@ def test_a_key_opens_the_service(serve, tmp_path):
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1:8765", "ftp://a.example", "http://", "http://a/?b"])
 def test_what_is_no_address_is_told(address):
+    with pytest.raises(UsageError, match="line break"):
+        Client("http://127.0.0.1:8765", key="secret\n")
     with pytest.raises(UsageError, match="no address"):
         Client(address)

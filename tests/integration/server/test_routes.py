@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
-from echoic.server.shapes import HitShape, MatchShape, Peaks
+from echoic.encoders.registry import load_encoder
+from echoic.server.shapes import EncoderShape, HitShape, MatchShape, Peaks
 from echoic.types import Hit, Match
 from tests.integration.server.conftest import ODD, RATE
 
@@ -25,6 +26,13 @@ def test_it_says_that_it_is_up_and_which_encoders_there_are(ask):
     told = {encoder["name"]: encoder for encoder in ask("/v1/encoders").json}
     assert set(told) == {"sound", "fingerprint"}
     assert told["sound"]["inputs"] == ["audio", "text"]
+
+
+@pytest.mark.parametrize("name", ["sound", "events", "voice", "harmony"])
+def test_every_kind_of_encoder_can_be_told(name):
+    spec = load_encoder(name).spec
+    told = EncoderShape.of(spec)
+    assert (told.name, told.by, told.purposes) == (spec.name, spec.by, sorted(spec.purposes))
 
 
 def test_files_come_page_by_page_each_once(ask):

@@ -57,6 +57,8 @@ def test_what_cannot_be_served_is_told_in_one_sentence(commands, place, tmp_path
     open_to_all = commands("serve", place.library, "--host", "0.0.0.0", code=2).stderr
     assert open_to_all.startswith("error: 0.0.0.0 can be reached from other machines; make a key")
     assert open_to_all.count("\n") == 1
+    gone = ["serve", place.library, "--folder", tmp_path / "none", "--port", "0"]
+    assert "is no folder that could be indexed" in commands(*gone, code=2).stderr
     assert "there is no library" in commands("serve", tmp_path / "none", "--port", "0", code=1).stderr
     assert "--key-file" in commands("serve", "--new-key", "read", code=2).stderr
     assert "cannot be read" in commands("serve", "--key-file", tmp_path / "none", code=2).stderr
