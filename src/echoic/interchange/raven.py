@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from echoic.errors import UsageError
-from echoic.files import check_new, written_whole
+from echoic.files import written_whole
+from echoic.interchange.places import check_new
 from echoic.types import Hit
 
 __all__ = ["RavenTable", "raven_table", "read_raven"]

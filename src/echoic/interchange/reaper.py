@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from echoic.files import check_new, written_whole
+from echoic.files import written_whole
+from echoic.interchange.places import check_new
 from echoic.types import Hit
 
 __all__ = ["Regions", "regions"]
