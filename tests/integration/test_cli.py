@@ -531,7 +531,14 @@ def test_an_interrupted_search_says_stopped(made, home):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode in STOPPED
-    assert b"Traceback" not in stderr
+    # A signal between the opening of a file and its use leaves it unclosed, which only tests are told.
+    told = re.sub(
+        rb"Exception ignored in(?:(?!Exception ignored).)*?ResourceWarning[^\n]*\n",
+        b"",
+        stderr,
+        flags=re.DOTALL,
+    )
+    assert b"Traceback" not in told
     assert stderr.endswith(b"stopped\n")
 
 

@@ -134,14 +134,14 @@ def serve(place: Place) -> Iterator[Callable[..., Any]]:
     return serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # so that it ends before the worker processes that all tests share
 def ask(serve: Callable[..., Any]) -> Iterator[Served]:
     """The library, served as it is by default."""
     with serve() as served:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ids(ask: Served) -> dict[str, int]:
     """The files' ids by their names."""
     files = ask("/v1/files", {"limit": 1000}).json["files"]
