@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from echoic.heard.speakers import who_speaks
     from echoic.library import Library
     from echoic.recordings.timing.align import align
+    from echoic.recordings.timing.result import SharedStretch, TimeAlignment
     from echoic.spec import EncoderSpec
     from echoic.types import (
         AudioInfo,
@@ -49,9 +50,7 @@ if TYPE_CHECKING:
         Note,
         Progress,
         Segments,
-        SharedStretch,
         Status,
-        TimeAlignment,
         VoiceSpan,
     )
 
@@ -110,6 +109,7 @@ _HOMES = (
     "audio.front_end",
     "audio.spectrogram",
     "encoders.base",
+    "recordings.timing.result",
     "recordings.timing.align",
     "analysis.files",
     "library",

@@ -59,6 +59,14 @@ def test_a_voice_is_found_where_it_speaks(sung, example):
     assert sung.check() == []
 
 
+def test_an_example_is_left_out_by_whichever_name_it_is_asked_for(sung, tmp_path):
+    [alone] = [record.path for record in sung.files() if record.path.endswith("alone.wav")]
+    (tmp_path / "link.wav").symlink_to(alone)
+    for example in (alone, tmp_path / "link.wav"):
+        assert {name for name, _, _ in spans(sung.voices(example))} == {"among"}
+        assert "alone" in {name for name, _, _ in spans(sung.voices(example, include_query=True))}
+
+
 def test_nothing_is_kept_of_where_nobody_speaks(sung):
     assert sung.status().segments["singers@1"] > 0
     [silent] = [file.path for file in sung.files() if file.path.endswith("none.wav")]

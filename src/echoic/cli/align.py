@@ -11,7 +11,7 @@ import typer
 
 from echoic.cli.options import Json, expand_path
 from echoic.cli.output import as_clock, complain, print_json, progress_bar, say, shorten
-from echoic.types import SharedStretch, TimeAlignment
+from echoic.recordings.timing.result import SharedStretch, TimeAlignment
 
 _LITTLE = 0.5  # of what lies beside each other
 _NO_GAP = 1.0  # s

@@ -184,18 +184,17 @@ def run(
     if phrases is not None and len(phrases) > 1:
         raise UsageError("--phrase is given more than once; look for one phrase at a time")
     phrase = phrases[0] if phrases else None
-    if phrase is not None and (file is not None or texts or like or unlike or versions):
-        raise UsageError("--phrase goes with neither FILE before it, --text, --like, --unlike nor --versions")
-    if phrase is not None and (start, end) != (None, None):
-        raise UsageError(
-            "--start and --end choose a part of FILE; with --phrase say it so: --phrase FILE@START-END"
-        )
-    if voice is not None and (phrase is not None or file is not None or texts or like or unlike or versions):
-        raise UsageError("--voice goes with neither FILE before it, --phrase, --text, --like nor --versions")
-    if voice is not None and (start, end) != (None, None):
-        raise UsageError(
-            "--start and --end choose a part of FILE; with --voice say it so: --voice FILE@START-END"
-        )
+    if phrase is not None and voice is not None:
+        raise UsageError("choose one of --phrase and --voice")
+    for option, given in (("--phrase", phrase), ("--voice", voice)):
+        if given is not None and (file is not None or texts or like or unlike or versions):
+            raise UsageError(
+                f"{option} goes with neither FILE before it, --text, --like, --unlike nor --versions"
+            )
+        if given is not None and (start, end) != (None, None):
+            raise UsageError(
+                f"--start and --end choose a part of FILE; with {option} say it so: {option} FILE@START-END"
+            )
     asked = None if phrase is None else _read_phrase(phrase)
     if asked is not None and isinstance(asked[0], str) and include_query:
         raise UsageError("--include-query goes with --phrase FILE, not with words")
@@ -246,15 +245,13 @@ def run(
         n = _tell(hits, written, json=json, as_csv=as_csv, m3u=m3u)
     if n or json or as_csv or m3u:
         return
+    where = " in the files that fit the filters" if is_filtered else ""
     if phrase is not None:
         what = "" if asked is None or isinstance(asked[0], str) else "what is said in "
-        where = " in the files that fit the filters" if is_filtered else ""
         complain(f"nothing found: {what}{quoted(phrase)} is not said{where}, or not clearly enough")
     elif voice is not None:
-        where = " in the files that fit the filters" if is_filtered else ""
         complain(f"nothing found: who speaks in {quoted(voice)} is not heard{where}, or not clearly enough")
     elif every:
-        where = " in the files that fit the filters" if is_filtered else ""
         complain(f"nothing found: it is not heard{where}, or not clearly enough; --min-score tells more")
     elif is_filtered:
         complain("nothing found: no other file of the library fits the filters")

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from echoic.errors import UsageError
-from echoic.files import written_whole
-from echoic.interchange.places import check_new
+from echoic.interchange.places import new_table
 from echoic.types import Hit
 
 __all__ = ["RavenTable", "raven_table", "read_raven"]
@@ -55,11 +54,7 @@ def raven_table(path: Path) -> Iterator[RavenTable]:
     UsageError
         If something is there already, or no folder to make it in.
     """
-    check_new(path)
-    with (
-        written_whole(path) as partial,
-        partial.open("w", encoding="utf-8", newline="", errors="replace") as file,
-    ):
+    with new_table(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerow(_COLUMNS)
         yield RavenTable(writer)

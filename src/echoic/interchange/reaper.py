@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from echoic.files import written_whole
-from echoic.interchange.places import check_new
+from echoic.interchange.places import new_table
 from echoic.types import Hit
 
 __all__ = ["Regions", "regions"]
@@ -42,11 +41,7 @@ def regions(path: Path) -> Iterator[Regions]:
     UsageError
         If something is there already, or no folder to make it in.
     """
-    check_new(path)
-    with (
-        written_whole(path) as partial,
-        partial.open("w", encoding="utf-8", newline="", errors="replace") as file,
-    ):
+    with new_table(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["#", "Name", "Start", "End", "Length"])
         yield Regions(writer)

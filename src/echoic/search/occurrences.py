@@ -27,15 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.encoders.base import normalize
-from echoic.errors import UnknownEncoderError, UsageError
-from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.errors import UsageError
+from echoic.search.query import Examples, Filters, Query, checked_limits, ids_at
 from echoic.search.ranking import refine_query
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
 from echoic.storage.events import EventStore
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
-from echoic.untrusted import check_number
 
 __all__ = ["LIKELY", "Background", "apart", "find_occurrences", "joined", "probability"]
 
@@ -86,14 +85,8 @@ def find_occurrences(
     noted: Callable[[Path | str, Note], None] = lambda *_: None,
 ) -> Iterator[Hit]:
     """Find every place where something is heard; see :meth:`echoic.library.Library.occurrences`."""
-    if k is not None:
-        check_k(k)
-    least = LIKELY if min_score is None else min_score
-    try:
-        check_number("min_score", least, 0, 1)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    source, spec = _chosen(catalog, spaces, encoder, query)
+    least = checked_limits(k, min_score, LIKELY)
+    source, spec = _chosen(spaces, encoder, query)
     store = spaces.store(spec)
     assert isinstance(store, EventStore)
     asked = _asked(catalog, Examples(spaces, source, spec, noted), query, include_query=include_query)
@@ -156,13 +149,7 @@ def _found(
             yield Hit(rank, path, round(start, 3), round(end, 3), score, spec.name)
 
 
-def _chosen(catalog: Catalog, spaces: Spaces, encoder: str | None, query: Query) -> tuple[str, EncoderSpec]:
-    specs = catalog.encoders().values()
-    if specs and encoder is None and all(spec.by != "event" for spec in specs):
-        raise UnknownEncoderError(
-            f"the library {catalog.folder} has no encoder 'events', which finds every place where something "
-            "is heard; add it with: echoic index FOLDER --encoder events"
-        )
+def _chosen(spaces: Spaces, encoder: str | None, query: Query) -> tuple[str, EncoderSpec]:
     source, spec = spaces.chosen(encoder, "occurrences", takes="text" if query.texts else "audio")
     if spec.by != "event":
         raise UsageError(f"encoder {spec.name} knows windows, not where sounds begin; leave --encoder out")
@@ -188,10 +175,8 @@ def _asked(catalog: Catalog, examples: Examples, query: Query, *, include_query:
         wanted.append(examples.words(query.text)[0])
     itself: dict[int, tuple[float, float]] = {}
     for path in () if include_query else query.examples:
-        part = (query.start, query.end) if path == query.path else (None, None)
-        record = catalog.file_at(path) or catalog.file_at(path.resolve())
-        if record is not None:
-            itself[record.id] = part[0] or 0.0, np.inf if part[1] is None else part[1]
+        start, end = (query.start, query.end) if path == query.path else (None, None)
+        itself |= dict.fromkeys(ids_at(catalog, path), (start or 0.0, np.inf if end is None else end))
     refined = refine_query(None if main is None else main[None], wanted, unwanted)
     return _Asked(refined[0], asked_by, itself)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,8 @@ import numpy.typing as npt
 from echoic.encoders.base import PhraseEncoder, SpokenEncoder
 from echoic.errors import NotAudioError, PartError, UnknownEncoderError, UsageError, quoted
 from echoic.search.keyword import join, spot
-from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.search.query import Examples, Filters, Query, checked_limits, ids_at
+from echoic.search.ranking import FileMatch, as_hits
 from echoic.search.spoken import Background, Phrase, heard_in
 from echoic.search.spoken import probability as spoken_probability
 from echoic.spec import EncoderSpec, Purpose
@@ -21,7 +20,7 @@ from echoic.storage.catalog import Catalog
 from echoic.storage.frames import Frames, SpokenStore, SymbolStore, whole_frames
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
-from echoic.untrusted import check_number, shown
+from echoic.untrusted import shown
 
 __all__ = ["LIKELY", "find_phrases", "find_spoken", "probability"]
 
@@ -41,14 +40,6 @@ _AT_ONCE = 400_000  # frames that are looked at at once: some 100 MB
 _OFFSET, _OF_COST, _OF_SOUNDS, _ENOUGH = 1.17, 3.9, 0.34, 12
 
 
-@dataclass(frozen=True, slots=True)
-class _Occurrence:
-    file_id: int
-    start: float
-    end: float
-    score: float
-
-
 def find_phrases(
     catalog: Catalog,
     spaces: Spaces,
@@ -61,7 +52,7 @@ def find_phrases(
     min_score: float | None = None,
 ) -> list[Hit]:
     """Find where a phrase is said that is typed; see :meth:`echoic.library.Library.phrases`."""
-    least = _least(k, min_score)
+    least = checked_limits(k, min_score, LIKELY)
     if not phrase.strip():
         raise UsageError("the phrase to look for is empty")
     if len(phrase) > _LONGEST:
@@ -80,7 +71,7 @@ def find_phrases(
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
     found = [one for some in _portions(store, ids) for one in _occurrences(some, sounds, least, every=every)]
-    return _hits(catalog, spec, found, k)
+    return as_hits(catalog, spec, found, k)
 
 
 def find_spoken(
@@ -97,7 +88,7 @@ def find_spoken(
     noted: Callable[[Path | str, Note], None] = lambda *_: None,
 ) -> list[Hit]:
     """Find where a phrase is said that is spoken; see :meth:`echoic.library.Library.phrases`."""
-    least = _least(k, min_score)
+    least = checked_limits(k, min_score, LIKELY)
     source, spec = _chosen(spaces, encoder, "spoken")
     loaded, store = spaces.encoder(source, spec), spaces.store(spec)
     if not isinstance(loaded, SpokenEncoder) or not isinstance(store, SpokenStore):
@@ -105,11 +96,7 @@ def find_spoken(
     assert spec.frame_rate is not None
     assert example.path is not None
     phrase, (start, end) = _spoken(Examples(spaces, source, spec, noted), example, spec)
-    itself = (
-        None
-        if include_query
-        else catalog.file_at(example.path) or catalog.file_at(Path(os.path.realpath(example.path)))
-    )
+    itself = set() if include_query else ids_at(catalog, example.path)
     level = Background(loaded.read_background(), spec.frame_rate).level(phrase)
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
@@ -122,11 +109,11 @@ def find_spoken(
             if chance < least or (told and not every):
                 break
             begin, finish = heard.span(place.first, place.last)
-            if itself is not None and itself.id == file_id and begin < end and finish > start:
+            if file_id in itself and begin < end and finish > start:
                 continue  # the example itself
-            found.append(_Occurrence(file_id, begin, finish, chance))
+            found.append(FileMatch(file_id, begin, finish, chance))
             told = True
-    return _hits(catalog, spec, found, k)
+    return as_hits(catalog, spec, found, k)
 
 
 def _spoken(examples: Examples, example: Query, spec: EncoderSpec) -> tuple[Phrase, tuple[float, float]]:
@@ -165,35 +152,12 @@ def _spoken(examples: Examples, example: Query, spec: EncoderSpec) -> tuple[Phra
     return Phrase(heard), (start, end)
 
 
-def _least(k: int | None, min_score: float | None) -> float:
-    """Check what limits the hits → the score from which on there are some."""
-    if k is not None:
-        check_k(k)
-    if min_score is None:
-        return LIKELY
-    try:
-        check_number("min_score", min_score, 0, 1)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return min_score
-
-
 def _chosen(spaces: Spaces, encoder: str | None, purpose: Purpose) -> tuple[str, EncoderSpec]:
     source, spec = spaces.chosen(encoder, purpose)
     if purpose not in spec.purposes:
         kind = "typed" if purpose == "phrases" else "spoken"
         raise UsageError(f"encoder {spec.name} knows no phrases that are {kind}; leave --encoder out")
     return source, spec
-
-
-def _hits(catalog: Catalog, spec: EncoderSpec, found: Sequence[_Occurrence], k: int | None) -> list[Hit]:
-    best = sorted(found, key=lambda one: (-one.score, one.file_id, one.start))[:k]
-    paths = catalog.paths([one.file_id for one in best])
-    there = [one for one in best if one.file_id in paths]  # the others are gone since
-    return [
-        Hit(rank, paths[one.file_id], one.start, one.end, one.score, spec.name)
-        for rank, one in enumerate(there, start=1)
-    ]
 
 
 def _portions(store: SymbolStore, ids: list[int]) -> Iterator[list[tuple[int, Frames]]]:
@@ -212,7 +176,7 @@ def _portions(store: SymbolStore, ids: list[int]) -> Iterator[list[tuple[int, Fr
 
 def _occurrences(
     files: list[tuple[int, Frames]], sounds: Float32, least: float, *, every: bool
-) -> Iterator[_Occurrence]:
+) -> Iterator[FileMatch]:
     spoken = join([frames for _, frames in files], sounds.shape[1])
     scores, firsts = spot(spoken, sounds, _least_cost(least, len(sounds)))
     chances = probability(scores, len(sounds))
@@ -223,7 +187,7 @@ def _occurrences(
         is_said = frames.ends - frames.starts[began] <= _SLOWEST * len(sounds)
         for first, last in _apart(chances[here] * is_said, began, least, every=every):
             score = float(chances[at + last])
-            yield _Occurrence(file_id, float(frames.starts[first]), float(frames.ends[last]), score)
+            yield FileMatch(file_id, float(frames.starts[first]), float(frames.ends[last]), score)
         at = here.stop
 
 

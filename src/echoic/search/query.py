@@ -17,9 +17,9 @@ from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Note, Segments, StrPath
-from echoic.untrusted import shown
+from echoic.untrusted import check_number, shown
 
-__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "read_examples"]
+__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "checked_limits", "ids_at", "read_examples"]
 
 _LONGEST_TEXT = 2_000  # characters
 _NAMED = 8  # words that are not known, before the rest is counted
@@ -107,9 +107,7 @@ class Filters:
         UsageError
             If a tag is empty, or no kind of sound that is told, or no file could be so long.
         """
-        # They may be indexed through a link; Path.resolve() raises for one that leads to itself.
-        spelt = {path for one in leave_out for path in (one, Path(os.path.realpath(one)))}
-        without = {record.id for path in spelt if (record := catalog.file_at(path)) is not None}
+        without = {file_id for one in leave_out for file_id in ids_at(catalog, one)}
         if self.path is None and self.min_duration is None and self.max_duration is None and not self.tags:
             return Scope(None, without)
         from echoic.heard.library import check_kinds
@@ -241,6 +239,25 @@ def read_examples(given: Sequence[StrPath]) -> tuple[Path | str, ...]:
     """
     spelt = [os.fspath(one) for one in given]
     return tuple(one.removeprefix(_WORDS) if one.startswith(_WORDS) else Path(one) for one in spelt)
+
+
+def ids_at(catalog: Catalog, path: Path) -> set[int]:
+    """Find a file in the library: it may be indexed by its name, through a link, or as both."""
+    names = {path, Path(os.path.realpath(path))}  # Path.resolve() raises for a link that leads to itself
+    return {record.id for name in names if (record := catalog.file_at(name)) is not None}
+
+
+def checked_limits(k: int | None, min_score: float | None, usual: float) -> float:
+    """Check what limits the hits → the score from which on there are some."""
+    if k is not None:
+        check_k(k)
+    if min_score is None:
+        return usual
+    try:
+        check_number("min_score", min_score, 0, 1)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return min_score
 
 
 def check_k(k: int) -> None:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from echoic.encoders.base import normalize
+from echoic.spec import EncoderSpec
+from echoic.storage.catalog import Catalog
 from echoic.storage.vectors.base import VectorStore
-from echoic.types import Float32, Segments
+from echoic.types import Float32, Hit, Segments
 
-__all__ = ["MAX_QUERY_VECTORS", "FileMatch", "rank_files", "refine_query", "thin"]
+__all__ = ["MAX_QUERY_VECTORS", "FileMatch", "as_hits", "rank_files", "refine_query", "thin"]
 
 #: A longer query is thinned to this many vectors, evenly; 64 windows of 5 s every 2.5 s are 162 s.
 MAX_QUERY_VECTORS = 64
@@ -32,7 +34,7 @@ _CANDIDATES_PER_FILE = 4
 
 @dataclass(frozen=True, slots=True)
 class FileMatch:
-    """A file that fits a query, how well, and the span, in seconds, of the segment that fits best."""
+    """A file that fits a query, how well, and the span of it, in seconds, that does."""
 
     file_id: int
     start: float
@@ -132,6 +134,17 @@ def rank_files(
         looked_up = store.fetch(candidates.tolist())
         matches = [_score_exactly(file_id, queries, found) for file_id, found in looked_up.items()]
     return sorted(matches, key=lambda match: (-match.score, match.file_id))[:k]
+
+
+def as_hits(catalog: Catalog, spec: EncoderSpec, matches: Sequence[FileMatch], k: int | None) -> list[Hit]:
+    """Name the files of the ``k`` best matches, or of all; those that have left the library are left out."""
+    best = sorted(matches, key=lambda match: (-match.score, match.file_id, match.start))[:k]
+    paths = catalog.paths([match.file_id for match in best])
+    there = [match for match in best if match.file_id in paths]
+    return [
+        Hit(rank, paths[match.file_id], match.start, match.end, match.score, spec.name)
+        for rank, match in enumerate(there, start=1)
+    ]
 
 
 def _score_exactly(file_id: int, queries: Float32, found: Segments) -> FileMatch:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from echoic.encoders.base import mean_vector
 from echoic.search.query import Examples, Filters, Query, check_k
-from echoic.search.ranking import rank_files, refine_query, thin
+from echoic.search.ranking import as_hits, rank_files, refine_query, thin
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
 from echoic.types import Hit, Note
@@ -52,9 +52,4 @@ def find_sounds(
             wanted.append(words[0])
     queries = refine_query(main, wanted, unwanted)
     matches = rank_files(spaces.store(spec), queries, k, within=scope.within, without=scope.without)
-    paths = catalog.paths([match.file_id for match in matches])
-    there = [match for match in matches if match.file_id in paths]  # the others are gone since
-    return [
-        Hit(rank, paths[match.file_id], match.start, match.end, match.score, spec.name)
-        for rank, match in enumerate(there, start=1)
-    ]
+    return as_hits(catalog, spec, matches, k)

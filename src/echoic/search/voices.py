@@ -9,12 +9,12 @@ import numpy as np
 
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.heard.voices import LEAST_SPEECH, LIKELY, Speech, level, probability
-from echoic.search.query import Examples, Filters, Query, check_k
+from echoic.search.query import Examples, Filters, Query, checked_limits, ids_at
+from echoic.search.ranking import FileMatch, as_hits
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
 from echoic.storage.vectors.base import VectorStore
 from echoic.types import Hit, Note, Segments
-from echoic.untrusted import check_number
 
 __all__ = ["find_voices", "spans_of"]
 
@@ -37,13 +37,7 @@ def find_voices(
     noted: Callable[[Path | str, Note], None] = lambda *_: None,
 ) -> list[Hit]:
     """Find where somebody speaks; see :meth:`echoic.library.Library.voices`."""
-    if k is not None:
-        check_k(k)
-    least = LIKELY if min_score is None else min_score
-    try:
-        check_number("min_score", least, 0, 1)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    least = checked_limits(k, min_score, LIKELY)
     source, spec = spaces.chosen(encoder, "voices")
     if "voices" not in spec.purposes:
         raise UsageError(f"encoder {spec.name} knows no voices; leave --encoder out")
@@ -51,25 +45,18 @@ def find_voices(
     segments = Examples(spaces, source, spec, noted).sound(example.path, example.start, example.end)
     asked = _asked(example.path, segments, Speech.of(segments, spec.window))
     part = example.start or 0.0, np.inf if example.end is None else example.end
-    itself = (
-        None if include_query else catalog.file_at(example.path) or catalog.file_at(example.path.resolve())
-    )
+    itself = set() if include_query else ids_at(catalog, example.path)
     scope, store = filters.scope(catalog), spaces.store(spec)
     found = []
     for file_id, speech in _read(
         store, [i for i in store.file_ids().tolist() if scope.holds(i)], spec.window
     ):
         spans = spans_of(speech, asked, least)
-        if itself is not None and itself.id == file_id:
+        if file_id in itself:
             spans = [span for span in spans if span[1] >= part[1] or span[2] <= part[0]]
-        found += [(score, file_id, start, end) for score, start, end in (spans if every else spans[:1])]
-    best = sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:k]
-    paths = catalog.paths([one[1] for one in best])
-    there = [one for one in best if one[1] in paths]  # the others are gone since
-    return [
-        Hit(rank, paths[file_id], start, end, score, spec.name)
-        for rank, (score, file_id, start, end) in enumerate(there, start=1)
-    ]
+        told = spans if every else spans[:1]
+        found += [FileMatch(file_id, start, end, score) for score, start, end in told]
+    return as_hits(catalog, spec, found, k)
 
 
 def _asked(path: Path, segments: Segments, speech: Speech) -> Speech:

@@ -18,8 +18,9 @@ from starlette.requests import ClientDisconnect
 from echoic.audio.decode import open_audio
 from echoic.errors import UsageError
 from echoic.server.problems import refuse
+from echoic.types import FileRecord
 
-__all__ = ["Pool", "Uploads", "check_length", "too_long"]
+__all__ = ["Pool", "Uploads", "check_length", "check_part_length"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -137,9 +138,23 @@ class Uploads:
         self._folder.cleanup()
 
 
-def too_long(most: float) -> str:
-    """Say that no more than so many seconds are listened to."""
-    return f"more than {most:g} s of sound are not listened to at once; choose a part with start and end"
+def check_part_length(record: FileRecord, start: float | None, end: float | None, most: float) -> None:
+    """Refuse to listen to more than so many seconds of a file of the library.
+
+    Raises
+    ------
+    UsageError
+        If it, or the part of it, is longer.
+    """
+    finish = record.duration if end is None else min(end, record.duration)
+    if finish - (start or 0.0) > most:
+        raise _too_long(most)
+
+
+def _too_long(most: float) -> UsageError:
+    return UsageError(
+        f"more than {most:g} s of sound are not listened to at once; choose a part with start and end"
+    )
 
 
 def check_length(path: Path, start: float | None, end: float | None, most: float) -> None:
@@ -160,4 +175,4 @@ def check_length(path: Path, start: float | None, end: float | None, most: float
         for block in stream.blocks():
             n_left -= len(block)
             if n_left < 0:
-                raise UsageError(too_long(most))
+                raise _too_long(most)

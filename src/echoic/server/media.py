@@ -13,9 +13,9 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from echoic.arguments import check_part
-from echoic.errors import UnreadableError, UsageError, quoted
+from echoic.errors import UnreadableError, quoted
 from echoic.server import drawing
-from echoic.server.limits import too_long
+from echoic.server.limits import check_part_length
 from echoic.server.problems import refusals
 from echoic.server.sending import Content, send
 from echoic.server.service import Service
@@ -70,9 +70,7 @@ async def play(request: Request, file_id: FileId, part: Annotated[Part, Query()]
         content = await service.looks.run(_as_it_is, record)
         if content is not None:
             return send(request, content)
-    length = (record.duration if part.end is None else min(part.end, record.duration)) - (part.start or 0)
-    if length > service.settings.max_seconds:
-        raise UsageError(too_long(service.settings.max_seconds))
+    check_part_length(record, part.start, part.end, service.settings.max_seconds)
     how = ("cut", part.start, part.end)
     made = await _made(service, record, how, ".flac", _OF_CUTS, partial(drawing.cut, record, *how[1:]))
     return send(request, made)

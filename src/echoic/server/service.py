@@ -12,7 +12,7 @@ from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.library import Library
 from echoic.server.holdings import Holdings
-from echoic.server.limits import Pool, Uploads, check_length, too_long
+from echoic.server.limits import Pool, Uploads, check_length, check_part_length
 from echoic.server.made import Made
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
@@ -199,10 +199,8 @@ class Service:
     def _check_length(self, asked: Sound, sound: Path | None) -> None:
         """Refuse to listen to too much of a file of the library; one that came is looked at as it is told."""
         if sound is None and asked.file is not None:
-            length = self.holdings.named(asked.file).duration
-            length = (length if asked.end is None else min(asked.end, length)) - (asked.start or 0.0)
-            if length > self.settings.max_seconds:
-                raise UsageError(too_long(self.settings.max_seconds))
+            record = self.holdings.named(asked.file)
+            check_part_length(record, asked.start, asked.end, self.settings.max_seconds)
 
     def _examples(self, given: Sequence[str]) -> list[str]:
         return [one if one.startswith(_WORDS) else self.holdings.named(one).path for one in given]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
-from echoic.types import Progress, StrPath, TimeAlignment
+from echoic.recordings.timing.result import TimeAlignment
+from echoic.types import Progress, StrPath
 
 __all__ = ["align"]
 

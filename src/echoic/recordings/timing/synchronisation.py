@@ -28,8 +28,9 @@ from echoic.recordings.timing.chains import Chain, find_chains, hits_between
 from echoic.recordings.timing.clocks import Line, Piece, joined, measured, on_one_clock
 from echoic.recordings.timing.judging import Judge, Judged, encoded
 from echoic.recordings.timing.landmarks import landmark_hits
+from echoic.recordings.timing.result import SharedStretch, TimeAlignment
 from echoic.recordings.timing.waveforms import Waveform
-from echoic.types import Progress, SharedStretch, TimeAlignment
+from echoic.types import Progress
 
 __all__ = ["Passage", "Synchronised", "is_enough", "synchronise"]
 
