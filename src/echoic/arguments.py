@@ -10,7 +10,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import cache, wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = ["check_part", "checked"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_Kind = tuple[Callable[[Any], bool], str, bool]
 
 
 def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -29,12 +30,17 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     What may be left out, as its default is None, may be None.
     """
-    signature = inspect.signature(function)
-    looked_at = {name: _KINDS[name] for name in signature.parameters if name in _KINDS}
-    optional = {name for name in looked_at if signature.parameters[name].default is None}
+
+    @cache  # at the first call: reading all signatures takes a command longer than the few that it calls
+    def parameters() -> tuple[inspect.Signature, dict[str, _Kind], set[str]]:
+        signature = inspect.signature(function)
+        looked_at = {name: _KINDS[name] for name in signature.parameters if name in _KINDS}
+        optional = {name for name in looked_at if signature.parameters[name].default is None}
+        return signature, looked_at, optional
 
     @wraps(function)
     def checking(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        signature, looked_at, optional = parameters()
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
@@ -115,7 +121,7 @@ _TEXTS = _is_text, "text, or several", True
 _CALLED = callable, "a function to call", False
 
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
-_KINDS: dict[str, tuple[Callable[[Any], bool], str, bool]] = {
+_KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
     **dict.fromkeys(("paths", "like", "unlike"), _PATHS),
     **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
