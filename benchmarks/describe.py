@@ -37,8 +37,9 @@ from echoic import describe
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
 from echoic.heard.changes import Changes
+from echoic.heard.result import HeardSpan
 from echoic.heard.spans import BRIDGED, find_spans
-from echoic.types import Float32, HeardSpan
+from echoic.types import Float32
 
 N_MIXES, N_SOUNDS = 40, 3
 RATE = 32_000  # Hz of the mixes

@@ -26,8 +26,9 @@ from benchmarks.tables import load, machine, print_table, write_table
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
 from echoic.library import Library
+from echoic.recordings.result import Duplicate
 from echoic.training.augment.waveform import add_noise, change_speed, coloured_noise
-from echoic.types import Duplicate, Float32
+from echoic.types import Float32
 
 RATE = 32_000
 PART = 20.0  # s

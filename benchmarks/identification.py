@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.peers import Chromaprint, Constellation, Peer
 from benchmarks.tables import load, machine, print_table, write_table
 from echoic.library import Library
-from echoic.types import Match
+from echoic.recordings.result import Match
 
 FALSE_ACCEPTS = 0.02
 MOST_OFFSET = (0.05, 0.25)  # s, median and 95th percentile

@@ -26,8 +26,8 @@ import soundfile
 from benchmarks.tables import load, machine, print_table, write_table
 from echoic.audio.decode import read_audio
 from echoic.library import Library
+from echoic.recordings.result import Match
 from echoic.training.augment.waveform import add_noise, change_speed
-from echoic.types import Match
 
 RATE = 16_000
 FADE = 2.0  # s

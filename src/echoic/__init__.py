@@ -33,25 +33,23 @@ if TYPE_CHECKING:
         UsageError,
     )
     from echoic.heard.files import describe
+    from echoic.heard.result import HeardSpan, VoiceSpan
     from echoic.heard.speakers import who_speaks
     from echoic.library import Library
+    from echoic.recordings.result import Duplicate, Match
     from echoic.recordings.timing.align import align
     from echoic.recordings.timing.result import SharedStretch, TimeAlignment
     from echoic.spec import EncoderSpec
     from echoic.types import (
         AudioInfo,
-        Duplicate,
         FileRecord,
-        HeardSpan,
         Hit,
         IndexReport,
         LiveSound,
-        Match,
         Note,
         Progress,
         Segments,
         Status,
-        VoiceSpan,
     )
 
 __all__ = [
@@ -109,6 +107,8 @@ _HOMES = (
     "audio.front_end",
     "audio.spectrogram",
     "encoders.base",
+    "heard.result",
+    "recordings.result",
     "recordings.timing.result",
     "recordings.timing.align",
     "analysis.files",

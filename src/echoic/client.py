@@ -22,7 +22,9 @@ from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 from echoic import errors
 from echoic.arguments import checked
 from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
-from echoic.types import FileRecord, HeardSpan, Hit, Match, Note, StrPath
+from echoic.heard.result import HeardSpan
+from echoic.recordings.result import Match
+from echoic.types import FileRecord, Hit, Note, StrPath
 
 __all__ = ["Client"]
 

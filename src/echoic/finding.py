@@ -18,10 +18,11 @@ from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query, read_examples
 from echoic.storage.catalog import Catalog, unusable
 from echoic.storage.spaces import Spaces
-from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, StrPath
+from echoic.types import Hit, LiveSound, Note, Progress, StrPath
 
 if TYPE_CHECKING:
     from echoic.recordings.recognition import Recognition
+    from echoic.recordings.result import Duplicate, Match
 
 __all__ = ["Finder", "Report"]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
@@ -16,7 +17,10 @@ from echoic.finding import Finder, Report
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, HeardSpan, IndexReport, Status, StrPath, TrackChoice
+from echoic.types import FileRecord, IndexReport, Status, StrPath, TrackChoice
+
+if TYPE_CHECKING:
+    from echoic.heard.result import HeardSpan
 
 __all__ = ["Library"]
 
@@ -232,6 +236,8 @@ class Library(Finder):
         UsageError
             If the file is not in the library.
         """
+        from echoic.heard.result import HeardSpan
+
         catalog = self._open()[0]
         record = catalog.file_at(Path(file))
         if record is None:

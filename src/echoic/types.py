@@ -19,15 +19,12 @@ from echoic.untrusted import check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
-    "Duplicate",
     "FileRecord",
     "FileState",
     "Float32",
-    "HeardSpan",
     "Hit",
     "IndexReport",
     "LiveSound",
-    "Match",
     "Note",
     "NoteKind",
     "Progress",
@@ -35,7 +32,6 @@ __all__ = [
     "Status",
     "StrPath",
     "TrackChoice",
-    "VoiceSpan",
     "check_track",
 ]
 
@@ -175,49 +171,6 @@ class Hit:
     encoder: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeardSpan:
-    """A kind of sound that is heard in a file, and when.
-
-    Parameters
-    ----------
-    path : str
-        The file, as it was named.
-    start, end : float
-        Seconds.
-    label : str
-        One of AudioSet's classes, as its ontology names it.
-    probability : float
-        0 … 1, that it is heard there.
-    """
-
-    path: str
-    start: float
-    end: float
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceSpan:
-    """Somebody who speaks in a file, and when.
-
-    Parameters
-    ----------
-    path : str
-        The file, as it was named.
-    start, end : float
-        Seconds.
-    voice : str
-        A for who speaks first in this file, B for who speaks next, and so on.
-    """
-
-    path: str
-    start: float
-    end: float
-    voice: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveSound:
     """Sound that comes: one connection to a stream, a pipe, or the microphone.
@@ -238,69 +191,6 @@ class LiveSound:
     begun: float
     sample_rate: int
     blocks: Iterator[Float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A known recording that is heard in a query.
-
-    Parameters
-    ----------
-    query : str
-        The file that was asked about, as it was named.
-    path : str
-        Absolute path of the recording.
-    query_start, query_end : float
-        Where in the query it is heard, in seconds.
-    start, end : float
-        What part of the recording that is, in seconds.
-    score : float
-        Probability, 0 … 1, that it is this recording.
-    tempo : float
-        1.04: the query plays it 4 % fast.
-    """
-
-    query: str
-    path: str
-    query_start: float
-    query_end: float
-    start: float
-    end: float
-    score: float
-    tempo: float
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """The same recording in two files, whole or in part.
-
-    Parameters
-    ----------
-    path, other : str
-        Absolute paths.
-    start, end, other_start, other_end : float
-        The part of each that is the same, in seconds.
-    score : float
-        Probability, 0 … 1, that it is.
-    tempo : float
-        1.04: the first plays it 4 % faster than the other; 1 if they differ by less than can be measured.
-    whole : bool
-        Whether that part is at least 85 % of what sounds in both files, and neither has .8 s of sound
-        more around it. Silence does not count, but half a second of it is not told from sound.
-    group : int or None
-        Where ``whole``, the number, from 1, of the group of copies that both belong to.
-    """
-
-    path: str
-    other: str
-    start: float
-    end: float
-    other_start: float
-    other_end: float
-    score: float
-    tempo: float
-    whole: bool
-    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import PIECES, make_piece, noise
 from echoic.cli import app
 from echoic.recordings.duplicates.comparison import FileComparison
-from echoic.types import Duplicate
+from echoic.recordings.result import Duplicate
 
 RATE = 16_000
 FIRST, SECOND, THIRD, FOURTH = [name for name in PIECES if not name.endswith("-live")][:4]

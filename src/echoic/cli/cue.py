@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.cli.output import complain, say, shorten
-from echoic.types import Match
+from echoic.recordings.result import Match
 
 if TYPE_CHECKING:
     from echoic.library import Library

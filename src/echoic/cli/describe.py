@@ -13,8 +13,9 @@ from echoic.cli.options import Csv, Json, expand_path, number, time_option
 from echoic.cli.output import as_clock, complain, csv_printer, note_teller, print_json, say, shorten
 from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UsageError
+from echoic.heard.result import HeardSpan, VoiceSpan
 from echoic.interchange.labels import Label, LabelFolder
-from echoic.types import HeardSpan, Note, VoiceSpan
+from echoic.types import Note
 
 Span = HeardSpan | VoiceSpan
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from echoic.cli.options import Csv, Json, LibraryFolder, MinScore
 from echoic.cli.output import as_clock, complain, csv_printer, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
-from echoic.types import Duplicate
+from echoic.recordings.result import Duplicate
 
 _ALIKE = 1.5  # s by which the same part may differ from one copy to the next
 

@@ -38,7 +38,8 @@ from echoic.cli.output import (
 )
 from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UsageError
-from echoic.types import Match, Note
+from echoic.recordings.result import Match
+from echoic.types import Note
 
 if TYPE_CHECKING:
     from echoic.library import Library

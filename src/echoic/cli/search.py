@@ -41,10 +41,6 @@ from echoic.cli.output import (
     shorten,
 )
 from echoic.errors import UnreadableError, UsageError, quoted
-from echoic.interchange.labels import Label, LabelFolder
-from echoic.interchange.playlist import M3U_HEAD, m3u_entry
-from echoic.interchange.raven import raven_table
-from echoic.interchange.reaper import regions
 from echoic.scanning import SUFFIXES, suffix_of
 from echoic.types import Hit
 from echoic.untrusted import shown
@@ -318,6 +314,8 @@ def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv:
     n = 0
     printed = csv_printer(Hit) if as_csv else None
     if m3u:
+        from echoic.interchange.playlist import M3U_HEAD
+
         print_names_as_bytes()
         say(M3U_HEAD)
     for n, hit in enumerate(hits, start=1):  # noqa: B007 - counts them
@@ -335,6 +333,8 @@ def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv:
 
 
 def _print_entry(hit: Hit) -> None:
+    from echoic.interchange.playlist import m3u_entry
+
     entry = m3u_entry(hit)
     if entry is None:
         complain(
@@ -350,10 +350,16 @@ def _written(labels: Path | None, raven: Path | None, reaper: Path | None) -> It
     with ExitStack() as stack:
         writers: list[Writer] = []
         if raven is not None:
+            from echoic.interchange.raven import raven_table
+
             writers.append(stack.enter_context(raven_table(raven)).add)
         if reaper is not None:
+            from echoic.interchange.reaper import regions
+
             writers.append(stack.enter_context(regions(reaper)).add)
         if labels is not None:
+            from echoic.interchange.labels import Label, LabelFolder
+
             folder = LabelFolder(labels)
             found: dict[str, list[Hit]] = {}
             writers.append(lambda hit: found.setdefault(hit.path, []).append(hit))

@@ -16,8 +16,9 @@ from echoic.encoders.onnx import OnnxEncoder
 from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder
 from echoic.errors import EncoderError, UsageError
 from echoic.heard.changes import Changes
+from echoic.heard.result import HeardSpan
 from echoic.heard.spans import find_spans, most_specific, with_silence
-from echoic.types import Float32, HeardSpan, Note, StrPath
+from echoic.types import Float32, Note, StrPath
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from echoic.arguments import check_part, checked
 from echoic.encoders.registry import load_encoder
+from echoic.heard.result import VoiceSpan
 from echoic.heard.voices import LEAST_SPEECH, LIKELY, Speech, level
-from echoic.types import Float32, Note, Segments, StrPath, VoiceSpan
+from echoic.types import Float32, Note, Segments, StrPath
 
 if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]

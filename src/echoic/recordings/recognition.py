@@ -18,11 +18,12 @@ from echoic.audio.live import connections
 from echoic.machine import one_thread_for_algebra
 from echoic.recordings.decision import Decision, check_probability
 from echoic.recordings.identification import Heard, identify, in_order
+from echoic.recordings.result import Match
 from echoic.recordings.stretches import QUERY_HOP, query_hop
 from echoic.search.query import Scope
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
-from echoic.types import Float32, LiveSound, Match, Note, Segments
+from echoic.types import Float32, LiveSound, Note, Segments
 
 __all__ = ["Recognition"]
 

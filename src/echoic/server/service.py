@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
+from echoic.heard.result import HeardSpan
 from echoic.library import Library
 from echoic.server.holdings import Holdings
 from echoic.server.limits import Pool, Uploads, check_length, check_part_length
@@ -30,7 +31,7 @@ from echoic.server.shapes import (
     SpanShape,
     path_of,
 )
-from echoic.types import HeardSpan, Hit, Note
+from echoic.types import Hit, Note
 
 __all__ = ["Service"]
 

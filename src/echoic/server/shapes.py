@@ -14,8 +14,10 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from echoic.heard.result import HeardSpan
+from echoic.recordings.result import Match
 from echoic.spec import By, EncoderSpec
-from echoic.types import FileRecord, FileState, HeardSpan, Hit, IndexReport, Match, Note, NoteKind, Progress
+from echoic.types import FileRecord, FileState, Hit, IndexReport, Note, NoteKind, Progress
 
 __all__ = [
     "Asked",

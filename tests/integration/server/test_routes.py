@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
 from echoic.encoders.registry import load_encoder
+from echoic.recordings.result import Match
 from echoic.server.shapes import EncoderShape, HitShape, MatchShape, Peaks
-from echoic.types import Hit, Match
+from echoic.types import Hit
 from tests.integration.server.conftest import ODD, RATE
 
 

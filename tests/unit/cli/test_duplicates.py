@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from echoic.cli.duplicates import _Lines
-from echoic.types import Duplicate
+from echoic.recordings.result import Duplicate
 
 COPIES = [f"/{number}.mp3" for number in range(19)]
 

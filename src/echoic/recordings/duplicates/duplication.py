@@ -18,9 +18,10 @@ from echoic.progress import Reporter
 from echoic.recordings.decision import Decision, check_probability
 from echoic.recordings.duplicates.comparison import FileComparison, Shared
 from echoic.recordings.duplicates.found import Found
+from echoic.recordings.result import Duplicate
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
-from echoic.types import Duplicate, FileRecord, Progress
+from echoic.types import FileRecord, Progress
 
 __all__ = ["Duplication"]
 
