@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from echoic.advice.recommending import recommend
     from echoic.advice.result import Advice, Candidate
     from echoic.analysis.files import embed
+    from echoic.analysis.streams import embed_stream
     from echoic.audio.front_end import FrontEnd, Waveform
     from echoic.audio.spectrogram import LogMel
     from echoic.encoders.base import Encoder, TextEncoder
@@ -92,6 +93,7 @@ __all__ = [
     "align",
     "describe",
     "embed",
+    "embed_stream",
     "recommend",
     "who_speaks",
 ]
@@ -112,6 +114,7 @@ _HOMES = (
     "recordings.timing.result",
     "recordings.timing.align",
     "analysis.files",
+    "analysis.streams",
     "library",
     "heard.files",
     "heard.speakers",

@@ -374,8 +374,8 @@ def test_list(made, home):
 def test_an_address_is_refused_where_files_are_wanted(made, command):
     address = next(word for word in command if "://" in word)
     assert made(*command, code=2).stderr == (
-        f"error: {address} is an address; give a file or a folder (echoic monitor alone listens to "
-        "addresses, and to http://, https:// and icy:// only)\n"
+        f"error: {address} is an address; give a file or a folder (echoic monitor and embed "
+        "--stream alone listen to addresses, and to http://, https:// and icy:// only)\n"
     )
 
 

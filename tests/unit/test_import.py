@@ -74,6 +74,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "align",
         "describe",
         "embed",
+        "embed_stream",
         "recommend",
         "who_speaks",
     }

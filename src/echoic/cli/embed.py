@@ -1,40 +1,102 @@
-"""``echoic embed``: write the vectors of files to a NumPy archive."""
+"""``echoic embed``: write the vectors of files to a NumPy archive, or of a stream as they come."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, TrackOption, expand, expand_path
-from echoic.cli.output import complain, counted, progress_bar, say
+from echoic.cli.options import (
+    Jobs,
+    Microphone,
+    MicrophoneDevice,
+    TrackOption,
+    expand,
+    expand_example,
+    expand_path,
+    need_source,
+    opened_source,
+)
+from echoic.cli.output import complain, counted, print_json, progress_bar, say
 from echoic.errors import EchoicError, UnreadableError, UsageError, quoted
 from echoic.files import written_whole
+
+if TYPE_CHECKING:
+    from echoic.types import TrackChoice
 
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", parser=expand_path, help="Files and folders.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE", parser=expand, help="Files and folders; with --stream an address, - or a file."
+        ),
+    ] = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option("-o", "--output", metavar="OUT.npz", parser=expand_path, help="Where to write."),
-    ],
+    ] = None,
     encoder: Annotated[
         str, typer.Option(metavar="NAME", parser=expand, help="A name, or the path of an .onnx model.")
     ] = "sound",
     segments: Annotated[
         bool, typer.Option("--segments", help="Every segment, with its start, instead of one mean a file.")
     ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print each window's vector as it comes, a line of JSON each.")
+    ] = False,
+    mic: Microphone = False,
+    device: MicrophoneDevice = None,
     track: TrackOption = None,
     jobs: Jobs = None,
 ) -> None:
-    """Write the vectors of files to a NumPy archive.
+    """Write the vectors of files to a NumPy archive, or print those of a stream.
 
     No library is needed. The archive holds the arrays 'paths' and 'vectors', and with --segments also
-    'starts' and 'ends', in seconds; 'encoder' says whose vectors they are, as NAME@REVISION.
+    'starts' and 'ends', in seconds; 'encoder' says whose vectors they are, as NAME@REVISION. With --stream,
+    which goes on until Ctrl-C or the end of a file, each line has 'start', 'end', 'encoder' and 'vector'.
     """
+    if stream or mic or device is not None:
+        if output is not None or segments or track is not None or jobs is not None:
+            raise UsageError(
+                "--stream prints its vectors; leave out --output, --segments, --track and --jobs"
+            )
+        if len(files or ()) > 1:
+            raise UsageError(f"--stream takes one source, not {len(files or ())}; name one")
+        need_source(files, mic, device, "an address, a file")
+        _print_stream(files[0] if files else None, device, encoder)
+        return
+    if not files:
+        raise UsageError("give files or folders to encode, or --stream and what is to be listened to")
+    if output is None:
+        raise UsageError("say where the vectors are to be written: --output OUT.npz")
+    _write([Path(expand_example(name)) for name in files], output, encoder, segments, track, jobs)
+
+
+def _print_stream(source: str | None, device: str | None, encoder: str) -> None:
+    from echoic.analysis.streams import embed_stream
+    from echoic.encoders.registry import load_encoder
+
+    key = load_encoder(encoder).spec.key
+    with opened_source(source, device) as sound:
+        for found in embed_stream(sound, encoder=encoder):
+            for start, end, vector in zip(found.starts, found.ends, found.vectors, strict=True):
+                print_json(
+                    {"start": float(start), "end": float(end), "encoder": key, "vector": vector.tolist()}
+                )
+            sys.stdout.flush()  # whoever reads a stream wants it now
+
+
+def _write(
+    files: list[Path],
+    output: Path,
+    encoder: str,
+    segments: bool,
+    track: TrackChoice | None,
+    jobs: int | None,
+) -> None:
     import numpy as np
 
     from echoic.analysis.files import embed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +21,12 @@ from echoic.cli.options import (
     Tags,
     expand,
     need_source,
+    opened_source,
     refuse_address,
 )
 from echoic.cli.output import complain, note_teller
 from echoic.errors import AudioError, UnreadableError, quoted
 from echoic.scanning import scan
-from echoic.types import LiveSound
 
 
 def run(
@@ -59,7 +58,7 @@ def run(
     with Library(library, noted=note_teller()) as lib:
         for source in [None] if mic else _expanded(sources or []):
             try:
-                with _opened(source, device) as sound:
+                with opened_source(source, device) as sound:
                     for match in lib.monitor(sound, min_score=min_score, path=path or None, tags=tag or ()):
                         print_match(match, json)
                         sys.stdout.flush()  # whoever reads a log wants it now
@@ -68,15 +67,6 @@ def run(
                 failed = True
     if failed:
         raise typer.Exit(1)
-
-
-def _opened(source: str | None, device: str | None) -> AbstractContextManager[str | LiveSound]:
-    """Open what is not named by an address or a path; None is the microphone."""
-    from echoic.audio.live import microphone, piped
-
-    if source is None:
-        return microphone(device=device)
-    return piped(sys.stdin.buffer) if source == "-" else nullcontext(source)
 
 
 def _expanded(sources: list[str]) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,7 +19,7 @@ from echoic.errors import MissingDependencyError, UsageError, quoted
 if TYPE_CHECKING:
     from echoic.datasets import Columns
     from echoic.library import Library
-    from echoic.types import TrackChoice
+    from echoic.types import LiveSound, TrackChoice
 
 __all__ = [
     "Csv",
@@ -43,6 +44,7 @@ __all__ = [
     "need_known",
     "need_source",
     "number",
+    "opened_source",
     "refuse_address",
     "seconds",
     "time_option",
@@ -82,8 +84,8 @@ def refuse_address(text: str) -> None:
     """
     if _ADDRESS.match(os.fspath(text)):  # of an option, typer also has its default read
         raise UsageError(
-            f"{without_login(text)} is an address; give a file or a folder (echoic monitor alone listens to "
-            "addresses, and to http://, https:// and icy:// only)"
+            f"{without_login(text)} is an address; give a file or a folder (echoic monitor and embed "
+            "--stream alone listen to addresses, and to http://, https:// and icy:// only)"
         )
 
 
@@ -128,6 +130,15 @@ def need_source(named: Sequence[object] | None, mic: bool, device: str | None, k
         raise UsageError(f"give {kinds}, - for standard input, or --mic for the microphone")
     if device is not None and not mic:
         raise UsageError("--device chooses a microphone: give --mic as well")
+
+
+def opened_source(source: str | None, device: str | None) -> AbstractContextManager[str | LiveSound]:
+    """Open what is listened to and is not named by an address or a path: - and None, the microphone."""
+    from echoic.audio.live import microphone, piped
+
+    if source is None:
+        return microphone(device=device)
+    return piped(sys.stdin.buffer) if source == "-" else nullcontext(source)
 
 
 def seconds(text: str) -> float:
