@@ -7,7 +7,7 @@ float32 unless said otherwise. Everything here is frozen: a value, not a place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -42,8 +42,9 @@ StrPath = str | os.PathLike[str]
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 #: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none;
-#: of words that are searched by, those that are not known; too little speech, or none.
-NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech"]
+#: of words that are searched by, those that are not known; too little speech, or none; of a query, what of it
+#: could not be decoded.
+NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech", "damage"]
 
 
 def check_track(track: TrackChoice | None) -> None:
@@ -59,11 +60,11 @@ def check_track(track: TrackChoice | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a person should know of a file that was read without fault, or of words: what does not count.
+    """What a person should know of a file or a query, or of words: what of it does not count.
 
     Parameters
     ----------
-    kind : {"tracks", "phase", "ultrasound", "silence", "words"}
+    kind : {"tracks", "phase", "ultrasound", "silence", "words", "speech", "damage"}
     sentence : str
         What is told, without the file's name.
     track : int, "all" or "mix", optional
@@ -185,12 +186,15 @@ class LiveSound:
         Hz.
     blocks : iterator of ndarray of float32, shape (n,)
         Mono, half a second each; ends where the connection does.
+    lost : callable
+        Says what could not be decoded, once the blocks have ended; an empty text where nothing was lost.
     """
 
     name: str
     begun: float
     sample_rate: int
     blocks: Iterator[Float32]
+    lost: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from echoic.analysis.pipeline import encoded
 from echoic.analysis.reach import Reach
 from echoic.audio.decode import Resampler, open_audio, read_audio
+from echoic.audio.notes import of_query
 from echoic.audio.windows import Windower, Windows, cut
 from echoic.encoders.base import Encoder, segments_of
 from echoic.types import Float32, Note, Segments
@@ -43,7 +44,7 @@ def embed_part(
     samples, info = read_audio(path, spec.sample_rate, start=offset, end=end)
     windows = cut(samples, spec.window_samples, spec.hop_samples, spec.sample_rate)
     silence = [] if len(windows.starts) else [Note("silence", "no sound in this part of it")]
-    for note in (*info.notes, *silence):
+    for note in (*of_query(info), *silence):
         noted(note)
     return segments_of(spec, windows.starts + offset, windows.ends + offset, encoded(encoder, windows, {}))
 
@@ -125,7 +126,7 @@ def embed_densely(
             is_encoded = is_encoded or len(segments) > 0
             yield Segments(segments.starts + offset, segments.ends + offset, segments.vectors)
         # What lies above this encoder's reach in part only, others may hear.
-        for note in (*stream.info.notes, *([] if is_encoded else reach.notes(False))):
+        for note in (*of_query(stream.info), *([] if is_encoded else reach.notes(False))):
             noted(note)
 
 

@@ -19,7 +19,7 @@ from echoic.arguments import check_part
 from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes
 from echoic.audio.container import claimed_duration, guessed_duration
 from echoic.audio.frames import Frames, TrackError
-from echoic.audio.links import begins_recording, links_of, tag_size
+from echoic.audio.links import further_begin, links_of, tag_size, with_link_at
 from echoic.audio.metadata import text_tags
 from echoic.audio.notes import with_tracks
 from echoic.audio.playlists import is_playlist
@@ -247,7 +247,8 @@ class AudioStream:
             is_padded = frames.container.format.name.startswith(("mov", "ogg"))
             yield from timeline.take(frames, expected, end=claimed if is_padded else None)
             self._n_heard += frames.n_bytes
-            self._end_of_link(frames, claimed)
+            if self._found_behind(frames, claimed):
+                claimed = None  # which what was found behind may have been part of
             has_header = frames.container.format.name not in _WITHOUT_HEADER
             link = self._links[self._number]
             if link is not self._links[-1]:
@@ -308,15 +309,18 @@ class AudioStream:
         length = _claimed_length(frames, self._source)
         return None if length is None else begin + self._samples(length)
 
-    def _end_of_link(self, frames: Frames, claimed: int | None) -> None:
-        """Take note of a recording behind that of which ffmpeg found the end."""
-        end, left = frames.heard_to, self._source.size - frames.heard_to
+    def _found_behind(self, frames: Frames, claimed: int | None) -> bool:
+        """Look for a recording behind that of which ffmpeg found the end, to be read as the next link."""
+        end = frames.heard_to
+        if not end or self._source.size - frames.heard_from < _LEAST_LEFT:
+            return False
         is_film = any(stream.type != "audio" for stream in frames.container.streams)
-        if left < _LEAST_LEFT or not end or is_film or self._missing(claimed) > _MAX_MISSING:
-            return
-        if begins_recording(self._source, end):
-            seconds = self._timeline.end / self.sample_rate
-            self._lost.append(f"another recording that follows at {seconds:.1f} s could not be decoded")
+        may_be_frames = not is_film and self._missing(claimed) <= _MAX_MISSING
+        at = further_begin(self._source, frames.heard_from, end, of_frames=may_be_frames)
+        if at is None or self._source.size - at < _LEAST_LEFT:
+            return False
+        self._links = with_link_at(self._source, self._links, self._number, at)
+        return True
 
     def _end_losses(self, claimed: int | None) -> None:
         """Take note of what is missing at the end of a file that was read up to there."""

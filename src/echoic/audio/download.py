@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import av.error
 
+from echoic.audio.boxes import Boxed, boxed, is_begin
 from echoic.audio.container import receive
 from echoic.audio.source import ByteStream
 
-__all__ = ["FAILURES", "Download", "begins_as", "has_host", "reason_of"]
+__all__ = ["FAILURES", "Download", "begins_as", "has_host", "is_followed", "reason_of"]
 
 _COMPARED = 1 << 20  # bytes by which a file that comes again is told: radios begin with an announcement, too
 _LOOKED_AT = 1 << 12  # of them, at first
+_MOST_BOXES = 16  # that are looked at, by a request each
 _PAUSES = (1.0, 2.0, 4.0)  # s before the rest of a file is asked for, again without a byte
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
 
@@ -103,6 +106,36 @@ def begins_as(stream: ByteStream, head: bytearray) -> bool:
         if len(ahead) < size:
             break
     return True
+
+
+def is_followed(url: str, size: int) -> bool | None:
+    """Tell whether another file begins behind the first of so many bytes that an address leads to.
+
+    Returns
+    -------
+    bool or None
+        None where that takes more than a few requests, or the server knows no place but the begin.
+    """
+    at = 0
+    kind: Boxed | None = None
+    for _ in range(_MOST_BOXES):
+        try:
+            with receive(url, at) as container:
+                head = next((data for packet in container.demux() if (data := bytes(packet))), b"")
+        except FAILURES:
+            return None
+        if at and is_begin(head):
+            return True
+        kind = kind or boxed(head)
+        box = 0 if kind is None else kind.size(partial(_first, head))
+        at += box
+        if not box or at >= size:
+            return False
+    return None
+
+
+def _first(data: bytes, size: int) -> bytes:
+    return data[:size]
 
 
 def has_host(url: str) -> bool:

@@ -98,8 +98,8 @@ class Frames:
         How often the demuxer or the decoder has stumbled so far.
     n_bytes : int
         Bytes of the packets that gave sound so far.
-    heard_to : int
-        Where the last of these ends in what is read.
+    heard_from, heard_to : int
+        Where the last of these begins and ends in what is read.
     last : float
         Seconds that the frame has that was decoded last.
     broke : Exception or None
@@ -132,7 +132,7 @@ class Frames:
         self._channel = channel
         self._patience = _MAX_ERRORS if patient else 1
         self.n_errors = 0
-        self.n_bytes = self.heard_to = 0
+        self.n_bytes = self.heard_from = self.heard_to = 0
         self.last = 0.0
         self.broke: Exception | None = None
         if isinstance(source, av.container.InputContainer):
@@ -327,7 +327,8 @@ class Frames:
             return
         if frames:
             self.n_bytes += packet.size
-            self.heard_to = max(self.heard_to, (packet.pos or 0) + packet.size)
+            if packet.pos is not None and packet.pos >= self.heard_from:
+                self.heard_from, self.heard_to = packet.pos, packet.pos + packet.size
         for frame in frames:
             if not frame.samples:
                 continue

@@ -8,23 +8,24 @@ own, which it is. MP3 and AAC without tags are mere frames, one after another, w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from echoic.audio.boxes import HEAD as BOX_HEAD
+from echoic.audio.boxes import Boxed, boxed, find_begins, is_begin
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
 from echoic.audio.transport import HEAD, StreamChanges, find_changes, packet_size
 
-__all__ = ["Link", "StreamLinks", "begins_recording", "links_of", "tag_size"]
+__all__ = ["Link", "StreamLinks", "further_begin", "links_of", "tag_size", "with_link_at"]
 
 _FLAC, _TAG = b"fLaC", b"ID3"
-_WAV_HEAD = 12  # bytes: a mark, the size of what follows the first eight, another mark
-_FILM = b"ftyp"
-_BOX_HEAD = 16  # bytes
-_BEGINS = frozenset({_FLAC, b"RIFF", b"RF64", b"FORM", b"TTA1", b"wvpk", b"OpusHead", b"\x01vorbis"})
 _NEAR = 4096  # bytes that may lie between recordings: tags, padding
 _MARK_SIZE = 10  # bytes by which the begin of a file is told from the same letters in the middle of one
 _RATE_AT = 18  # bytes behind FLAC's mark, in 20 bits
+_WAV_RATE_AT = 24  # bytes, in 32 bits
 _SEARCHED = 1 << 20  # bytes at a time
+_WINDOW = 1 << 14  # bytes that are read at once, of boxes
+_MOST_BEHIND = 1 << 18  # bytes from the begin of the last packet in which a further recording is sought
 _HIGHEST_RATE = 192_000  # Hz
 _REMEMBERED = 16  # files
 _OLD_TAG = 128  # bytes of an ID3v1 tag, which stands at the end
@@ -90,14 +91,23 @@ def _mark_of(head: bytes) -> bytes | None:
     return _TAG if is_mp3 else None
 
 
-def begins_recording(source: Source, at: int) -> bool:
-    """Tell whether another recording, and not only a tag or an index, begins shortly behind a place."""
-    near = source.look(at, _NEAR)
-    return (
-        _is_mpeg(source, at)
-        or any(mark in near for mark in _BEGINS)
-        or any(_is_mpeg(source, at + place) for place in _places(_TAG, near))
-    )
+def further_begin(source: Source, last: int, end: int, *, of_frames: bool) -> int | None:
+    """Find where another recording begins, and not only a tag or an index, behind what ffmpeg could read.
+
+    Parameters
+    ----------
+    last, end : int
+        Where the last packet that gave sound begins and ends. It may hold what follows, too.
+    of_frames : bool
+        Whether bare frames of MP3 or AAC may follow, of which a few bits tell.
+    """
+    last = max(last, 1)
+    near = source.look(last, min(end - last + _NEAR, _MOST_BEHIND))
+    places = [last + place for place in find_begins(near)]
+    if of_frames:
+        near = source.look(end, _NEAR)
+        places += [end + place for place in (0, *_places(_TAG, near)) if _is_mpeg(source, end + place)]
+    return min(places, default=None)
 
 
 def _is_mpeg(source: Source, at: int) -> bool:
@@ -111,15 +121,6 @@ def _is_frame(head: bytes) -> bool:
     if not head[1] & 0x06:  # no layer: AAC, whose rate has four bits
         return head[1] & 0xF0 == 0xF0 and head[2] & 0x3C < 0x34
     return head[1] & 0x18 != 0x08 and 0x10 <= head[2] < 0xF0 and head[2] & 0x0C != 0x0C
-
-
-def _is_wav(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:_WAV_HEAD] == b"WAVE"
-
-
-def _wav_size(head: bytes) -> int:
-    """Return the length of a wav by its head; where that was not known, it is beyond any end."""
-    return 8 + int.from_bytes(head[4:8], "little")
 
 
 _known: dict[tuple[int, int, int, int], list[Link]] = {}
@@ -145,34 +146,30 @@ def _found(source: Source) -> Iterator[Link]:
             rates = tuple(track.rate for track in link.tracks if 0 < track.rate <= _HIGHEST_RATE)
             yield Link(link.begin, link.end, rates, link)
         return
-    rate_of = _rate_of_flac
-    if _is_wav(source.look(begin, _WAV_HEAD)):
-        further, rate_of = _further_wavs(source, begin), _rate_of_wav
-    elif source.look(4, 4) == _FILM:
-        further = _further_films(source)
-    elif _is_aiff(source.look(0, _WAV_HEAD)):
-        further = _further_aiffs(source)
-    else:
-        mark, size = _mark_of(head), packet_size(source.look(0, HEAD))
-        if size:  # whatever it begins with, which may be the rest of a packet
-            further = find_changes(source, size)
-        else:
-            further = iter(()) if mark is None else _further(source, mark, begin)
+    size = packet_size(source.look(0, HEAD)) if boxed(source.look(begin, BOX_HEAD)) is None else 0
+    # A broadcast, whatever it begins with, which may be the rest of a packet.
+    further = find_changes(source, size) if size else _further(source)
     begins = sorted({0, *further})
     for at, end in zip(begins, [*begins[1:], source.size], strict=True):
-        rate = rate_of(source, at or begin)
+        rate = _rate_at(source, _behind_tags(source, at))
         yield Link(at, end, (rate,) if 0 < rate <= _HIGHEST_RATE else ())
 
 
-def _rate_of_wav(source: Source, at: int) -> int:
-    fields = source.look(at + _WAV_HEAD, 16)
-    return int.from_bytes(fields[12:], "little") if fields[:4] == b"fmt " else 0
+def with_link_at(source: Source, links: list[Link], number: int, place: int) -> list[Link]:
+    """Divide a link of a file at a place, counted from its begin, where another recording has been found."""
+    link = links[number]
+    at = link.begin + place
+    parts = [replace(link, end=at, ogg=link.ogg), Link(at, link.end)]
+    _known[source.stamp] = [*links[:number], *parts, *links[number + 1 :]]
+    return _known[source.stamp]
 
 
-def _rate_of_flac(source: Source, at: int) -> int:
-    """Return the sample rate of FLAC that begins at a place, else 0."""
-    is_flac = source.look(at, 4) == _FLAC
-    return int.from_bytes(source.look(at + _RATE_AT, 3), "big") >> 4 if is_flac else 0
+def _rate_at(source: Source, at: int) -> int:
+    """Return the sample rate of a WAV or FLAC that begins at a place, else 0."""
+    head = source.look(at, BOX_HEAD)
+    if head[:4] == _FLAC:
+        return int.from_bytes(head[_RATE_AT : _RATE_AT + 3], "big") >> 4
+    return int.from_bytes(head[_WAV_RATE_AT : _WAV_RATE_AT + 4], "little") if head[12:16] == b"fmt " else 0
 
 
 def _behind_tags(source: Source, at: int) -> int:
@@ -181,68 +178,69 @@ def _behind_tags(source: Source, at: int) -> int:
     return at
 
 
-def _further(source: Source, mark: bytes, first: int) -> Iterator[int]:
-    """Yield where files begin behind the begin of the first, but not where only tags are left."""
-    at, begun = 0, first
+def _further(source: Source) -> Iterator[int]:
+    """Yield where files begin behind the begin of the first."""
+    at: int | None = 0
+    while at is not None:
+        first = _behind_tags(source, at)
+        kind = boxed(source.look(first, BOX_HEAD))
+        if kind is not None:
+            at = _behind_boxes(source, kind, first)
+        else:
+            head = source.look(first, BOX_HEAD)
+            mark = _mark_of(head)
+            if mark is not None:
+                at = _next_marked(source, mark, first)
+            else:
+                at = _next_begin(source, first) if is_begin(head) else None
+        if at is not None:
+            yield at
+
+
+def _behind_boxes(source: Source, kind: Boxed, at: int) -> int | None:
+    """Return where another file begins behind that of boxes which begins at a place; None if none does."""
+    begin, window = 0, b""
+
+    def look(size: int) -> bytes:
+        nonlocal begin, window
+        if not begin <= at <= at + size <= begin + len(window):
+            begin, window = at, source.look(at, max(_WINDOW, size))
+        return window[at - begin : at - begin + size]
+
+    while size := kind.size(look):
+        at += size
+        if at >= source.size:
+            return None
+        if is_begin(look(BOX_HEAD)):
+            return at
+    if _is_mpeg(source, at):
+        return at
+    return min((at + place for place in find_begins(look(_NEAR))), default=None)
+
+
+def _next_begin(source: Source, first: int) -> int | None:
+    """Return where a file of any kind begins behind the begin of the first, by its mark alone."""
+    at = first + 1
+    while len(data := source.look(at, _SEARCHED)) >= BOX_HEAD:
+        for place in find_begins(data):
+            return at + place
+        at += len(data) - BOX_HEAD + 1
+    return None
+
+
+def _next_marked(source: Source, mark: bytes, first: int) -> int | None:
+    """Return where a file begins behind the begin of the first, but not where only tags are left."""
+    at = first
     while len(data := source.look(at, _SEARCHED)) >= _MARK_SIZE:
         places = set(_places(mark, data))
         if mark == _FLAC:  # behind which an mp3 may have been put
             places |= {place for place in _places(_TAG, data) if _is_mpeg(source, at + place)}
         for place in sorted(places):
-            if at + place > begun:
-                begun = max(at + place, _behind_tags(source, at + place))
-                if begun + _OLD_TAG < source.size:
-                    yield at + place
+            behind = max(at + place, _behind_tags(source, at + place))
+            if at + place > first and behind + _OLD_TAG < source.size:
+                return at + place
         at += len(data) - _MARK_SIZE + 1
-
-
-def _further_wavs(source: Source, first: int) -> Iterator[int]:
-    """Yield where wavs begin, each at the end that the one before states, or a byte of padding behind it."""
-    at: int | None = first
-    while at is not None:
-        end = at + _wav_size(source.look(at, _WAV_HEAD))
-        at = next((to for to in (end, end + 1) if _is_wav(source.look(to, _WAV_HEAD))), None)
-        if at is not None:
-            yield at
-
-
-def _further_films(source: Source) -> Iterator[int]:
-    """Yield where files of the MP4 family begin behind the first: with a second box that says so."""
-    at = 0
-    while at < source.size and len(head := source.look(at, _BOX_HEAD)) >= 8:
-        if at and head[4:8] == _FILM:
-            yield at
-        at += _box_size(head)
-
-
-def _box_size(head: bytes) -> int:
-    """Return the length of a box by its head; of one to the end, or a damaged one, beyond any end."""
-    size = int.from_bytes(head[:4], "big")
-    if size == 1:  # a long one
-        size = int.from_bytes(head[8:], "big")
-    return size if size >= 8 else 1 << 62
-
-
-def _is_aiff(head: bytes) -> bool:
-    return head[:4] == b"FORM" and head[8:_WAV_HEAD] in (b"AIFF", b"AIFC")
-
-
-def _aiff_size(head: bytes) -> int:
-    return 8 + int.from_bytes(head[4:8], "big")
-
-
-#: Kinds whose heads, of twelve bytes, state how long they are.
-_SIZED = ((_is_wav, _wav_size), (_is_aiff, _aiff_size))
-
-
-def _further_aiffs(source: Source) -> Iterator[int]:
-    """Yield where aiffs begin, each at the end that the one before states, or a byte of padding behind it."""
-    at: int | None = 0
-    while at is not None:
-        end = at + _aiff_size(source.look(at, _WAV_HEAD))
-        at = next((to for to in (end, end + 1) if _is_aiff(source.look(to, _WAV_HEAD))), None)
-        if at is not None:
-            yield at
+    return None
 
 
 class StreamLinks:
@@ -257,23 +255,25 @@ class StreamLinks:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        tags = self._tags()
-        head = stream.peek(tags + _MARK_SIZE)[tags:]
-        self._chain = Chain() if head[:4] == CAPTURE else None
-        sized = stream.peek(tags + _WAV_HEAD)[tags:]
-        self._sized = next((kind for kind in _SIZED if kind[0](sized)), None)
-        self._are_films = stream.peek(_BOX_HEAD)[4:8] == _FILM
-        is_other = self._chain is not None or self._sized is not None or self._are_films
-        size = 0 if is_other else packet_size(stream.peek(HEAD))
-        self._changes = StreamChanges(size) if size else None
-        self._mark = None if size else _mark_of(head)
-        # Bytes to hand on without a look: what this link begins with begins no other.
-        self._allowed = tags + (self._mark is not None)
-        if self._sized is not None:
-            self._allowed = tags + self._sized[1](sized)
-        if self._are_films:
-            self._allowed = _box_size(stream.peek(_BOX_HEAD))
+        self._chain: Chain | None = None
+        self._kind: Boxed | None = None
+        self._changes: StreamChanges | None = None
         self._at_end = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Find out of what kind the link is that comes next."""
+        tags = self._tags()
+        head = self._stream.peek(tags + BOX_HEAD)[tags:]
+        self._chain = Chain() if head[:4] == CAPTURE else None
+        self._kind = boxed(head)
+        is_other = self._chain is not None or self._kind is not None
+        size = 0 if is_other else packet_size(self._stream.peek(HEAD))
+        self._changes = StreamChanges(size) if size else None
+        # Bytes to hand on without a look: what this link begins with begins no other.
+        self._allowed = tags + (not size and self._chain is None)
+        if self._kind is not None:
+            self._allowed = tags + self._kind.size(lambda n: self._stream.peek(tags + n)[tags:])
 
     def _tags(self) -> int:
         """Return the length of the tags that come next."""
@@ -305,42 +305,38 @@ class StreamLinks:
         if not self._stream.peek(1):
             return False
         self._at_end = False
-        if self._chain is not None:
+        if self._chain is not None and self._stream.peek(len(CAPTURE)) == CAPTURE:
             self._allowed = page_size(self._stream.peek(HEADER_SIZE))
-        elif self._sized is not None:
-            self._allowed = self._sized[1](self._stream.peek(_WAV_HEAD))
-        elif self._are_films:
-            self._allowed = _box_size(self._stream.peek(_BOX_HEAD))
         elif self._changes is not None:
             self._allowed = self._changes.size
         else:
-            self._allowed = self._tags() + 1
+            self._begin()
         return True
 
     def _look_ahead(self, size: int) -> int:
         """Return how many bytes may be handed on before one has to look again; 0 at the end of the link."""
         if self._chain is not None:
             return self._look_at_page(self._chain)
-        if self._sized is not None:
-            begins, _ = self._sized
-            ahead = self._stream.peek(_WAV_HEAD + 1)
-            if begins(ahead):
-                return 0
-            return min(len(ahead), 1) if begins(ahead[1:]) else size
-        if self._are_films:
-            ahead = self._stream.peek(_BOX_HEAD)
-            return 0 if ahead[4:8] == _FILM else _box_size(ahead)
         if self._changes is not None:
             return self._look_at_packets(self._changes)
-        if self._mark is None:
-            return size
-        self._stream.peek(_MARK_SIZE)
+        if self._kind is not None and not self._is_begin():
+            box = self._kind.size(self._stream.peek)
+            if box:
+                return box
+        return self._look_for_begin()
+
+    def _is_begin(self) -> bool:
+        """Tell whether another file begins with what comes next."""
+        head = self._stream.peek(BOX_HEAD)
+        return is_begin(head) or (_is_mark(_TAG, head[:_MARK_SIZE]) and self._is_mp3(0))
+
+    def _look_for_begin(self) -> int:
+        self._stream.peek(BOX_HEAD)
         ahead = self._stream.ahead
-        places = list(_places(self._mark, ahead))[:1]
-        if self._mark == _FLAC:  # behind which an mp3 may have been put
-            places += [place for place in _places(_TAG, ahead) if self._is_mp3(place)][:1]
-        place = min(places, default=None)
-        return max(min(1, len(ahead)), len(ahead) - _MARK_SIZE + 1) if place is None else place
+        places = [*find_begins(ahead)][:1]
+        places += [place for place in _places(_TAG, ahead) if self._is_mp3(place)][:1]
+        nothing = max(min(1, len(ahead)), len(ahead) - BOX_HEAD + 1)
+        return min(places, default=nothing)
 
     def _is_mp3(self, at: int) -> bool:
         """Tell whether a frame of MPEG stands behind the tag that begins at a place."""
@@ -367,6 +363,8 @@ class StreamLinks:
             return 0
         if whole:
             return size
+        if self._is_begin():
+            return 0
         # Damage: on to where the next page might begin, within this one if it was cut off.
         ahead = self._stream.ahead
         found = ahead.find(CAPTURE, 1)

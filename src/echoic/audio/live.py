@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from echoic.addresses import as_opened, without_login
 from echoic.audio.container import open_address
-from echoic.audio.download import FAILURES, Download, begins_as, has_host, reason_of
+from echoic.audio.download import FAILURES, Download, begins_as, has_host, is_followed, reason_of
 from echoic.audio.frames import SAMPLE_RATES, Frames
 from echoic.audio.links import StreamLinks
 from echoic.audio.playlists import address_in, is_hls, is_markup, is_playlist, peek_text
@@ -85,10 +85,16 @@ def connections(
                 blocks = connection.blocks()
                 block = next(blocks, None) if known else None
                 if not known:
-                    yield LiveSound(without_login(url), begins, connection.sample_rate, blocks)
+                    yield LiveSound(
+                        without_login(url), begins, connection.sample_rate, blocks, connection.lost
+                    )
                 elif block is not None:
                     yield LiveSound(
-                        without_login(url), begins + known, connection.sample_rate, chain([block], blocks)
+                        without_login(url),
+                        begins + known,
+                        connection.sample_rate,
+                        chain([block], blocks),
+                        connection.lost,
                     )
             if connection.is_over(before):
                 return
@@ -125,7 +131,7 @@ def piped(file: BinaryIO) -> Iterator[LiveSound]:
             "standard input holds no sound that can be decoded from front to back; pipe wav, flac, mp3 or ogg"
         ) from None
     with closing(sound):
-        yield LiveSound("-", 0.0, sound.sample_rate, sound.blocks())
+        yield LiveSound("-", 0.0, sound.sample_rate, sound.blocks(), sound.lost)
 
 
 #: What sounddevice stands on, which is the system's.
@@ -263,6 +269,7 @@ class _Sound:
         self.known = known
         self._bytes = source if isinstance(source, ByteStream) else None
         self._links: StreamLinks | None = None
+        self._lost: list[str] = []
         if isinstance(source, ByteStream):
             self._links = StreamLinks(source)
             self._frames = Frames(self._links, name, ogg=self._links.ogg)
@@ -283,6 +290,14 @@ class _Sound:
         """Why it ended before its end, if it did."""
         error = self._frames.broke if self._bytes is None else self._bytes.error
         return None if error is None else reason_of(error)
+
+    def leave(self, what: str) -> None:
+        """Take note of what is not heard."""
+        self._lost.append(what)
+
+    def lost(self) -> str:
+        """Say what could not be decoded of what has come so far."""
+        return "; ".join(self._lost)
 
     def is_over(self, before: _Sound | None) -> bool:
         """Tell whether it has come to its end; that of a file without a length is the same once more."""
@@ -314,6 +329,7 @@ class _Sound:
             try:
                 self._frames = Frames(self._links, self._name, ogg=self._links.ogg)
             except NotAudioError:
+                self._lost.append(f"a recording that begins at {self.heard:.1f} s could not be decoded")
                 continue
             return self._frames
         return None
@@ -361,7 +377,10 @@ def _connect(
             return _connect(entry, pause, before, name)
         if not is_file and before is not None and before.download is not None:
             known = before.heard if begins_as(stream, before.download.head) else 0.0
-        if not (text or stream.peek(_HEAD)[4:8] == b"ftyp"):
+        # An MP4 may have to be searched, by requests of ffmpeg's own, which go to the end of the first.
+        is_film = not text and stream.peek(_HEAD)[4:8] == b"ftyp"
+        followed = is_followed(url, download.size) if is_film and is_file else False
+        if not (text or (is_film and followed is False)):
             try:
                 sound = _Sound(name, stream, is_file=is_file, download=download, known=known)
             except NotAudioError:
@@ -374,7 +393,10 @@ def _connect(
                 return sound
     # Parts of a sound that a playlist lists, or a file that has to be searched.
     container = open_address(url, name)
-    return _Sound(name, container, is_file=container.duration is not None)
+    sound = _Sound(name, container, is_file=container.duration is not None)
+    if followed or (is_file and is_followed(url, download.size)):
+        sound.leave("another recording follows, which is not heard; save the file and give that")
+    return sound
 
 
 def _entry(text: str, name: str, playlist: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from echoic.types import AudioInfo, Note, TrackChoice
 
-__all__ = ["is_heard", "why_nothing", "with_tracks"]
+__all__ = ["is_heard", "of_query", "why_nothing", "with_tracks"]
 
 
 def with_tracks(notes: Sequence[Note], n_tracks: int, heard: TrackChoice) -> tuple[Note, ...]:
@@ -19,6 +19,14 @@ def with_tracks(notes: Sequence[Note], n_tracks: int, heard: TrackChoice) -> tup
 def is_heard(notes: Sequence[Note], track: TrackChoice) -> bool:
     """Tell by its notes whether a file was heard as was asked for; one with a single track always was."""
     return all(note.track == track for note in notes if note.kind == "tracks")
+
+
+def of_query(info: AudioInfo) -> tuple[Note, ...]:
+    """Return what a person should know of a file that is asked with: what could not be decoded, too.
+
+    Of a file that is indexed that is its message.
+    """
+    return (*info.notes, Note("damage", info.lost)) if info.lost else info.notes
 
 
 def why_nothing(info: AudioInfo, *, of_speech: bool = False) -> str:

@@ -175,13 +175,13 @@ def _suffixes(counts: Mapping[str, int]) -> str:
 
 
 def note_teller() -> Callable[[str, Note], None]:
-    """Return what prints what a person should know of a query: once a kind; words and silence each time."""
+    """Return what prints what a person should know of a query: once a kind; what is lost of it each time."""
     told: set[str] = set()
 
     def tell(path: str, note: Note) -> None:
         if note.kind == "words":
             complain(f"note: {note.sentence}")
-        elif note.kind == "silence" or note.kind not in told:
+        elif note.kind in ("silence", "damage") or note.kind not in told:
             complain(f"note: {shorten(path)}: {note.sentence}")
         told.add(note.kind)
 

@@ -78,6 +78,7 @@ def describe(
     ...     print(span.start, span.end, span.label, span.probability)
     """
     from echoic.audio.decode import open_audio
+    from echoic.audio.notes import of_query
 
     least = LIKELY if min_probability is None else min_probability
     if not 0 < least <= 1:
@@ -93,7 +94,7 @@ def describe(
         info = stream.info
     times, likely = listening.finish(info.duration)
     silence = "no sound in it" if start is None and end is None else "no sound in that part"
-    for note in info.notes if len(times) else (*info.notes, Note("silence", silence)):
+    for note in of_query(info) if len(times) else (*of_query(info), Note("silence", silence)):
         noted(note)
     edges = 0.0, info.duration
     spans = changes.moved(find_spans(times, edges, likely, least), edges)

@@ -155,14 +155,14 @@ class Examples:
             return stored
         from echoic.analysis.excerpts import embed_part
         from echoic.analysis.pipeline import embed_file
-        from echoic.audio.notes import why_nothing
+        from echoic.audio.notes import of_query, why_nothing
 
         encoder = self._spaces.encoder(self._source, self._spec)
         notes: list[Note] = []
         if is_whole:
             info, found = embed_file(path, {self._source: encoder})
             segments, why = found[self._source], why_nothing(info, of_speech=self._spec.is_of_speech)
-            notes += info.notes
+            notes += of_query(info)
         else:
             segments = embed_part(path, encoder, start, end, noted=notes.append)
             why = "no sound in this part of it"
@@ -193,6 +193,7 @@ class Examples:
         """
         from echoic.audio.decode import read_audio
         from echoic.audio.events import sounding
+        from echoic.audio.notes import of_query
 
         spec = self._spec
         until = (start or 0.0) + longest
@@ -203,7 +204,7 @@ class Examples:
                 f"{quoted(path)} is nothing to search by: no sound in what was chosen of it; choose another "
                 "example"
             )
-        for note in info.notes:
+        for note in of_query(info):
             self._noted(path, note)
         windows = np.zeros((len(parts), spec.window_samples), np.float32)
         for row, part in zip(windows, parts, strict=True):

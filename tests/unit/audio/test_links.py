@@ -442,20 +442,33 @@ def test_a_damaged_table_of_a_broadcast_changes_nothing(tmp_path: Path) -> None:
 
 # Container, codec and options of what is put behind each other.
 _MP3 = ("mp3", "libmp3lame", {})
+_WAV = ("wav", "pcm_s16le", {})
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "1000000"}
-FOLLOWED = {
-    "m4a": [("ipod", "aac", {}), ("ipod", "aac", {})],
-    "m4a that begins with its index": [("ipod", "aac", {"movflags": "faststart"}), ("ipod", "aac", {})],
+FROM_THE_FRONT = {  # through pipes, too
+    "m4a that begins with its index": [("ipod", "aac", {"movflags": "faststart"})] * 2,
     "fragments": [("mp4", "aac", _FRAGMENTS), ("mp4", "aac", _FRAGMENTS)],
     "aiff": [("aiff", "pcm_s16be", {}), ("aiff", "pcm_s24be", {})],
     "flac and mp3": [("flac", "flac", {}), _MP3],
-}
-LEFT = {
+    "flac and wav": [("flac", "flac", {}), _WAV],
+    "mp3 and wav": [_MP3, _WAV],
+    "wav and vorbis": [_WAV, ("ogg", "vorbis", {})],
+    "opus and mp3": [("opus", "libopus", {}), _MP3],
+    "aac and mp3": [("adts", "aac", {}), _MP3],
     "tta": [("tta", "tta", {}), ("tta", "tta", {})],
     "wavpack": [("wv", "wavpack", {}), ("wv", "wavpack", {})],
-    "opus and mp3": [("opus", "libopus", {}), _MP3],
-    "aac and mp3": [("adts", "aac", {}), ("mp3", "libmp3lame", _BARE)],
+    "matroska of other codecs": [("matroska", "vorbis", {}), ("matroska", "libopus", {})],
+    "matroska without lengths": [("matroska", "libopus", {"live": "1"}), ("matroska", "flac", {"live": "1"})],
+    "flv": [("flv", "libmp3lame", {}), ("flv", "aac", {})],
+    "caf": [("caf", "pcm_s16be", {}), ("caf", "pcm_s24be", {})],
+    "w64 and avi": [("w64", "pcm_s16le", {}), ("avi", "libmp3lame", {})],
+    "wma": [("asf", "wmav2", {}), ("asf", "wmav2", {})],
+    "au": [("au", "pcm_s16be", {}), ("au", "pcm_mulaw", {})],
+    "rf64": [("wav", "pcm_s16le", {"rf64": "always"}), ("wav", "pcm_u8", {"rf64": "always"})],
+    "voc": [("voc", "pcm_u8", {}), ("voc", "pcm_s16le", {})],
+    "nut": [("nut", "pcm_s16le", {}), ("nut", "flac", {})],
 }
+FOLLOWED = {"m4a": [("ipod", "aac", {})] * 2, "vorbis and m4a": [("ogg", "vorbis", {}), ("ipod", "aac", {})]}
+FOLLOWED |= FROM_THE_FRONT
 
 
 def put_behind(folder: Path, parts: list[tuple[str, str, dict[str, str]]]) -> tuple[Path, list[Float32]]:
@@ -477,24 +490,38 @@ def test_files_of_other_kinds_are_heard_on(tmp_path: Path, name: str) -> None:
     path, played = put_behind(tmp_path, FOLLOWED[name])
     heard, info = read_audio(path, RATE)
     assert info.lost == ""
-    assert info.duration == pytest.approx(8, abs=0.1)
+    assert info.duration == pytest.approx(8, abs=0.12)
     for number, sound_of_it in enumerate(played):
-        assert abs(late(heard, sound_of_it, 4.0 * number)) < 0.06
+        assert abs(late(heard, sound_of_it, 4.0 * number)) < (0.1 if name == "wma" else 0.06)
     part, _ = read_audio(path, RATE, start=5, end=7)
-    np.testing.assert_allclose(part, heard[5 * RATE : 7 * RATE], atol=1e-3)
+    # Where another kind follows an mp3, it is found when that has been read, with the padding of its end.
+    assert abs(late(part, played[1], -1.0) - late(heard, played[1], 4.0)) < 0.01
+    if name in FROM_THE_FRONT:
+        through_a_pipe = from_a_pipe(path.read_bytes())
+        assert len(through_a_pipe) / RATE == pytest.approx(8, abs=0.2)
+        assert abs(late(through_a_pipe, played[1], 4.0)) < 0.12
 
 
-@pytest.mark.parametrize("name", LEFT)
-def test_what_cannot_be_heard_on_is_told(tmp_path: Path, name: str) -> None:
-    path, played = put_behind(tmp_path, LEFT[name])
-    heard, info = read_audio(path, RATE)
-    assert info.lost == "another recording that follows at 4.0 s could not be decoded"
-    assert abs(late(heard, played[0], 0)) < 0.06
+def test_what_cannot_be_heard_on_is_told_of_a_pipe(tmp_path: Path) -> None:
+    path, _ = put_behind(tmp_path, [_WAV, ("ipod", "aac", {})])
+    with piped(io.BytesIO(path.read_bytes())) as heard:
+        assert sum(map(len, heard.blocks)) == pytest.approx(4 * heard.sample_rate, abs=4)
+        assert heard.lost() == "a recording that begins at 4.0 s could not be decoded"
 
 
-@pytest.mark.parametrize("name", [*FOLLOWED, *LEFT])
+def test_what_is_lost_behind_is_told(tmp_path: Path) -> None:
+    path, _ = put_behind(tmp_path, [_WAV, ("wav", "adpcm_ms", {})])
+    data = path.read_bytes()
+    at = data.index(b"RIFF", 4)
+    path.write_bytes(data[:at] + data[at:].replace(b"fmt ", b"fnt "))
+    assert read_audio(path, RATE)[1].lost == "a recording that begins at 4.0 s could not be decoded"
+
+
+@pytest.mark.parametrize(
+    "name", ["m4a", "opus and mp3", "aac and mp3", "matroska of other codecs", "caf", "flv"]
+)
 def test_one_alone_has_nothing_behind_it(tmp_path: Path, name: str) -> None:
-    path, _ = put_behind(tmp_path, (FOLLOWED | LEFT)[name][:1])
+    path, _ = put_behind(tmp_path, FOLLOWED[name][:1])
     with path.open("ab") as file:  # tags that players know, a picture in one of them
         picture = np.random.default_rng(0).bytes(20_000)
         size = len(picture)
