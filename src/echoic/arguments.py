@@ -123,6 +123,7 @@ _CALLED = callable, "a function to call", False
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
+    **dict.fromkeys(("backup", "destination"), _PATH),
     **dict.fromkeys(("paths", "like", "unlike"), _PATHS),
     **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
@@ -130,6 +131,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("progress", "noted", "told", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
     "latency": _SECONDS,
+    "read_files": (_is_flag, "True or False", False),
     "labels": (_is_flag, "True or False", False),
     "columns": (_is_names, "names of columns by what they hold", False),
     "source": (_is_source, "a path, an address or a LiveSound", False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from echoic.encoders.registry import available
 from echoic.errors import EchoicError, MissingDependencyError
 from echoic.library import Library
+from echoic.types import Progress
 
 __all__ = ["Finding", "examine"]
 
@@ -18,6 +19,7 @@ __all__ = ["Finding", "examine"]
 _EXTRAS = {
     "milvus": ("vectors in Milvus or Zilliz Cloud", ("pymilvus", "milvus-lite")),
     "server": ("serving over HTTP", ("fastapi", "uvicorn", "prometheus_client")),
+    "parquet": ("vectors in Parquet", ("pyarrow",)),
     "mic": ("listening to the microphone", ("sounddevice",)),
     "train": ("training encoders", ("torch", "pytorch-metric-learning", "onnx", "onnxscript")),
 }
@@ -33,9 +35,15 @@ class Finding:
     detail: str
 
 
-def examine(library: Library) -> list[Finding]:
-    """Look at Python, packages, microphones, decoders, encoders and the library, in this order."""
-    return [*_packages(), *_microphones(), *_decoders(), *_encoders(), *_library(library)]
+def examine(
+    library: Library, *, read_files: bool = False, progress: Callable[[Progress], None] | None = None
+) -> list[Finding]:
+    """Look at Python, packages, microphones, decoders, encoders and the library, in this order.
+
+    ``read_files`` and ``progress`` are as of :meth:`~echoic.library.Library.check`.
+    """
+    findings = [*_packages(), *_microphones(), *_decoders(), *_encoders()]
+    return [*findings, *_library(library, read_files, progress)]
 
 
 def _version(package: str) -> str | None:
@@ -105,14 +113,16 @@ def _encoders() -> Iterator[Finding]:
             yield Finding(f"encoder {entry.name}", "ok", f"revision {spec.revision}, {spec.dim}-d")
 
 
-def _library(library: Library) -> Iterator[Finding]:
+def _library(
+    library: Library, read_files: bool, progress: Callable[[Progress], None] | None
+) -> Iterator[Finding]:
     name = f"library {library.folder}"
     if not library.exists():
         yield Finding(name, "missing", "not made yet: echoic index FOLDER")
         return
     try:
         status = library.status()
-        troubles = library.check()
+        troubles = library.check(read_files=read_files, progress=progress)
     except EchoicError as error:
         yield Finding(name, "broken", str(error))
         return

@@ -1,14 +1,15 @@
-"""Files that are written whole or not at all."""
+"""Files, and folders of them, that are written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["written_whole"]
+__all__ = ["folder_written_whole", "written_whole"]
 
 
 @contextmanager
@@ -43,3 +44,33 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give a folder to write into, and move it to ``path``, where nothing or an empty one is, once all is.
+
+    Only a kill leaves the unfinished folder behind, hidden beside ``path``.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    Path
+        In the same folder.
+
+    Raises
+    ------
+    OSError
+        If it cannot be moved.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # what went wrong is told, not that this is left
+        raise

@@ -24,6 +24,7 @@ import numpy as np
 
 from echoic.analysis.workers import Analysis, Task, WorkerPool, digest_of
 from echoic.audio.notes import is_heard
+from echoic.care.upkeep import drop_strangers
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.heard.library import Listener, listen_again, listener_of
@@ -174,7 +175,8 @@ def bring_up_to_date(
         What tells what is heard in each file.
     """
     begun = time.perf_counter()
-    _reconcile(catalog, stores)
+    # There may be strangers after a kill between a store's write and the catalog's, where these are two.
+    drop_strangers(catalog, {key: store for key, store in stores.items() if not store.joins_transactions})
     planner = _Planner(catalog, stores, sources, required, replaced, track)
     plan = planner.plan(paths, frozenset(map(os.path.abspath, leave)))
     added = changed = encoded = 0
@@ -226,20 +228,6 @@ def bring_up_to_date(
         audio=audio,
         elapsed=time.perf_counter() - begun,
     )
-
-
-def _reconcile(catalog: Catalog, stores: Mapping[str, VectorStore]) -> None:
-    """Drop vectors whose file the catalog does not know.
-
-    There are none where the store's writes are part of the catalog's transactions. There may be elsewhere,
-    after a kill between its write and the catalog's.
-    """
-    for key, store in stores.items():
-        if not store.joins_transactions:
-            due = np.fromiter((i for i, n in catalog.n_segments(key) if n), np.int64)
-            strangers = np.setdiff1d(store.file_ids(), due)
-            if len(strangers):
-                store.delete(strangers.tolist())
 
 
 class _Planner:

@@ -161,6 +161,7 @@ KINDS = {
         "monitor audio/0.flac --library only",
         "duplicates --library only",
         "remove --encoder sound --library only",
+        "library export o.parquet --encoder sound --library only",
     ),
     "no library": (
         1,
@@ -173,6 +174,11 @@ KINDS = {
         "list --library new",
         "tag audio --add x --library new",
         "remove audio --library new",
+        "library backup backup --library new",
+        "library rebuild --library new",
+        "library compact --library new",
+        "library export o.parquet --library new",
+        "library import o.parquet --library new",
     ),
     "a path that the library does not have": (
         2,
@@ -291,13 +297,19 @@ KINDS = {
     ),
     "a place to write to that is none": (
         2,
-        r"the folder of .* does not exist|cannot be written|no suffix that can be written|ends in .npz, not",
+        r"the folder of .* does not exist|cannot be written|no suffix that can be written|ends in .npz, not"
+        r"|there is no folder|is there already|there is a library at .* already",
         "embed audio --encoder spectral -o absent/o.npz",
         "embed audio --encoder spectral -o o.txt",
         "embed audio --encoder spectral -o o",
         "evaluate classes --encoder spectral --report absent/o.html",
         "align audio/0.flac audio/1.flac --write absent/x.wav",
         "align audio/0.flac audio/1.flac --write x.xyz",
+        "library backup absent/backup",
+        "library backup audio",
+        "library export audio/0.flac --encoder spectral",
+        "library export absent/o.parquet --encoder spectral",
+        "library restore audio",
     ),
     "a store's address that is none": (
         2,
@@ -314,7 +326,7 @@ KINDS = {
     "words that do not fit": (
         2,
         "No such command|Missing (argument|option)|No such option|give |choose one|name files|which tags"
-        "|takes one",
+        "|takes one|say where|takes no path|goes with export",
         "absent",
         "index",
         "index audio --absent",
@@ -329,6 +341,10 @@ KINDS = {
         "remove",
         "tag audio",
         "align audio/0.flac",
+        "library",
+        "library backup",
+        "library compact audio",
+        "library backup backup --encoder spectral",
     ),
 }
 CASES = [(kind, words, *found[:2]) for kind, found in KINDS.items() for words in found[2:]]

@@ -215,6 +215,12 @@ class Bar:
                 speed=f"{now.audio / max(now.elapsed, 1e-9):.0f}x realtime",
             )
 
+    def bytes_done(self, done: int, total: int) -> None:
+        """Draw how much of something is copied, which is neither files nor sound."""
+        if self._bar is not None and self._task is not None:
+            copied = f"{as_size(done)} of {as_size(total)}"
+            self._bar.update(self._task, total=max(1, total), completed=done, files=copied)
+
     @contextmanager
     def wiped(self) -> Iterator[None]:
         """Take the bar off the terminal while something else is printed."""

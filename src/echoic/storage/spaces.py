@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     from echoic.storage.vectors.base import VectorStore
     from echoic.storage.vectors.milvus import MilvusStore
 
-__all__ = ["EMBEDDED", "Spaces"]
+__all__ = ["EMBEDDED", "INDEX", "Spaces"]
 
 #: Names the store beside the catalog.
 EMBEDDED = "embedded"
+#: The folder within a library's of what can be made anew.
+INDEX = "index"
 
 # What serves a purpose that no bundled encoder does.
 _OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "voices": "voice", "occurrences": "events"}
@@ -189,7 +191,7 @@ class Spaces:
         if self.uri == EMBEDDED:
             from echoic.storage.vectors.embedded import EmbeddedStore
 
-            folder = catalog.folder / "index"
+            folder = catalog.folder / INDEX
             return EmbeddedStore(lambda: catalog.connection, spec.key, spec.dim, folder, spec.storage)
         if "://" not in self.uri and catalog.count() and not Path(self.uri).exists():
             raise StoreError(
@@ -399,6 +401,8 @@ class Spaces:
         return findings
 
     def _check_store(self, spec: EncoderSpec) -> list[str]:
+        from echoic.storage.vectors.embedded import EmbeddedStore
+
         catalog, store = self._catalog, self.store(spec)
         due = {file_id: n for file_id, n in catalog.n_segments(spec.key) if n}
         stored = set(store.file_ids().tolist())
@@ -410,16 +414,27 @@ class Spaces:
             except StoreError:  # a checksum does not fit
                 is_whole = False
             if not is_whole:
-                path = quoted(catalog.paths([file_id])[file_id])
+                path = catalog.paths([file_id])[file_id]
+                word = quoted(shlex.quote(path))
                 findings.append(
-                    f"{spec.key}: the vectors of {path} are damaged; "
-                    "run echoic remove on it, and index it again"
+                    f"{spec.key}: the vectors of {quoted(path)} are damaged; mend them with: "
+                    f"echoic remove {word} && echoic index {word}"
                 )
         missing, strangers = due.keys() - stored, stored - due.keys()
         if missing:
-            findings.append(f"{spec.key}: the vectors of {len(missing)} files are missing; index them again")
+            findings.append(
+                f"{spec.key}: the vectors of {len(missing)} files are missing; encode them with: "
+                "echoic index FOLDER"
+            )
         if strangers:
-            findings.append(f"{spec.key}: the vectors of {len(strangers)} unknown files; index again")
+            findings.append(
+                f"{spec.key}: the vectors of {len(strangers)} unknown files; drop them with: "
+                "echoic library compact"
+            )
+        if isinstance(store, EmbeddedStore) and not store.is_cache_sound():
+            findings.append(
+                f"{spec.key}: the cache of its index is damaged; make it anew with: echoic library rebuild"
+            )
         return findings
 
 

@@ -20,7 +20,7 @@ from echoic.recordings.duplicates.comparison import FileComparison, Shared
 from echoic.recordings.duplicates.found import Found
 from echoic.recordings.result import Duplicate
 from echoic.storage.catalog import Catalog
-from echoic.storage.spaces import Spaces
+from echoic.storage.spaces import INDEX, Spaces
 from echoic.types import FileRecord, Progress
 
 __all__ = ["Duplication"]
@@ -65,7 +65,7 @@ class Duplication:
         same = _same_content(records.values(), stored)
         reporter = Reporter([records[i] for i in same], progress)
         comparison = FileComparison(self._store, self._spec, self._decision, self._min_score)
-        path = self._catalog.folder / "index" / "duplicates.sqlite"
+        path = self._catalog.folder / INDEX / "duplicates.sqlite"
         with closing(Found(path, self._state(records.values(), stored))) as found:
 
             def shared_of(file_id: int, others: set[int], copies: set[int]) -> list[Shared]:

@@ -7,8 +7,8 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from echoic.storage.catalog.schema import OLDEST, VERSION, create, migrate, mism
 
 __all__ = ["Database"]
 
-_FILE_NAME = "library.sqlite"
+_PAGES = 2_048  # that are copied between two looks at whether to stop
 _PATIENCE = 30.0  # s that another process may keep the database to itself
 _MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
 
@@ -51,9 +51,12 @@ class Database:
         If the database is damaged, of a newer version, or the folder cannot be written.
     """
 
+    #: What the database is called in the library's folder.
+    FILE = "library.sqlite"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / _FILE_NAME
+        self.path = folder / self.FILE
         self._is_still = False  # taken to be written by nobody
         self._own = _OfThread()
         try:
@@ -96,7 +99,7 @@ class Database:
             connection.close()
             # SQLite makes files beside a database to read it. Where it may not, as on a disk that is shared
             # for reading, it is told that nobody writes, which is true unless a log is there to tell.
-            log = self.path.with_name(f"{_FILE_NAME}-wal")
+            log = self.path.with_name(f"{self.FILE}-wal")
             may_not = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
             if not may_not or not self.path.is_file() or (log.exists() and log.stat().st_size):
                 raise
@@ -152,7 +155,7 @@ class Database:
     @staticmethod
     def exists(folder: Path) -> bool:
         """Tell whether a folder holds a library."""
-        return (folder / _FILE_NAME).is_file()
+        return (folder / Database.FILE).is_file()
 
     def check(self) -> list[str]:
         """Check the database page by page; return one sentence for each finding."""
@@ -160,7 +163,43 @@ class Database:
             findings = [row[0] for row in self.connection.execute("PRAGMA integrity_check")]
         except sqlite3.DatabaseError as error:
             findings = [str(error)]
-        return [] if findings == ["ok"] else [f"{self.path}: {finding}" for finding in findings]
+        if findings == ["ok"]:
+            return []
+        # SQLite tells page after page, up to a hundred of them; one is enough to act on.
+        said = findings[0].splitlines()[-1]
+        return [
+            f"{self.path} is damaged ({said}); move the folder out of the way, and bring a backup back with: "
+            "echoic library restore BACKUP, or make it anew with: echoic index FOLDER"
+        ]
+
+    def copy_to(self, folder: Path, told: Callable[[int, int], None]) -> None:
+        """Copy the database, as it is at this moment, into another folder, whoever writes meanwhile.
+
+        Parameters
+        ----------
+        folder : Path
+        told : callable
+            Told how many bytes of how many are copied.
+        """
+        connection = self.connection
+        page = int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+        def tell(_: int, left: int, total: int) -> None:
+            told(page * (total - left), page * total)
+
+        with closing(sqlite3.connect(folder / self.FILE)) as copy:
+            # Within one reading all pages are of one moment; else each write would have it begin anew.
+            connection.execute("BEGIN")
+            try:
+                version_of(connection)
+                connection.backup(copy, pages=_PAGES, progress=tell)
+            finally:
+                connection.execute("COMMIT")
+
+    def compact(self) -> None:
+        """Give the system back the room of what was deleted. Inside :meth:`writing`, in no transaction."""
+        self.connection.execute("VACUUM")
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def close(self) -> None:
         """Close the connection of this thread; others close with their threads, or with this object."""
@@ -241,7 +280,7 @@ class Database:
 
     def _discard(self) -> None:
         self.close()
-        files = [_FILE_NAME, f"{_FILE_NAME}-wal", f"{_FILE_NAME}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
+        files = [self.FILE, f"{self.FILE}-wal", f"{self.FILE}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
         with suppress(OSError):  # another file may lie there, or another process have it open
             for name in files:
                 (self.folder / name).unlink(missing_ok=True)

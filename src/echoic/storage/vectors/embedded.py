@@ -292,6 +292,10 @@ class EmbeddedStore:
         except OSError as error:
             _log.warning("collection %s goes without its cache: %s", self.collection, error)
 
+    def is_cache_sound(self) -> bool:
+        """Tell whether the cache, if there is one, is byte for byte what was written."""
+        return snapshot.is_sound(self._folder)
+
     def _renew_cache(self) -> None:
         n_segments = len(self)
         if not n_segments or (self.precision == "int8" and n_segments <= snapshot.FLAT_LIMIT):

@@ -35,7 +35,17 @@ from echoic.storage.vectors.rows import StoredMatrix
 from echoic.storage.vectors.times import Spans
 from echoic.types import Float32, Segments
 
-__all__ = ["FLAT_LIMIT", "Draft", "InDatabase", "Snapshot", "discard", "lay_out", "load", "publish"]
+__all__ = [
+    "FLAT_LIMIT",
+    "Draft",
+    "InDatabase",
+    "Snapshot",
+    "discard",
+    "is_sound",
+    "lay_out",
+    "load",
+    "publish",
+]
 
 #: Makes a matrix of vectors that stay in the database, of files' ids and their offsets.
 InDatabase = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], StoredMatrix]
@@ -281,6 +291,30 @@ def load(
             _log.info("the cache in %s is passed over: %s", folder, error)
             return None
     return None
+
+
+def is_sound(folder: Path) -> bool:
+    """Tell whether the snapshot in the cache folder, if there is one, is byte for byte what was written.
+
+    :func:`load` goes by size and time, which a disk that loses bits does not change.
+    """
+    is_as_written = True
+    for _ in range(_ATTEMPTS):
+        try:
+            stamp = json.loads((folder / _STAMP).read_bytes())
+            parts = stamp["parts"].items()
+            is_as_written = all(
+                _checksum(folder / f"{stamp['token']}.{end}") == part["crc32"] for end, part in parts
+            )
+        except FileNotFoundError:
+            if not (folder / _STAMP).exists():
+                return True
+            is_as_written = False
+        except (AttributeError, LookupError, TypeError, ValueError):
+            is_as_written = False
+        if is_as_written:
+            return True  # else another process may have put a new snapshot in place meanwhile
+    return is_as_written
 
 
 def discard(folder: Path) -> None:
