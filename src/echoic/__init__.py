@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Note,
         Progress,
         Segments,
+        SourceStatus,
         Status,
         VoiceSpan,
     )
@@ -81,6 +82,7 @@ __all__ = [
     "Progress",
     "Segments",
     "SharedStretch",
+    "SourceStatus",
     "Status",
     "StoreError",
     "TextEncoder",

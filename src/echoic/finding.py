@@ -18,7 +18,7 @@ from echoic.opening import Opening, default_folder, explained
 from echoic.search.query import Filters, Query, read_examples
 from echoic.storage.catalog import Catalog, unusable
 from echoic.storage.spaces import Spaces
-from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, StrPath
+from echoic.types import Duplicate, Hit, LiveSound, Match, Note, Progress, SourceStatus, StrPath
 
 if TYPE_CHECKING:
     from echoic.recordings.recognition import Recognition
@@ -404,6 +404,40 @@ class Finder:
                 source if isinstance(source, LiveSound) else os.fspath(source),
                 Filters(path, tags=tags).scope(self._open()[0]),
             )
+        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
+            raise unusable(self.folder, error) from error
+
+    @checked
+    def monitor_all(
+        self,
+        sources: Sequence[StrPath],
+        *,
+        min_score: float | None = None,
+        path: Globs = None,
+        tags: Sequence[str] = (),
+        told: Callable[[SourceStatus], None] = lambda _: None,
+    ) -> Iterator[Match]:
+        """Listen to many sources at once, and tell each recording of the library once it is over.
+
+        A hundred web radios and more take one core and one process. Each is connected to again by itself when
+        it breaks off; one that fails for good stops no other. A match's ``query`` is its source.
+
+        Parameters
+        ----------
+        sources : sequence of path or str
+            Addresses as of :meth:`monitor` are listened to all at once, and ``"-"``, standard input; files
+            one after the other.
+        min_score : float, optional
+            As of :meth:`identify`.
+        told : callable, optional
+            Called with a :class:`~echoic.types.SourceStatus` whenever it changes what has become of a source.
+        """
+        from echoic.recordings.many import listen
+
+        try:
+            scope = Filters(path, tags=tags).scope(self._open()[0])
+            names = [os.fspath(source) for source in sources]
+            yield from listen(self._recognition(min_score), names, scope, told, self._note)
         except sqlite3.Error as error:  # while it is read: _explained would only see it begin
             raise unusable(self.folder, error) from error
 

@@ -32,6 +32,7 @@ __all__ = [
     "NoteKind",
     "Progress",
     "Segments",
+    "SourceStatus",
     "Status",
     "StrPath",
     "TrackChoice",
@@ -238,6 +239,26 @@ class LiveSound:
     begun: float
     sample_rate: int
     blocks: Iterator[Float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What has become of one of many sources that are listened to.
+
+    Parameters
+    ----------
+    source : str
+        Its path, or its address without user and password.
+    state : {"heard", "lost", "back", "over", "failed"}
+        ``heard``: sound comes from it; ``lost``: the connection is over, and is tried again unless the sound
+        is, too; ``back``: sound comes again; ``over``: it has come to its end; ``failed``: it is given up.
+    message : str
+        Why it failed, one sentence.
+    """
+
+    source: str
+    state: Literal["heard", "lost", "back", "over", "failed"]
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
