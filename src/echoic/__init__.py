@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan, VoiceSpan
     from echoic.heard.speakers import who_speaks
     from echoic.library import Library
-    from echoic.recordings.result import Duplicate, Match
+    from echoic.recordings.result import Duplicate, Match, SourceStatus
     from echoic.recordings.timing.align import align
     from echoic.recordings.timing.result import SharedStretch, TimeAlignment
     from echoic.spec import EncoderSpec
@@ -80,6 +80,7 @@ __all__ = [
     "Progress",
     "Segments",
     "SharedStretch",
+    "SourceStatus",
     "Status",
     "StoreError",
     "TextEncoder",

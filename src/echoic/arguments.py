@@ -124,7 +124,7 @@ _CALLED = callable, "a function to call", False
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
     **dict.fromkeys(("backup", "destination"), _PATH),
-    **dict.fromkeys(("paths", "like", "unlike"), _PATHS),
+    **dict.fromkeys(("paths", "like", "unlike", "sources"), _PATHS),
     **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),

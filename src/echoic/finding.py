@@ -22,7 +22,7 @@ from echoic.types import Hit, LiveSound, Note, Progress, StrPath
 
 if TYPE_CHECKING:
     from echoic.recordings.recognition import Recognition
-    from echoic.recordings.result import Duplicate, Match
+    from echoic.recordings.result import Duplicate, Match, SourceStatus
 
 __all__ = ["Finder", "Report"]
 
@@ -405,6 +405,41 @@ class Finder:
                 source if isinstance(source, LiveSound) else os.fspath(source),
                 Filters(path, tags=tags).scope(self._open()[0]),
             )
+        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
+            raise unusable(self.folder, error) from error
+
+    @checked
+    def monitor_all(
+        self,
+        sources: Sequence[StrPath],
+        *,
+        min_score: float | None = None,
+        path: Globs = None,
+        tags: Sequence[str] = (),
+        told: Callable[[SourceStatus], None] = lambda _: None,
+    ) -> Iterator[Match]:
+        """Listen to many sources at once, and tell each recording of the library once it is over.
+
+        A hundred web radios and more take one core and one process. Each is connected to again by itself when
+        it breaks off; one that fails for good stops no other. A match's ``query`` is its source.
+
+        Parameters
+        ----------
+        sources : sequence of path or str
+            Addresses as of :meth:`monitor` are listened to all at once, and ``"-"``, standard input; files
+            one after the other.
+        min_score : float, optional
+            As of :meth:`identify`.
+        told : callable, optional
+            Called with a :class:`~echoic.recordings.result.SourceStatus` whenever it changes what has become
+            of a source.
+        """
+        from echoic.recordings.many import listen
+
+        try:
+            scope = Filters(path, tags=tags).scope(self._open()[0])
+            names = [os.fspath(source) for source in sources]
+            yield from listen(self._recognition(min_score), names, scope, told, self._note)
         except sqlite3.Error as error:  # while it is read: _explained would only see it begin
             raise unusable(self.folder, error) from error
 

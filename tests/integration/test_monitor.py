@@ -344,3 +344,55 @@ def test_something_must_be_listened_to(verb):
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 2
         assert "--mic for the microphone" in result.stderr
+
+
+def test_many_sources_at_once(library, pieces, broadcast, tmp_path):
+    """Two streams, one that is not there, and a file."""
+    first = broadcast(noise(4, RATE), pieces[ONE])
+    other = broadcast(pieces[OTHER], noise(4, RATE, 2))
+    write_audio(tmp_path / "a.wav", pieces[ONE].astype(np.float32), RATE)
+    listed = tmp_path / "stations.txt"
+    words = ["monitor", "--sources", str(listed), "--json", "--library", str(library.folder)]
+    with Radio([first], is_file=True) as one, Radio([other], is_file=True) as two:
+        listed.write_text(
+            f"# radios\n{one.url}\n{two.url}\n\nhttp://127.0.0.1:9/nobody\n{tmp_path / 'a.wav'}\n"
+        )
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    found = {
+        (m["query"], m["path"].rpartition("/")[2]): m for m in map(json.loads, result.stdout.splitlines())
+    }
+    assert set(found) == {
+        (one.url, f"{ONE}.mp3"),
+        (two.url, f"{OTHER}.mp3"),
+        (str(tmp_path / "a.wav"), f"{ONE}.mp3"),
+    }
+    assert found[one.url, f"{ONE}.mp3"]["query_start"] == pytest.approx(4, abs=1)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "http://127.0.0.1:9/nobody" in errors[0]
+    assert f"{one.url}: listening" in result.stderr
+
+
+def test_one_of_many_streams_is_cut_and_comes_back(library, pieces, broadcast, monkeypatch):
+    monkeypatch.setattr(live, "_FIRST_PAUSE", 0.1)
+    told = []
+    parts = [broadcast(noise(12, RATE, 3)), None, broadcast(pieces[ONE], noise(3, RATE))]
+    with Radio(parts) as cut, Radio([broadcast(pieces[OTHER])], is_file=True) as steady:
+        matches = library.monitor_all([cut.url, steady.url], told=told.append)
+        heard = {match.query: match for match in (next(matches), next(matches))}
+        matches.close()
+    assert heard[cut.url].path.endswith(f"{ONE}.mp3")
+    assert heard[cut.url].query_start >= 11.9
+    assert heard[steady.url].path.endswith(f"{OTHER}.mp3")
+    states = [status.state for status in told if status.source == cut.url]
+    assert states[:3] == ["heard", "lost", "back"]
+
+
+def test_a_list_of_sources_that_names_none(library, tmp_path):
+    words = ["monitor", "--library", str(library.folder), "--sources", str(tmp_path / "stations.txt")]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    (tmp_path / "stations.txt").write_text("# none yet\n")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "names no source" in result.stderr

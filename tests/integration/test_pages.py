@@ -37,6 +37,7 @@ LEFT_OUT = {
     "make ": "installs",
     "pip ": "installs",
     "echoic monitor https://": "a web radio",
+    "echoic monitor --sources": "web radios",
     "echoic index /archive": "a folder that only an administrator makes, and two of them servers of Milvus",
     "export ECHOIC_MILVUS_TOKEN=": "a secret",
     "echoic serve --folder": "goes on until it is stopped; tests/integration/server serves",

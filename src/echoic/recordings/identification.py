@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,12 @@ from echoic.recordings.decision import Decision
 from echoic.recordings.line import STRETCH, Line
 from echoic.recordings.parts import Part, best_run, parts
 from echoic.recordings.repeats import Laid, common_start
-from echoic.recordings.stretches import LONGEST, stretches, weight
+from echoic.recordings.stretches import LONGEST, Gathering, weight
 from echoic.spec import EncoderSpec
 from echoic.storage.vectors.base import VectorStore
 from echoic.types import Segments
 
-__all__ = ["Heard", "identify", "in_order"]
+__all__ = ["Heard", "Identifying", "identify", "in_order"]
 
 Float64 = npt.NDArray[np.float64]
 
@@ -136,24 +137,11 @@ class _Detection:
         return min(self.finish, other.finish) - max(self.begin, other.begin)
 
 
-def identify(
-    segments: Iterable[Segments],
-    store: VectorStore,
-    spec: EncoderSpec,
-    decision: Decision,
-    *,
-    at_speed: Callable[[float, float, float], Segments] | None = None,
-    min_score: float | None = None,
-    within: Set[int] | None = None,
-    without: Set[int] = frozenset(),
-    every_place: bool = False,
-) -> Iterator[Heard]:
-    """Find the recordings that are heard in a query, in order of time, while it is read.
+class Identifying:
+    """Finds the recordings that are heard in a query, in order of time, as its windows come.
 
     Parameters
     ----------
-    segments : iterable of Segments
-        The query's windows, ``QUERY_HOP`` seconds apart or as :func:`query_hop` says, as they come.
     store : VectorStore
         Holds the recordings.
     spec : EncoderSpec
@@ -171,22 +159,67 @@ def identify(
     every_place : bool
         Tell each place of a recording at which all of the query lies, not only the nearest.
     """
-    listener = _Listener(
-        decision, decision.threshold if min_score is None else min_score, spec.window, every_place
-    )
-    for stretch, is_last in stretches(segments):
+
+    def __init__(
+        self,
+        store: VectorStore,
+        spec: EncoderSpec,
+        decision: Decision,
+        *,
+        at_speed: Callable[[float, float, float], Segments] | None = None,
+        min_score: float | None = None,
+        within: Set[int] | None = None,
+        without: Set[int] = frozenset(),
+        every_place: bool = False,
+    ) -> None:
+        self._store, self._spec, self._decision, self._at_speed = store, spec, decision, at_speed
+        self._within, self._without = within, without
+        self._gathering = Gathering()
+        self._listener = _Listener(
+            decision, decision.threshold if min_score is None else min_score, spec.window, every_place
+        )
+
+    def push(self, more: Segments) -> Iterator[Heard]:
+        """Take further windows, ``QUERY_HOP`` seconds apart or twice that; tell what is over by now."""
+        for stretch in self._gathering.push(more):
+            yield from self._listen(stretch, False)
+
+    def finish(self) -> Iterator[Heard]:
+        """Tell what was heard last, the query being over."""
+        if (last := self._gathering.last()) is not None:
+            yield from self._listen(last, True)
+
+    def _listen(self, stretch: Segments, is_last: bool) -> Iterator[Heard]:
         comparison = Comparison(
             stretch,
-            store,
-            decision.cohort,
-            window=spec.window,
-            hop=spec.hop,
-            within=within,
-            without=without,
+            self._store,
+            self._decision.cohort,
+            window=self._spec.window,
+            hop=self._spec.hop,
+            within=self._within,
+            without=self._without,
             each=weight(stretch),
         )
-        listener.listen(comparison, is_last, at_speed)
-        yield from listener.over(np.inf if is_last else float(stretch.starts[0]))
+        self._listener.listen(comparison, is_last, self._at_speed)
+        yield from self._listener.over(np.inf if is_last else float(stretch.starts[0]))
+
+
+def identify(
+    segments: Iterable[Segments], store: VectorStore, spec: EncoderSpec, decision: Decision, **options: Any
+) -> Iterator[Heard]:
+    """Find the recordings that are heard in a query, in order of time, while it is read.
+
+    Parameters
+    ----------
+    segments : iterable of Segments
+        The query's windows, ``QUERY_HOP`` seconds apart or as :func:`query_hop` says, as they come.
+    store, spec, decision, **options
+        As of :class:`Identifying`.
+    """
+    identifying = Identifying(store, spec, decision, **options)
+    for more in segments:
+        yield from identifying.push(more)
+    yield from identifying.finish()
 
 
 def in_order(heard: Iterable[Heard]) -> list[Heard]:

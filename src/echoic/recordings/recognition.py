@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from echoic.analysis.excerpts import Excerpt, embed_blocks, embed_densely
 from echoic.audio.live import connections
 from echoic.machine import one_thread_for_algebra
 from echoic.recordings.decision import Decision, check_probability
-from echoic.recordings.identification import Heard, identify, in_order
+from echoic.recordings.identification import Heard, Identifying, identify, in_order
 from echoic.recordings.result import Match
 from echoic.recordings.stretches import QUERY_HOP, query_hop
 from echoic.search.query import Scope
@@ -25,7 +24,7 @@ from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, LiveSound, Note, Segments
 
-__all__ = ["Recognition"]
+__all__ = ["Ear", "Recognition"]
 
 _SPEED_HOP = 2 * QUERY_HOP  # s: half the windows tell the speed as well; a quarter do not
 _KEPT = 60.0  # s of sound that comes once, of which what is judged now are the last few
@@ -34,8 +33,9 @@ _KEPT = 60.0  # s of sound that comes once, of which what is judged now are the 
 class _Recent:
     """What was last heard of sound that comes once; silence, however long, takes no place."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, seconds: float) -> None:
         self._sample_rate = sample_rate
+        self._most = seconds * sample_rate
         self._blocks: deque[tuple[int, Float32]] = deque()  # with the sample that each begins at
         self._n_kept = 0
 
@@ -46,7 +46,7 @@ class _Recent:
             if block.any():
                 self._blocks.append((begin, block))
                 self._n_kept += len(block)
-            while self._n_kept > _KEPT * self._sample_rate:
+            while self._n_kept > self._most:
                 self._n_kept -= len(self._blocks.popleft()[1])
             begin += len(block)
             yield block
@@ -60,6 +60,48 @@ class _Recent:
             part = block[max(0, first - begin) : max(0, last - begin)]
             samples[to : to + len(part)] = part
         return samples
+
+
+class Ear:
+    """One sound that comes, and what was heard of it so far; it is handed blocks, whoever decodes them.
+
+    Parameters
+    ----------
+    encode : callable
+        Gives the windows of blocks as they come, some or none for each, and at last those of the rest.
+    identifying : Identifying
+    named : callable
+        Makes matches of what was heard.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Iterable[Float32]], Iterator[Segments]],
+        identifying: Identifying,
+        named: Callable[[Iterable[Heard]], list[Match]],
+    ) -> None:
+        self._blocks: deque[Float32] = deque()
+        self._segments = encode(self._taken())
+        self._identifying, self._named = identifying, named
+
+    def _taken(self) -> Iterator[Float32]:
+        while self._blocks:
+            yield self._blocks.popleft()
+
+    def push(self, block: Float32) -> Iterator[Match]:
+        """Take the next samples, mono, shape (n,); tell what is over by now."""
+        self._blocks.append(block)
+        yield from self._told(self._identifying.push(next(self._segments)))
+
+    def finish(self) -> Iterator[Match]:
+        """Tell what was heard last, the sound being over."""
+        for rest in self._segments:
+            yield from self._told(self._identifying.push(rest))
+        yield from self._told(self._identifying.finish())
+
+    def _told(self, heard: Iterator[Heard]) -> Iterator[Match]:
+        for one in heard:
+            yield from self._named([one])
 
 
 class Recognition:
@@ -100,6 +142,11 @@ class Recognition:
         self._min_score = min_score
         self._noted = noted
 
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of what the encoder takes."""
+        return self._spec.sample_rate
+
     def identify(self, query: Path, start: float | None, end: float | None, scope: Scope) -> list[Match]:
         """Tell what is heard in a file, or a part of it, in order of time; of copies the nearest first."""
         options = {**scope._asdict(), "every_place": True}
@@ -135,23 +182,34 @@ class Recognition:
         noted = partial(self._noted, query)
         return embed_densely(query, self._encoder, query_hop, start=start, end=end, noted=noted)
 
-    def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
-        rate = connection.sample_rate
-        recent = _Recent(rate)
+    def ear(self, sound: LiveSound, scope: Scope, *, hop: float = QUERY_HOP, kept: float = _KEPT) -> Ear:
+        """Make what listens to sound as it comes; see :class:`Ear`."""
+        recent = _Recent(sound.sample_rate, kept)
 
         def at_speed(begin: float, finish: float, speed: float) -> Segments:
-            return Excerpt(recent.between(begin, finish), rate, begin).at_speed(
+            return Excerpt(recent.between(begin, finish), sound.sample_rate, begin).at_speed(
                 self._encoder, speed, _SPEED_HOP
             )
 
-        segments = embed_blocks(recent.keep(connection.blocks), rate, self._encoder, QUERY_HOP)
-        for heard in self._listen(segments, at_speed, **scope._asdict()):
-            for match in self._matches(connection.name, [heard]):
-                yield replace(
-                    match,
-                    query_start=match.query_start + connection.begun,
-                    query_end=match.query_end + connection.begun,
-                )
+        identifying = Identifying(
+            self._store,
+            self._spec,
+            self._decision,
+            at_speed=at_speed,
+            min_score=self._min_score,
+            **scope._asdict(),
+        )
+        return Ear(
+            lambda blocks: embed_blocks(recent.keep(blocks), sound.sample_rate, self._encoder, hop),
+            identifying,
+            lambda heard: self._matches(sound.name, heard, sound.begun),
+        )
+
+    def _heard(self, connection: LiveSound, scope: Scope) -> Iterator[Match]:
+        ear = self.ear(connection, scope)
+        for block in connection.blocks:
+            yield from ear.push(block)
+        yield from ear.finish()
         if lost := connection.lost():
             self._noted(Path(connection.name), Note("damage", lost))
 
@@ -171,16 +229,19 @@ class Recognition:
             **options,
         )
 
-    def _matches(self, query: str, heard: Iterable[Heard]) -> list[Match]:
-        """Name the files of what was heard; one that is gone since its vectors were read is left out."""
+    def _matches(self, query: str, heard: Iterable[Heard], begun: float = 0.0) -> list[Match]:
+        """Name the files of what was heard; one that is gone since its vectors were read is left out.
+
+        ``begun`` is when that began which the times count from.
+        """
         heard = list(heard)
         paths = self._catalog.paths([one.file_id for one in heard])
         return [
             Match(
                 query=query,
                 path=paths[one.file_id],
-                query_start=one.query_start,
-                query_end=one.query_end,
+                query_start=one.query_start + begun,
+                query_end=one.query_end + begun,
                 start=one.start,
                 end=one.end,
                 score=one.score,

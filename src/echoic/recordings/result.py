@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["Duplicate", "Match"]
+__all__ = ["Duplicate", "Match", "SourceStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,23 @@ class Duplicate:
     tempo: float
     whole: bool
     group: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What has become of one of many sources that are listened to.
+
+    Parameters
+    ----------
+    source : str
+        Its path, or its address without user and password.
+    state : {"heard", "lost", "back", "over", "failed"}
+        ``heard``: sound comes from it; ``lost``: the connection is over, and is tried again unless the sound
+        is, too; ``back``: sound comes again; ``over``: it has come to its end; ``failed``: it is given up.
+    message : str
+        Why it failed, one sentence.
+    """
+
+    source: str
+    state: Literal["heard", "lost", "back", "over", "failed"]
+    message: str = ""

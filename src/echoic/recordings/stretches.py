@@ -10,7 +10,7 @@ import numpy.typing as npt
 from echoic.recordings.line import STRETCH
 from echoic.types import Segments
 
-__all__ = ["LONGEST", "QUERY_HOP", "query_hop", "stretches", "weight"]
+__all__ = ["LONGEST", "QUERY_HOP", "Gathering", "query_hop", "stretches", "weight"]
 
 #: Seconds between the windows of a query, a quarter of those between a recording's; see :func:`query_hop`.
 QUERY_HOP = 0.128
@@ -41,17 +41,33 @@ def weight(stretch: Segments) -> int:
     return max(1, round(apart / QUERY_HOP))
 
 
+class Gathering:
+    """Gathers windows, as they come, into stretches that overlap by half."""
+
+    def __init__(self) -> None:
+        self._kept: Segments | None = None
+
+    def push(self, more: Segments) -> Iterator[Segments]:
+        """Take further windows, and give the stretches that are full; none of them is the last."""
+        self._kept = more if self._kept is None else _concatenated(self._kept, more)
+        while len(self._kept) and self._kept.ends[-1] - self._kept.starts[0] > LONGEST:
+            begin = self._kept.starts[0]
+            yield _part(self._kept, self._kept.ends <= begin + STRETCH)
+            self._kept = _part(self._kept, self._kept.starts >= begin + STRETCH / 2)
+
+    def last(self) -> Segments | None:
+        """Give what is left, if there is something."""
+        return self._kept if self._kept is not None and len(self._kept) else None
+
+
 def stretches(segments: Iterable[Segments]) -> Iterator[tuple[Segments, bool]]:
     """Gather windows into stretches that overlap by half; tell which is the last."""
-    kept: Segments | None = None
+    gathering = Gathering()
     for more in segments:
-        kept = more if kept is None else _concatenated(kept, more)
-        while len(kept) and kept.ends[-1] - kept.starts[0] > LONGEST:
-            until = kept.starts[0] + STRETCH
-            yield _part(kept, kept.ends <= until), False
-            kept = _part(kept, kept.starts >= kept.starts[0] + STRETCH / 2)
-    if kept is not None and len(kept):
-        yield kept, True
+        for stretch in gathering.push(more):
+            yield stretch, False
+    if (last := gathering.last()) is not None:
+        yield last, True
 
 
 def _concatenated(one: Segments, other: Segments) -> Segments:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from echoic.audio.front_end import Waveform
 from echoic.encoders.registry import load_encoder
 from echoic.errors import EncoderError
-from echoic.recordings import identification, parts
+from echoic.recordings import parts
 from echoic.recordings.decision import Decision, expanded
 from echoic.recordings.evidence import FEATURES
 from echoic.recordings.identification import Heard, _Detection, identify
 from echoic.recordings.line import Line
+from echoic.recordings.stretches import stretches as cut_into_stretches
 from echoic.spec import EncoderSpec
 from echoic.types import Float32, Segments
 from tests.unit.recordings.test_alignment import (
@@ -237,7 +238,7 @@ def test_what_is_told_is_as_probable_as_was_asked() -> None:
 
 def test_memory_does_not_grow_with_the_query() -> None:
     query = heard(Recording(97, 300.0), 0, 1.0, 290.0)
-    stretches = list(identification.stretches(in_bits(query, 8)))
+    stretches = list(cut_into_stretches(in_bits(query, 8)))
     assert len(stretches) > 50
     assert max(len(stretch) for stretch, _ in stretches) <= 15 / 0.128
     assert [is_last for _, is_last in stretches] == [False] * (len(stretches) - 1) + [True]
