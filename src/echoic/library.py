@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
@@ -16,9 +17,15 @@ from echoic.finding import Finder, Report
 from echoic.opening import explained
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, HeardSpan, IndexReport, Status, StrPath, TrackChoice
+from echoic.types import FileRecord, HeardSpan, IndexReport, Status, StrPath, Taught, TrackChoice
+
+if TYPE_CHECKING:
+    from echoic.search.concepts import Part
 
 __all__ = ["Library"]
+
+#: A part of a file: path, start and end in seconds.
+Span = tuple[StrPath, float | None, float | None]
 
 
 class Library(Finder):
@@ -189,6 +196,50 @@ class Library(Finder):
 
     @explained
     @checked
+    def teach(
+        self, name: str, yes: Sequence[StrPath | Span] = (), no: Sequence[StrPath | Span] = ()
+    ) -> Taught:
+        """Teach the library a concept by examples: what it is, and what it is not.
+
+        They add up over calls; of two answers on one span the later counts. It is then found by
+        :meth:`instances`, in what is heard in the library's files (``index(..., encoders=["events"])``), or
+        else in the windows of ``sound``. The files need not be in the library.
+
+        Parameters
+        ----------
+        name : str
+            Of the concept, new or known; in any case.
+        yes, no : sequence of path or (path, start, end)
+            Files, and parts of files in seconds. Of what :meth:`proposals` chose, start and end are those of
+            it.
+
+        Returns
+        -------
+        Taught
+            Of several examples, files that cannot be used are told there, and all others are kept.
+
+        Raises
+        ------
+        UsageError
+            If nothing is there that the concept is, or a span is none.
+        AudioError
+            If no file can be used.
+        """
+        from echoic.search.concepts import Part, teach
+
+        spans = [[_part(one, Part) for one in given] for given in (yes, no)]
+        return teach(*self._open(), name, *spans, noted=self._note)
+
+    @explained
+    @checked
+    def forget_concept(self, name: str) -> None:
+        """Forget a concept with all that was said of it."""
+        from echoic.search.concepts import forget
+
+        forget(self._open()[0], name)
+
+    @explained
+    @checked
     def remove_encoder(self, encoder: str) -> None:
         """Forget an encoder, by name or path, with all vectors that it made; it need not be installed."""
         catalog, spaces = self._open()
@@ -271,6 +322,10 @@ class Library(Finder):
         """
         catalog, spaces = self._open()
         return [*catalog.check(), *spaces.check()]
+
+
+def _part(given: StrPath | Span, make: Callable[..., Part]) -> Part:
+    return make(Path(given[0]), *given[1:]) if isinstance(given, tuple) else make(Path(given))
 
 
 def _size_on_disk(folder: Path) -> int:

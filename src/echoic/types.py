@@ -19,6 +19,7 @@ from echoic.untrusted import check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
+    "Concept",
     "Duplicate",
     "FileRecord",
     "FileState",
@@ -34,6 +35,7 @@ __all__ = [
     "Segments",
     "Status",
     "StrPath",
+    "Taught",
     "TrackChoice",
     "VoiceSpan",
     "check_track",
@@ -46,8 +48,9 @@ StrPath = str | os.PathLike[str]
 TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 #: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none;
-#: of words that are searched by, those that are not known; too little speech, or none.
-NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech"]
+#: of words that are searched by, those that are not known; too little speech, or none; an answer on a concept
+#: that counts no more.
+NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech", "answers"]
 
 
 def check_track(track: TrackChoice | None) -> None:
@@ -405,6 +408,47 @@ class IndexReport:
     audio: float = 0.0
     elapsed: float = 0.0
     tagged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """What a library was taught to find.
+
+    Parameters
+    ----------
+    name : str
+    yes, no : int
+        How many spans were said to be of it, and not to be.
+    precision, recall : tuple of (float, float, float), optional
+        Which share of the spans that would be told is of it, and which share of those of it would be told,
+        each span judged by the answers on all others; with the ends of the 95 % interval. None of too few
+        answers.
+    """
+
+    name: str
+    yes: int
+    no: int
+    precision: tuple[float, float, float] | None = None
+    recall: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What came of teaching.
+
+    Parameters
+    ----------
+    concept : Concept
+        As it is now.
+    changed : tuple of (str, float or None, float or None)
+        Path, start and end of the spans that were said to be the contrary before, which counts no more.
+    failed : tuple of (str, str)
+        Files that cannot be used, with one sentence each.
+    """
+
+    concept: Concept
+    changed: tuple[tuple[str, float | None, float | None], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
