@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from echoic import embed
+from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
 from echoic.encoders.base import mean_vector
 from echoic.evaluation.labelled import compare, measure
@@ -186,3 +187,26 @@ def test_an_encoder_that_is_not_there_is_met_before_the_work(within, sounds):
     result = within(*words, code=2)
     assert "no-such" in result.stderr
     assert result.stdout == ""
+
+
+def test_parts_of_files_are_measured_as_files_of_their_own_are(tmp_path, within):
+    rows = ["path,label,group"]
+    (tmp_path / "long").mkdir()
+    for number in range(4):
+        parts = []
+        for label in ("hum", "hiss"):
+            path = tmp_path / "cut" / f"{label}{number}.wav"
+            write_take(path, label, number)
+            parts.append(read_audio(path, RATE)[0])
+            rows.append(f"cut/{path.name},{label},{number}")
+        write_audio(tmp_path / "long" / f"{number}.wav", np.concatenate(parts), RATE)
+        (tmp_path / "long" / f"{number}.wav.txt").write_text("0\t1\thum\n1\t2\thiss\n", "utf-8")
+    (tmp_path / "cut.csv").write_text("\n".join(rows), "utf-8")
+    [whole] = lines(within("evaluate", tmp_path / "cut.csv", "--encoder", "spectral", "--json", "--jobs", 1))
+    [parts] = lines(within("evaluate", tmp_path / "long", "--encoder", "spectral", "--json", "--jobs", 1))
+    for figure in ("precision_at_1", "mean_average_precision"):
+        assert parts[figure] == pytest.approx(whole[figure], abs=1e-6), figure
+    (tmp_path / "long" / "0.wav.txt").write_text("0\t1\thum\n5\t6\thiss\n", "utf-8")
+    said = within("evaluate", tmp_path / "long", "--encoder", "spectral", "--json", "--jobs", 1, code=1)
+    assert "0.wav ends before 5.0 s" in said.stderr
+    assert "advice is on whole ones" in within("recommend", tmp_path / "long" / "1.wav.txt", code=1).stderr

@@ -253,3 +253,22 @@ def test_on_a_terminal_each_answer_is_kept_at_once(wild, sounds, tmp_path):
     assert wild.concept("whistle").yes == 2
     with closing(sqlite3.connect(wild.folder / "library.sqlite")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_labels_of_other_programs_teach(wild, sounds, tmp_path):
+    echoic = CommandsWithin(wild.folder)
+    track = sounds / "woods.wav.txt"
+    track.write_text("6\t6.8\tWhistle\n14\t14.8\twhistle\n2\t2.4\tknock\n3\t3\tknock\n", "utf-8")
+    said = echoic("teach", "whistle", "--from", track)
+    assert said.stdout == "whistle: 2 yes, 1 no\n"
+    assert "1 labels at a moment" in said.stderr
+    assert places(wild.instances("whistle", every=True)) == EVERY
+    assert "nothing is labelled 'hoot'" in echoic("teach", "hoot", "--from", track, code=2).stderr
+    manifest = tmp_path / "calls.csv"
+    manifest.write_text(
+        f"path,start,end\n{sounds / 'field.wav'},9,9.8\n{tmp_path / 'gone.wav'},1,2\n", "utf-8"
+    )
+    said = echoic("teach", "whistle", "--from", manifest, code=1)
+    assert said.stdout == "whistle: 3 yes, 1 no\n"
+    assert "gone.wav does not exist" in said.stderr
+    assert "--forget goes with" in echoic("teach", "whistle", "--forget", "--from", track, code=2).stderr

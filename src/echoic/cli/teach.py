@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, PathGlobs, Tags, read_part, whole_number
+from echoic.cli.options import Json, LibraryFolder, PathGlobs, Tags, expand_path, read_part, whole_number
 from echoic.cli.output import as_clock, complain, counted, hit_line, note_teller, print_json, say, shorten
 from echoic.errors import AudioError, UsageError
 from echoic.types import Concept, Hit, Taught
@@ -38,6 +38,16 @@ def run(
         list[str] | None,
         typer.Option(metavar="FILE[@S-E]", help="An example of what is not it; may be repeated."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DATA",
+            parser=expand_path,
+            help="Examples by their labels: what is labelled NAME is it, all else is not. DATA is label "
+            "tracks, a selection table, a .csv or .tsv manifest, or a folder.",
+        ),
+    ] = None,
     ask: Annotated[
         bool,
         typer.Option(
@@ -60,7 +70,7 @@ def run(
     json: Json = False,
     library: LibraryFolder = None,
 ) -> None:
-    """Teach a library what to find, by examples of it and of what it is not.
+    """Teach a library what to find, by examples and answers.
 
     They add up over calls. What was taught is found by: echoic search --concept NAME --every. It needs the
     encoder events (echoic index FOLDER --encoder events) to find where it begins and ends; else windows are
@@ -68,15 +78,17 @@ def run(
     """
     from echoic.library import Library
 
-    if name is None and (yes or no or ask or forget):
+    if name is None and (yes or no or data or ask or forget):
         raise UsageError("say what is taught: echoic teach NAME …")
-    if forget and (yes or no or ask):
-        raise UsageError("--forget goes with neither --yes, --no nor --ask")
+    if forget and (yes or no or data or ask):
+        raise UsageError("--forget goes with neither --yes, --no, --from nor --ask")
     if not ask and (path or tag):
         raise UsageError("--path and --tag choose what is asked about: give --ask as well")
     examples = [
         [_span(one, option) for one in given or ()] for option, given in (("--yes", yes), ("--no", no))
     ]
+    if name is not None and data is not None:
+        examples = [given + more for given, more in zip(examples, _labelled(name, data), strict=True)]
     with Library(library, noted=note_teller()) as lib:
         if name is None:
             _list(lib.concepts(), json=json)
@@ -84,7 +96,7 @@ def run(
         if forget:
             lib.forget_concept(name)
             return
-        taught = lib.teach(name, *examples) if yes or no else None
+        taught = lib.teach(name, *examples) if any(examples) else None
         if taught is not None:
             _tell_changes(taught)
         if ask:
@@ -102,6 +114,25 @@ def run(
 def _span(text: str, option: str) -> _Span:
     path, (start, end) = read_part(text, option)
     return path, start, end
+
+
+def _labelled(name: str, data: Path) -> list[list[_Span]]:
+    """Read what is labelled as the concept, and what is labelled otherwise; without labels all is meant."""
+    from echoic.audio.tags import folded
+    from echoic.datasets import name_some, read_dataset
+
+    dataset = read_dataset(data)
+    if dataset.note:
+        complain(f"note: {dataset.note}")
+    examples: list[list[_Span]] = [[], []]
+    for clip in dataset.clips:
+        is_it = not clip.label or folded(clip.label) == folded(name)
+        examples[not is_it].append((clip.path, clip.start, clip.end))
+    if not examples[0]:
+        raise UsageError(
+            f"nothing is labelled {name!r} in {dataset.name}; its labels are {name_some(dataset.labels)}"
+        )
+    return examples
 
 
 def _list(concepts: list[Concept], *, json: bool) -> None:
