@@ -21,6 +21,7 @@ from echoic.cli.options import (
     columns,
     expand,
     expand_path,
+    number,
 )
 from echoic.cli.output import complain, counted, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
@@ -69,6 +70,42 @@ def run(
             "the others].",
         ),
     ] = None,
+    spans: Annotated[
+        Path | None,
+        typer.Option(
+            "--spans",
+            metavar="HITS",
+            parser=expand_path,
+            help="Measure what was told instead: HITS, as echoic search … --every --json prints it, against "
+            "the parts of files that DATA names.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label", metavar="NAME", help="With --spans: which of the labels of DATA is looked for."
+        ),
+    ] = None,
+    false_alarms: Annotated[
+        float,
+        typer.Option(
+            "--false-alarms",
+            metavar="N",
+            parser=number(0),
+            show_default="1",
+            help="With --spans: tell recall at so many false alarms an hour.",
+        ),
+    ] = 1.0,
+    collar: Annotated[
+        float,
+        typer.Option(
+            "--collar",
+            metavar="S",
+            parser=number(0),
+            show_default="0.2",
+            help="With --spans: seconds within which a begin, and an end, is right.",
+        ),
+    ] = 0.2,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -96,6 +133,16 @@ def run(
     from echoic.evaluation.labelled import check_measurable, measure
     from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
 
+    if spans is not None:
+        if encoder or queries is not None or report is not None:
+            raise UsageError("--spans goes with neither --encoder, --queries nor --report")
+        from echoic.cli.spans import tell_spans
+
+        named = columns(path_column, label_column, split_column, group_column)
+        tell_spans(data, spans, named, label, false_alarms, collar, json=json)
+        return
+    if label is not None:
+        raise UsageError("--label goes with --spans")
     # Whatever is wrong with the request is found before time is spent on it.
     names = list(dict.fromkeys(encoder or bundled_for("sounds")))
     encoders = {name: checked_encoder(name) for name in names}
