@@ -108,6 +108,11 @@ def _is_source(value: Any) -> bool:
     return isinstance(value, LiveSound) or _is_path(value)
 
 
+def _is_span(value: Any) -> bool:
+    is_part = isinstance(value, tuple) and len(value) == 3 and _is_path(value[0])
+    return _is_path(value) or (is_part and all(one is None or _is_number(one) for one in value[1:]))
+
+
 def _is_track(value: Any) -> bool:
     return _is_whole(value) or (isinstance(value, str) and value in ("all", "mix"))
 
@@ -117,7 +122,9 @@ _PATHS = _is_path, "paths of files and folders", True
 _NUMBER = _is_number, "a number", False
 _SECONDS = _is_number, "a number of seconds", False
 _WHOLE = _is_whole, "a whole number", False
+_FLAG = _is_flag, "True or False", False
 _TEXTS = _is_text, "text, or several", True
+_SPANS = _is_span, "paths, or (path, start, end) in seconds", True
 _CALLED = callable, "a function to call", False
 
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
@@ -130,9 +137,10 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
     **dict.fromkeys(("progress", "noted", "told", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
+    **dict.fromkeys(("yes", "no"), _SPANS),
     "latency": _SECONDS,
-    "read_files": (_is_flag, "True or False", False),
-    "labels": (_is_flag, "True or False", False),
+    **dict.fromkeys(("labels", "read_files"), _FLAG),
+    "name": (_is_text, "a name", False),
     "columns": (_is_names, "names of columns by what they hold", False),
     "source": (_is_source, "a path, an address or a LiveSound", False),
     "text": (_is_text, "words", False),

@@ -23,6 +23,7 @@ from echoic.types import Hit, LiveSound, Note, Progress, StrPath
 if TYPE_CHECKING:
     from echoic.recordings.recognition import Recognition
     from echoic.recordings.result import Duplicate, Match, SourceStatus
+    from echoic.search.result import Concept
 
 __all__ = ["Finder", "Report"]
 
@@ -188,6 +189,96 @@ class Finder:
             )
         except sqlite3.Error as error:  # while they are read: explained() would only see it begin
             raise unusable(self.folder, error) from error
+
+    @checked
+    def instances(
+        self,
+        name: str,
+        k: int | None = None,
+        *,
+        every: bool = False,
+        min_score: float | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> Iterator[Hit]:
+        """Find where a concept is heard that the library was taught; see :meth:`Library.teach`.
+
+        Parameters
+        ----------
+        name : str
+        k : int, optional
+            Hits wanted; by default 10, or with ``every`` all.
+        every : bool
+            Tell every place, of which a file may have many, not only the surest of each file.
+        min_score : float, optional
+            Probability from which on one is told, .5 by default.
+
+        Yields
+        ------
+        Hit
+            The surest first; with ``every`` and without ``k`` file by file, in order of time. What was
+            answered is certain: what is of it scores 1, and what is not is left out.
+        """
+        from echoic.search.concepts import find_instances
+
+        filters = Filters(path, min_duration, max_duration, tags)
+        k = 10 if k is None and not every else k
+        try:
+            yield from find_instances(
+                *self._open(), name, k, filters, every=every, min_score=min_score, noted=self._note
+            )
+        except sqlite3.Error as error:  # while they are read: explained() would only see it begin
+            raise unusable(self.folder, error) from error
+
+    @explained
+    @checked
+    def proposals(
+        self,
+        name: str,
+        k: int = 10,
+        *,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> list[Hit]:
+        """Choose spans whose answer would help most to find a concept.
+
+        They are to be listened to, and given to :meth:`Library.teach` as what is, or is not, of it.
+
+        Returns
+        -------
+        list of Hit
+            At most ``k``, in the order in which to ask: in turn what is surest and what is most in doubt.
+            None where nothing is near enough.
+        """
+        from echoic.search.concepts import propose
+
+        filters = Filters(path, min_duration, max_duration, tags)
+        return propose(*self._open(), name, k, filters, noted=self._note)
+
+    @explained
+    def concepts(self) -> list[Concept]:
+        """Return what the library was taught, in order of name."""
+        from echoic.search.concepts import known
+
+        return known(*self._open(), noted=self._note)
+
+    @explained
+    @checked
+    def concept(self, name: str) -> Concept:
+        """Return what the library was taught of one concept.
+
+        Raises
+        ------
+        UsageError
+            If it was taught nothing of that name.
+        """
+        from echoic.search.concepts import known
+
+        return known(*self._open(), name, noted=self._note)[0]
 
     @explained
     @checked

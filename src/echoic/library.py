@@ -22,8 +22,13 @@ from echoic.types import FileRecord, IndexReport, Status, StrPath, TrackChoice
 
 if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan
+    from echoic.search.concepts import Part
+    from echoic.search.result import Taught
 
 __all__ = ["Library"]
+
+#: A part of a file: path, start and end in seconds.
+Span = tuple[StrPath, float | None, float | None]
 
 
 class Library(Finder):
@@ -191,6 +196,50 @@ class Library(Finder):
             catalog.untag_files(ids, remove)
             catalog.tag_files(ids, add)
         return len(ids)
+
+    @explained
+    @checked
+    def teach(
+        self, name: str, yes: Sequence[StrPath | Span] = (), no: Sequence[StrPath | Span] = ()
+    ) -> Taught:
+        """Teach the library a concept by examples: what it is, and what it is not.
+
+        They add up over calls; of two answers on one span the later counts. It is then found by
+        :meth:`instances`, in what is heard in the library's files (``index(..., encoders=["events"])``), or
+        else in the windows of ``sound``. The files need not be in the library.
+
+        Parameters
+        ----------
+        name : str
+            Of the concept, new or known; in any case.
+        yes, no : sequence of path or (path, start, end)
+            Files, and parts of files in seconds. Of what :meth:`proposals` chose, start and end are those of
+            it.
+
+        Returns
+        -------
+        Taught
+            Of several examples, files that cannot be used are told there, and all others are kept.
+
+        Raises
+        ------
+        UsageError
+            If nothing is there that the concept is, or a span is none.
+        AudioError
+            If no file can be used.
+        """
+        from echoic.search.concepts import Part, teach
+
+        spans = [[_part(one, Part) for one in given] for given in (yes, no)]
+        return teach(*self._open(), name, *spans, noted=self._note)
+
+    @explained
+    @checked
+    def forget_concept(self, name: str) -> None:
+        """Forget a concept with all that was said of it."""
+        from echoic.search.concepts import forget
+
+        forget(self._open()[0], name)
 
     @explained
     @checked
@@ -408,6 +457,10 @@ class Library(Finder):
 
 def _tell_nobody(done: int, total: int) -> None:
     """Take how far something is, where nobody asks."""
+
+
+def _part(given: StrPath | Span, make: Callable[..., Part]) -> Part:
+    return make(Path(given[0]), *given[1:]) if isinstance(given, tuple) else make(Path(given))
 
 
 def _size_on_disk(folder: Path) -> int:

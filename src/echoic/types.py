@@ -43,8 +43,8 @@ TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 #: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none;
 #: of words that are searched by, those that are not known; too little speech, or none; of a query, what of it
-#: could not be decoded.
-NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech", "damage"]
+#: could not be decoded; an answer on a concept that counts no more.
+NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech", "damage", "answers"]
 
 
 def check_track(track: TrackChoice | None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from echoic import embed
+from echoic.audio.decode import read_audio
 from echoic.audio.encode import write_audio
 from echoic.encoders.base import mean_vector
 from echoic.evaluation.labelled import compare, measure
@@ -186,3 +187,56 @@ def test_an_encoder_that_is_not_there_is_met_before_the_work(within, sounds):
     result = within(*words, code=2)
     assert "no-such" in result.stderr
     assert result.stdout == ""
+
+
+def test_parts_of_files_are_measured_as_files_of_their_own_are(tmp_path, within):
+    rows = ["path,label,group"]
+    (tmp_path / "long").mkdir()
+    for number in range(4):
+        parts = []
+        for label in ("hum", "hiss"):
+            path = tmp_path / "cut" / f"{label}{number}.wav"
+            write_take(path, label, number)
+            parts.append(read_audio(path, RATE)[0])
+            rows.append(f"cut/{path.name},{label},{number}")
+        write_audio(tmp_path / "long" / f"{number}.wav", np.concatenate(parts), RATE)
+        (tmp_path / "long" / f"{number}.wav.txt").write_text("0\t1\thum\n1\t2\thiss\n", "utf-8")
+    (tmp_path / "cut.csv").write_text("\n".join(rows), "utf-8")
+    [whole] = lines(within("evaluate", tmp_path / "cut.csv", "--encoder", "spectral", "--json", "--jobs", 1))
+    [parts] = lines(within("evaluate", tmp_path / "long", "--encoder", "spectral", "--json", "--jobs", 1))
+    for figure in ("precision_at_1", "mean_average_precision"):
+        assert parts[figure] == pytest.approx(whole[figure], abs=1e-6), figure
+    (tmp_path / "long" / "0.wav.txt").write_text("0\t1\thum\n5\t6\thiss\n", "utf-8")
+    said = within("evaluate", tmp_path / "long", "--encoder", "spectral", "--json", "--jobs", 1, code=1)
+    assert "0.wav ends before 5.0 s" in said.stderr
+    assert "advice is on whole ones" in within("recommend", tmp_path / "long" / "1.wav.txt", code=1).stderr
+
+
+def test_what_was_told_is_measured_against_labels(tmp_path, within):
+    for name in ("a", "b"):
+        write_audio(tmp_path / f"{name}.wav", np.full(36 * RATE, 0.1, np.float32), RATE)
+    (tmp_path / "a.wav.txt").write_text("1\t2\tOwl\n5\t6\tjay\n10\t12\towl\n", "utf-8")
+    hits = [("a", 1.05, 2.0, 0.9), ("b", 3, 4, 0.8), ("a", 5, 6, 0.7), ("a", 10, 12.1, 0.6)]
+    told = [
+        json.dumps({"path": str(tmp_path / f"{name}.wav"), "start": start, "end": end, "score": score})
+        for name, start, end, score in hits
+    ]
+    (tmp_path / "hits.json").write_text("\n".join(told), "utf-8")
+    asked = ["evaluate", tmp_path / "a.wav.txt", "--spans", tmp_path / "hits.json"]
+    [figures] = lines(within(*asked, "--label", "owl", "--json"))
+    assert (figures["n_calls"], figures["n_hits"], figures["hours"]) == (2, 4, 0.02)
+    assert (figures["recall"]["value"], figures["threshold"]) == (0.5, 0.8)
+    assert figures["f1"] == pytest.approx(2 / 3)
+    said = within(*asked, "--label", "owl", "--false-alarms", 200).stdout
+    assert "recall 1.000 (1.000–1.000) at 200 false alarms an hour, of all that was told" in said
+    assert "say which is meant: --label NAME" in within(*asked, code=2).stderr
+    assert "nothing is labelled 'hen'" in within(*asked, "--label", "hen", code=2).stderr
+    assert "--spans goes with neither" in within(*asked, "--queries", "test", code=2).stderr
+    assert "--label goes with --spans" in within("evaluate", tmp_path, "--label", "owl", code=2).stderr
+    (tmp_path / "b.wav").unlink()
+    assert "b.wav does not exist" in within(*asked, "--label", "owl", code=2).stderr
+    (tmp_path / "hits.json").write_text('{"path": "a", "start": 1, "end": 2, "score": "x"}', "utf-8")
+    assert "line 1 is no hit" in within(*asked, "--label", "owl", code=2).stderr
+    (tmp_path / "whole.csv").write_text(f"path\n{tmp_path / 'a.wav'}\n", "utf-8")
+    said = within("evaluate", tmp_path / "whole.csv", "--spans", tmp_path / "hits.json", code=2)
+    assert "says not from when to when" in said.stderr

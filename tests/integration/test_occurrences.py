@@ -128,7 +128,7 @@ def test_what_is_found_goes_into_other_programs(wild, example, tmp_path):
     asked = ["search", example, "--every", "--json", "--labels", tmp_path / "labels"]
     asked += ["--raven", tmp_path / "raven.txt", "--reaper", tmp_path / "regions.csv"]
     rows = [json.loads(line) for line in echoic(*asked).stdout.splitlines()]
-    assert [row["path"] for row in rows] == [path for path, _, _ in read_raven(tmp_path / "raven.txt")]
+    assert [row["path"] for row in rows] == [one.path for one in read_raven(tmp_path / "raven.txt")]
     kept = {name: (tmp_path / name).read_bytes() for name in ("raven.txt", "regions.csv")}
     for option, name in (("--raven", "raven.txt"), ("--reaper", "regions.csv")):
         again = echoic("search", example, "--every", option, tmp_path / name, code=2)

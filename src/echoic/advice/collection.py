@@ -92,6 +92,10 @@ def _collection(
 ) -> Collection:
     from echoic.evaluation.labelled import check_measurable
 
+    if any(clip.is_part for clip in clips):
+        raise DatasetError(
+            "it names parts of files, and advice is on whole ones; give the folder that they lie in"
+        )
     labelled = labels and any(clip.label for clip in clips)
     if labelled:
         try:

@@ -31,8 +31,8 @@ __all__ = ["app", "main"]
 _MODULES = {
     module.rstrip("_"): module
     for module in (
-        *("index", "search", "identify", "monitor", "duplicates", "align", "describe", "cut"),
-        *("embed", "status", "list_", "tag", "remove", "encoders", "recommend", "models", "train"),
+        *("index", "search", "teach", "identify", "monitor", "duplicates", "align", "describe"),
+        *("cut", "embed", "status", "list_", "tag", "remove", "encoders", "recommend", "models", "train"),
         *("export", "evaluate", "cache", "library", "serve", "doctor", "demo"),
     )
 }

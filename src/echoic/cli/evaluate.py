@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from echoic.cli.options import (
     columns,
     expand,
     expand_path,
+    number,
 )
 from echoic.cli.output import complain, counted, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
     from echoic.evaluation.labelled import Estimate, Mask
     from echoic.evaluation.report import Measured
-    from echoic.types import Float32
+    from echoic.types import Float32, Segments
 
 # Seconds of audio below which a speed would only tell how long the workers took to start.
 _TELLING = 60.0
@@ -47,7 +49,8 @@ def run(
         typer.Argument(
             metavar="DATA",
             parser=expand_path,
-            help="A folder with a sub-folder for each class, or a .csv or .tsv manifest.",
+            help="A folder with a sub-folder for each class, a .csv or .tsv manifest, or label tracks or a "
+            "selection table (.txt).",
         ),
     ],
     encoder: Annotated[
@@ -67,6 +70,42 @@ def run(
             "the others].",
         ),
     ] = None,
+    spans: Annotated[
+        Path | None,
+        typer.Option(
+            "--spans",
+            metavar="HITS",
+            parser=expand_path,
+            help="Measure what was told instead: HITS, as echoic search … --every --json prints it, against "
+            "the parts of files that DATA names.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label", metavar="NAME", help="With --spans: which of the labels of DATA is looked for."
+        ),
+    ] = None,
+    false_alarms: Annotated[
+        float,
+        typer.Option(
+            "--false-alarms",
+            metavar="N",
+            parser=number(0),
+            show_default="1",
+            help="With --spans: tell recall at so many false alarms an hour.",
+        ),
+    ] = 1.0,
+    collar: Annotated[
+        float,
+        typer.Option(
+            "--collar",
+            metavar="S",
+            parser=number(0),
+            show_default="0.2",
+            help="With --spans: seconds within which a begin, and an end, is right.",
+        ),
+    ] = 0.2,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +133,16 @@ def run(
     from echoic.evaluation.labelled import check_measurable, measure
     from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
 
+    if spans is not None:
+        if encoder or queries is not None or report is not None:
+            raise UsageError("--spans goes with neither --encoder, --queries nor --report")
+        from echoic.cli.spans import tell_spans
+
+        named = columns(path_column, label_column, split_column, group_column)
+        tell_spans(data, spans, named, label, false_alarms, collar, json=json)
+        return
+    if label is not None:
+        raise UsageError("--label goes with --spans")
     # Whatever is wrong with the request is found before time is spent on it.
     names = list(dict.fromkeys(encoder or bundled_for("sounds")))
     encoders = {name: checked_encoder(name) for name in names}
@@ -113,19 +162,18 @@ def run(
         searched=searched,
     )
 
-    paths = [clip.path for clip in dataset.clips]
-    embedded = {name: _embed(paths, name, jobs) for name in names}
-    failed = {path: message for *_, bad in embedded.values() for path, message in bad.items()}
+    embedded = {name: _embed(dataset.clips, name, jobs) for name in names}
+    failed = {name: message for *_, bad in embedded.values() for name, message in bad.items()}
     for message in failed.values():
         complain(f"warning: {message}")
-    clips = [clip for clip in dataset.clips if str(clip.path) not in failed]
+    clips = [clip for clip in dataset.clips if clip.name not in failed]
     if not clips:
         complain("none of the clips can be compared")
         raise typer.Exit(1)
     asking, searched = _roles(clips, queries)
     measured = []
     for name, (vectors, speed, _) in embedded.items():
-        stacked = np.stack([vectors[str(clip.path)] for clip in clips])
+        stacked = np.stack([vectors[clip.name] for clip in clips])
         figures = measure(
             stacked,
             [clip.label for clip in clips],
@@ -227,22 +275,23 @@ def _protocol(queries: str | None) -> str:
 
 
 def _embed(
-    paths: Sequence[Path], encoder: str, jobs: int | None
+    clips: Sequence[Clip], encoder: str, jobs: int | None
 ) -> tuple[dict[str, Float32], float | None, dict[str, str]]:
-    """Compute the mean vector of each file.
+    """Compute the mean vector of each clip.
 
     Returns
     -------
     vectors : dict of str to ndarray, shape (dim,)
-        By path.
+        By the clips' names.
     speed : float, optional
         Seconds of audio handled in a second; None of too little to tell.
     failed : dict of str to str
-        Files that could not be read, with one sentence each.
+        Clips that could not be read, with one sentence each.
     """
     from echoic.analysis.files import embed
     from echoic.encoders.base import mean_vector
 
+    paths = [clip.path for clip in clips if not clip.is_part]
     last: list[Progress] = []
     with progress_bar(f"encoding with {shorten(encoder)}") as show:
 
@@ -250,10 +299,41 @@ def _embed(
             last[:] = [now]
             show(now)
 
-        found, failed = embed(paths, encoder=encoder, jobs=jobs, progress=progress)
-    vectors = {path: mean_vector(segments.vectors) for path, segments in found.items()}
+        given: tuple[dict[str, Segments], dict[str, str]] = ({}, {})
+        found, failed = embed(paths, encoder=encoder, jobs=jobs, progress=progress) if paths else given
+        vectors = {path: mean_vector(segments.vectors) for path, segments in found.items()}
+        parts, unread = _embed_parts([clip for clip in clips if clip.is_part], encoder, show)
+    vectors |= parts
+    failed |= unread
     speed = last[0].audio / last[0].elapsed if last and last[0].audio > _TELLING else None
     return vectors, speed, failed
+
+
+def _embed_parts(
+    clips: Sequence[Clip], encoder: str, show: Callable[[Progress], None]
+) -> tuple[dict[str, Float32], dict[str, str]]:
+    """Compute the mean vector of each part of a file, by the clips' names, and say which cannot be read."""
+    from echoic.analysis.excerpts import embed_part
+    from echoic.encoders.base import mean_vector
+    from echoic.encoders.registry import checked_encoder
+    from echoic.errors import AudioError, quoted
+
+    vectors: dict[str, Float32] = {}
+    failed: dict[str, str] = {}
+    loaded = checked_encoder(encoder)
+    begun = time.perf_counter()
+    for done, clip in enumerate(clips, start=1):
+        try:
+            segments = embed_part(clip.path, loaded, clip.start, clip.end)
+        except AudioError as error:
+            failed[clip.name] = str(error)
+            continue
+        if len(segments):
+            vectors[clip.name] = mean_vector(segments.vectors)
+        else:
+            failed[clip.name] = f"{quoted(clip.name)} has no vector: no sound in this part of it"
+        show(Progress(clip.name, done, len(clips), done, len(clips), 0.0, time.perf_counter() - begun))
+    return vectors, failed
 
 
 def _print_table(measured: Sequence[Measured]) -> None:

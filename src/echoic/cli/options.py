@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from echoic.addresses import without_login
-from echoic.errors import MissingDependencyError, UsageError, quoted
+from echoic.errors import MissingDependencyError, UnreadableError, UsageError, quoted
+from echoic.scanning import SUFFIXES, suffix_of
+from echoic.untrusted import shown
 
 if TYPE_CHECKING:
     from echoic.datasets import Columns
@@ -45,6 +47,8 @@ __all__ = [
     "need_source",
     "number",
     "opened_source",
+    "parted",
+    "read_part",
     "refuse_address",
     "seconds",
     "time_option",
@@ -114,6 +118,7 @@ _Number = TypeVar("_Number", int, float)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
+_PART = re.compile(r"(.+)@([^@]*)")
 _UNITS = re.compile(rf"(?=.)(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.ASCII | re.IGNORECASE)
 
 
@@ -158,6 +163,26 @@ def seconds(text: str) -> float:
     raise typer.BadParameter(
         f"{text!r} is no time; give seconds, as in 75.5, or as in 1:15.5, 2:03:09, 90m or 1h15m"
     )
+
+
+def read_part(text: str, option: str) -> tuple[Path, tuple[float | None, float | None]]:
+    """Read ``FILE`` or ``FILE@START-END`` → the file, and the begin and end of the part that is meant."""
+    name, part = parted(text, option)
+    if not os.path.lexists(expand(name)):
+        raise UnreadableError(f"{quoted(name)} does not exist; check the path")
+    return expand_path(name), part
+
+
+def parted(text: str, option: str) -> tuple[str, tuple[float | None, float | None]]:
+    """Tell the name of a file from the part of it that is meant."""
+    part = _PART.fullmatch(text)
+    is_part = part is not None and (suffix_of(part[1]) in SUFFIXES or os.path.lexists(expand(part[1])))
+    if part is None or not is_part or os.path.lexists(expand(text)):
+        return text, (None, None)
+    begin, dash, finish = part[2].partition("-")
+    if not (begin and dash and finish):
+        raise UsageError(f"{shown(part[2])} is no part of a file; say it as {option} FILE@START-END")
+    return part[1], (seconds(begin), seconds(finish))
 
 
 # Typer's own words for a wrong number are those of whatever it checks with, from version to version.

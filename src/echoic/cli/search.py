@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,8 +23,9 @@ from echoic.cli.options import (
     expand_example,
     expand_path,
     number,
+    parted,
+    read_part,
     refuse_address,
-    seconds,
     time_option,
     whole_number,
 )
@@ -47,7 +47,6 @@ from echoic.untrusted import shown
 
 Writer = Callable[[Hit], None]
 _WORDS = "text:"  # stands before words where a file could be meant
-_PART = re.compile(r"(.+)@([^@]*)")
 
 
 def run(
@@ -81,12 +80,18 @@ def run(
             "Needs the encoder voice (index --encoder voice).",
         ),
     ] = None,
+    concept: Annotated[
+        str | None,
+        typer.Option(
+            "--concept", metavar="NAME", help="Find where a concept is heard that was taught (echoic teach)."
+        ),
+    ] = None,
     every: Annotated[
         bool,
         typer.Option(
             "--every",
             help="Find every place where it is heard, not only the best of a file, with its begin and end. "
-            "Other than for --phrase and --voice, needs the encoder events "
+            "Other than for --phrase, --voice and --concept, needs the encoder events "
             "(echoic index FOLDER --encoder events).",
         ),
     ] = False,
@@ -96,7 +101,8 @@ def run(
             "--min-score",
             metavar="P",
             parser=number(0, 1),
-            help="With --phrase, --voice or --every: tell what is this likely or more; .5 if not said.",
+            help="With --phrase, --voice, --concept or --every: tell what is this likely or more; .5 if not "
+            "said.",
         ),
     ] = None,
     k: Annotated[
@@ -171,7 +177,8 @@ def run(
 
     Each hit names the span that matched best. Scores are cosines: 1 is the same, 0 unrelated. With
     --versions they say how much of the shorter piece is in the other: from about .6 on, likely the same.
-    With --phrase, --voice and --every they are probabilities; without -k, --every tells hits file by file.
+    With --phrase, --voice, --concept and --every they are probabilities; without -k, --every tells hits file
+    by file.
     """
     from echoic.library import Library
 
@@ -180,13 +187,15 @@ def run(
     if phrases is not None and len(phrases) > 1:
         raise UsageError("--phrase is given more than once; look for one phrase at a time")
     phrase = phrases[0] if phrases else None
-    if phrase is not None and voice is not None:
-        raise UsageError("choose one of --phrase and --voice")
-    for option, given in (("--phrase", phrase), ("--voice", voice)):
+    if sum(given is not None for given in (phrase, voice, concept)) > 1:
+        raise UsageError("choose one of --phrase, --voice and --concept")
+    for option, given in (("--phrase", phrase), ("--voice", voice), ("--concept", concept)):
         if given is not None and (file is not None or texts or like or unlike or versions):
             raise UsageError(
                 f"{option} goes with neither FILE before it, --text, --like, --unlike nor --versions"
             )
+        if given is not None and given is concept and (encoder is not None or include_query):
+            raise UsageError("--concept goes with neither --encoder nor --include-query")
         if given is not None and (start, end) != (None, None):
             raise UsageError(
                 f"--start and --end choose a part of FILE; with {option} say it so: {option} FILE@START-END"
@@ -194,9 +203,9 @@ def run(
     asked = None if phrase is None else _read_phrase(phrase)
     if asked is not None and isinstance(asked[0], str) and include_query:
         raise UsageError("--include-query goes with --phrase FILE, not with words")
-    if phrase is None and voice is None and not every and min_score is not None:
-        raise UsageError("--min-score goes with --phrase, --voice or --every")
-    speaking = None if voice is None else _read_file(voice, "--voice")
+    if phrase is None and voice is None and concept is None and not every and min_score is not None:
+        raise UsageError("--min-score goes with --phrase, --voice, --concept or --every")
+    speaking = None if voice is None else read_part(voice, "--voice")
     if versions and (file is None or texts or encoder is not None or like or unlike or every):
         raise UsageError(
             "--versions takes one FILE, and neither --text, --encoder, --like, --unlike nor --every"
@@ -227,6 +236,8 @@ def run(
             hits = lib.voices(
                 who, k, start=part[0], end=part[1], include_query=include_query, **chosen, **filters
             )
+        elif concept is not None:
+            hits = lib.instances(concept, k, every=every, min_score=min_score, **filters)
         elif versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, n_hits, progress=progress, **common)
@@ -247,7 +258,7 @@ def run(
         complain(f"nothing found: {what}{quoted(phrase)} is not said{where}, or not clearly enough")
     elif voice is not None:
         complain(f"nothing found: who speaks in {quoted(voice)} is not heard{where}, or not clearly enough")
-    elif every:
+    elif concept is not None or every:
         complain(f"nothing found: it is not heard{where}, or not clearly enough; --min-score tells more")
     elif is_filtered:
         complain("nothing found: no other file of the library fits the filters")
@@ -273,7 +284,7 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
     refuse_address(phrase)
     if phrase.startswith(_WORDS):
         return phrase.removeprefix(_WORDS), (None, None)
-    name, (start, end) = _parted(phrase, "--phrase")
+    name, (start, end) = parted(phrase, "--phrase")
     is_named_as_sound = suffix_of(name) in SUFFIXES
     if not os.path.lexists(expand(name)):
         if is_named_as_sound:
@@ -287,26 +298,6 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
             f"for the words, or --phrase {shlex.quote('./' + name)} for what is said in the file"
         )
     return expand_path(name), (start, end)
-
-
-def _read_file(text: str, option: str) -> tuple[Path, tuple[float | None, float | None]]:
-    """Read ``FILE`` or ``FILE@START-END`` → the file, and the begin and end of the part that is meant."""
-    name, part = _parted(text, option)
-    if not os.path.lexists(expand(name)):
-        raise UnreadableError(f"{quoted(name)} does not exist; check the path")
-    return expand_path(name), part
-
-
-def _parted(text: str, option: str) -> tuple[str, tuple[float | None, float | None]]:
-    """Tell the name of a file from the part of it that is meant."""
-    part = _PART.fullmatch(text)
-    is_part = part is not None and (suffix_of(part[1]) in SUFFIXES or os.path.lexists(expand(part[1])))
-    if part is None or not is_part or os.path.lexists(expand(text)):
-        return text, (None, None)
-    begin, dash, finish = part[2].partition("-")
-    if not (begin and dash and finish):
-        raise UsageError(f"{shown(part[2])} is no part of a file; say it as {option} FILE@START-END")
-    return part[1], (seconds(begin), seconds(finish))
 
 
 def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv: bool, m3u: bool) -> int:

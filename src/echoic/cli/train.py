@@ -39,8 +39,8 @@ def run(
         typer.Argument(
             metavar="DATA",
             parser=expand_path,
-            help="A folder with a sub-folder for each class, a .csv or .tsv manifest, or a folder of "
-            "recordings that nothing labels.",
+            help="A folder with a sub-folder for each class, a .csv or .tsv manifest, label tracks or a "
+            "selection table (.txt), or a folder of recordings that nothing labels.",
         ),
     ] = None,
     output: Annotated[

@@ -15,11 +15,13 @@ __all__ = ["Span", "read_spans"]
 
 
 class Span(NamedTuple):
-    """A part of a file, in seconds."""
+    """A part of a file, in seconds, how sure it was told, and as what, where that was said."""
 
     path: str
     start: float
     end: float
+    score: float | None = None
+    label: str = ""
 
 
 def read_spans(lines: Iterable[str]) -> Iterator[Span]:
@@ -33,7 +35,7 @@ def read_spans(lines: Iterable[str]) -> Iterator[Span]:
     Examples
     --------
     >>> list(read_spans(['{"path": "a.wav", "start": 1, "end": 2.5, "score": 0.9}']))
-    [Span(path='a.wav', start=1.0, end=2.5)]
+    [Span(path='a.wav', start=1.0, end=2.5, score=0.9, label='')]
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -42,7 +44,9 @@ def read_spans(lines: Iterable[str]) -> Iterator[Span]:
             row = json.loads(line)
             path = os.fsdecode(base64.b64decode(row["path_base64"])) if "path_base64" in row else row["path"]
             start, end = float(row["start"]), float(row["end"])
-            is_span = isinstance(path, str) and path != ""
+            score, label = row.get("score", row.get("probability")), row.get("label", "")
+            score = None if score is None else float(score)
+            is_span = isinstance(path, str) and path != "" and isinstance(label, str)
         except (KeyError, RecursionError, TypeError, ValueError):
             is_span = False
         if not is_span:
@@ -54,4 +58,6 @@ def read_spans(lines: Iterable[str]) -> Iterator[Span]:
                 f"line {number} names a part from {start:g} s to {end:g} s; a part begins at 0 or "
                 "later, and ends behind its begin"
             )
-        yield Span(path, start, end)
+        if score is not None and math.isnan(score):
+            raise UsageError(f"line {number} has a score that is no number; leave it out, or give one")
+        yield Span(path, start, end, score, label)

@@ -12,14 +12,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from echoic.errors import UsageError
 from echoic.interchange.places import new_table
 from echoic.types import Hit
 
-__all__ = ["RavenTable", "raven_table", "read_raven"]
+__all__ = ["RavenTable", "Selection", "is_raven", "raven_table", "read_raven"]
 
+# What is said of a selection: Raven's own column, what its users add, and what BirdNET writes.
+_LABELS = ("Annotation", "Label", "Species", "Common Name", "Species Code")
 _BEGIN, _END, _PATH, _SCORE = "Begin Time (s)", "End Time (s)", "Begin Path", "Score"
 _COLUMNS = (
     *("Selection", "View", "Channel", _BEGIN, _END, "Low Freq (Hz)", "High Freq (Hz)"),
@@ -60,8 +62,23 @@ def raven_table(path: Path) -> Iterator[RavenTable]:
         yield RavenTable(writer)
 
 
-def read_raven(path: Path) -> list[tuple[str, float, float]]:
-    """Read a selection table → file, begin and end in seconds of each; the file is empty where none is named.
+class Selection(NamedTuple):
+    """A row: its file, empty where none is named, begin and end in seconds, and what is said of it."""
+
+    path: str
+    start: float
+    end: float
+    label: str = ""
+
+
+def is_raven(path: Path) -> bool:
+    """Tell a selection table by its columns."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return _BEGIN in file.readline(10_000).rstrip("\r\n").split("\t")
+
+
+def read_raven(path: Path) -> list[Selection]:
+    """Read a selection table.
 
     Each selection is there once, of those that Raven lists for the waveform and for the spectrogram.
 
@@ -72,7 +89,7 @@ def read_raven(path: Path) -> list[tuple[str, float, float]]:
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        found: dict[str, tuple[str, float, float]] = {}
+        found: dict[str, Selection] = {}
         for number, row in enumerate(rows, start=2):
             try:
                 name = row.get(_PATH) or row.get("Begin File") or ""
@@ -83,5 +100,6 @@ def read_raven(path: Path) -> list[tuple[str, float, float]]:
                     f"line {number} of {os.fspath(path)} has no {_BEGIN!r} and {_END!r}; "
                     "export the selections with these columns"
                 ) from None
-            found.setdefault(row.get("Selection") or str(number), (name, begin, end))
+            label = next((row[column] for column in _LABELS if row.get(column)), "")
+            found.setdefault(row.get("Selection") or str(number), Selection(name, begin, end, label.strip()))
     return list(found.values())

@@ -100,7 +100,7 @@ def default_start(recipe: Recipe, window: float | None, dim: int | None) -> tupl
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
+class Stretch:
     """A stretch of a recording, as if it were a clip of its own."""
 
     audio: Sound
@@ -181,10 +181,20 @@ def prepare(
     DatasetError
         If too little is left to learn from.
     """
-    cached, failed = (cache or AudioCache()).fill(
-        [clip.path for clip in dataset.clips], sample_rate, progress=progress
+    files, failed = (cache or AudioCache()).fill(
+        dict.fromkeys(clip.path for clip in dataset.clips), sample_rate, progress=progress
     )
-    readable = Dataset(dataset.name, tuple(clip for clip in dataset.clips if clip.path in cached))
+    cached: dict[str, Sound] = {}
+    for clip in dataset.clips:
+        if clip.path in files:
+            sound = _part(files[clip.path], clip, sample_rate)
+            if sound.n_samples > 0:
+                cached[clip.name] = sound
+            else:
+                failed[Path(clip.name)] = (
+                    f"{quoted(clip.path)} ends before {clip.start:g} s; leave that part out"
+                )
+    readable = Dataset(dataset.name, tuple(clip for clip in dataset.clips if clip.name in cached))
     if not readable.clips:
         raise DatasetError(
             f"none of the {len(dataset.clips)} clips of {dataset.name} can be learnt from; the first: "
@@ -231,30 +241,39 @@ def _naming_unreadable(dataset: Dataset, failed: Mapping[Path, str]) -> Iterator
         ) from error
 
 
-def _labelled(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
+def _part(whole: CachedAudio, clip: Clip, sample_rate: int) -> Sound:
+    """Take the part of a file that a clip is."""
+    if not clip.is_part:
+        return whole
+    first = round((clip.start or 0.0) * sample_rate)
+    past = whole.n_samples if clip.end is None else min(whole.n_samples, round(clip.end * sample_rate))
+    return Stretch(whole, first, past - first)
+
+
+def _labelled(clips: Iterable[Clip], cached: dict[str, Sound]) -> Examples:
     clips = list(clips)
     return Examples(
-        [cached[clip.path] for clip in clips],
+        [cached[clip.name] for clip in clips],
         [clip.label for clip in clips],
         [clip.group for clip in clips],
         [clip.weight for clip in clips],
     )
 
 
-def _recordings(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
+def _recordings(clips: Iterable[Clip], cached: dict[str, Sound]) -> Examples:
     clips = list(clips)
-    names = [str(clip.path) for clip in clips]
-    return Examples([cached[clip.path] for clip in clips], names, names, [clip.weight for clip in clips])
+    names = [clip.name for clip in clips]
+    return Examples([cached[clip.name] for clip in clips], names, names, [clip.weight for clip in clips])
 
 
-def _halves(clips: Iterable[Clip], cached: dict[Path, CachedAudio]) -> Examples:
+def _halves(clips: Iterable[Clip], cached: dict[str, Sound]) -> Examples:
     audio, labels, groups = [], [], []
     for clip in clips:
-        whole = cached[clip.path]
+        whole = cached[clip.name]
         middle = whole.n_samples // 2
-        audio += [Half(whole, 0, middle), Half(whole, middle, whole.n_samples - middle)]
-        labels += [str(clip.path)] * 2
-        groups += [f"{clip.path} 1", f"{clip.path} 2"]
+        audio += [Stretch(whole, 0, middle), Stretch(whole, middle, whole.n_samples - middle)]
+        labels += [clip.name] * 2
+        groups += [f"{clip.name} 1", f"{clip.name} 2"]
     return Examples(audio, labels, groups, [1.0] * len(labels))
 
 

@@ -54,7 +54,7 @@ def test_a_selection_table_is_read_as_it_was(tmp_path):
     with raven_table(path) as table:
         for hit in HITS:
             table.add(hit)
-    assert read_raven(path) == [(hit.path, hit.start, hit.end) for hit in HITS]
+    assert read_raven(path) == [(hit.path, hit.start, hit.end, "") for hit in HITS]
     header = path.read_text("utf-8").split("\n")[0].split("\t")
     assert header[:7] == [
         *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)"),
@@ -67,7 +67,7 @@ def test_of_raven_s_views_each_selection_counts_once(tmp_path):
     head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\n"
     rows = ("1\tWaveform 1\t1\t100.5\t102\ta.wav\t0.5\n", "1\tSpectrogram 1\t1\t100.5\t102\ta.wav\t0.5\n")
     path.write_text(head + "".join(rows), "utf-8")
-    assert read_raven(path) == [("a.wav", 0.5, 2.0)]
+    assert read_raven(path) == [("a.wav", 0.5, 2.0, "")]
     path.write_text("Selection\tBegin Time (s)\n1\t3\n", "utf-8")
     with pytest.raises(UsageError, match="line 2"):
         read_raven(path)

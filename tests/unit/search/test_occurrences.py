@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoic.encoders.base import normalize
-from echoic.search.occurrences import Background, apart, probability
+from echoic.search.likeness import Background, probability
+from echoic.search.occurrences import apart
 
 DIM = 16
 
@@ -26,8 +27,8 @@ def test_what_is_like_nothing_else_counts_for_more():
     background = Background(drawn)
     near_common = vectors(1, seed=4, around=common * 3, spread=0.3)
     near_rare = vectors(1, seed=4, around=rare * 3, spread=0.3)
-    of_common = background.to(common)(eighths(near_common), -np.inf)[0]
-    of_rare = background.to(rare)(eighths(near_rare), -np.inf)[0]
+    of_common = background.to(background.seen(common[None])[0])(eighths(near_common), -np.inf)[0]
+    of_rare = background.to(background.seen(rare[None])[0])(eighths(near_rare), -np.inf)[0]
     assert of_rare > of_common + 0.3
 
 
@@ -35,14 +36,16 @@ def test_what_is_like_nothing_else_counts_for_more():
 def test_the_same_is_found_in_a_library_of_any_size(n):
     asked = vectors(1, seed=9)[0]
     numbers = eighths(np.concatenate([asked[None], vectors(40, seed=5)]))
-    likeness = Background(vectors(n, seed=6)).to(asked)(numbers, -np.inf)
+    background = Background(vectors(n, seed=6))
+    likeness = background.to(background.seen(asked[None])[0])(numbers, -np.inf)
     assert likeness.argmax() == 0
     assert np.isfinite(likeness).all()
     assert probability(likeness)[0] > 0.5
 
 
 def test_what_matters_not_is_left_out_and_nothing_else():
-    background, asked = Background(vectors(200)), vectors(1, seed=7)[0]
+    background = Background(vectors(200))
+    asked = background.seen(vectors(1, seed=7))[0]
     numbers = eighths(vectors(300, seed=8))
     whole, some = (background.to(asked)(numbers, least) for least in (-np.inf, 0.1))
     reaching = whole >= 0.1

@@ -75,6 +75,31 @@ CREATE TABLE frames (
 );
 """
 
+# What a person said of spans of sound, see echoic.storage.concepts. The files need not be the library's; of
+# those that are, the paths follow.
+_CONCEPTS = """
+CREATE TABLE concepts (
+    id     INTEGER PRIMARY KEY,
+    folded TEXT NOT NULL UNIQUE,                    -- the name, as echoic.audio.tags.folded makes it
+    name   TEXT NOT NULL
+);
+CREATE TABLE answers (
+    id         INTEGER PRIMARY KEY,                 -- in the order in which they were given
+    concept_id INTEGER NOT NULL REFERENCES concepts ON DELETE CASCADE,
+    path       BLOB NOT NULL,
+    start      REAL,                                -- s; NULL: from its begin
+    finish     REAL,                                -- s; NULL: to its end
+    is_it      INTEGER NOT NULL,
+    collection TEXT NOT NULL,                       -- key of the encoder that made the vector
+    length     REAL NOT NULL,                       -- s of what is heard in the span
+    vector     BLOB NOT NULL
+);
+CREATE INDEX answers_by_concept ON answers (concept_id, id);
+CREATE INDEX answers_by_path ON answers (path);
+CREATE TRIGGER answers_move AFTER UPDATE OF path ON files
+BEGIN UPDATE answers SET path = NEW.path WHERE path = OLD.path; END;
+"""
+
 _SCHEMA = (
     """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -105,6 +130,7 @@ CREATE TABLE encoders (
     + _FRAMES
     + _TAGS
     + _HEARD
+    + _CONCEPTS
 )
 
 
@@ -211,7 +237,12 @@ def _to_7(connection: sqlite3.Connection) -> None:
     _run(connection, _FRAMES)
 
 
-_STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7}
+def _to_8(connection: sqlite3.Connection) -> None:
+    """What was taught."""
+    _run(connection, _CONCEPTS)
+
+
+_STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7, 8: _to_8}
 VERSION = max(_STEPS)
 OLDEST = min(_STEPS) - 1  # that can be brought up to date
 
