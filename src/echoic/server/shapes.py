@@ -18,6 +18,7 @@ from echoic.spec import By, EncoderSpec
 from echoic.types import FileRecord, FileState, HeardSpan, Hit, IndexReport, Match, Note, NoteKind, Progress
 
 __all__ = [
+    "MOST_HITS",
     "Asked",
     "Described",
     "EncoderShape",
@@ -164,14 +165,22 @@ class Asked(Sound, Filters):
         default=None, min_length=1, max_length=1_000, description="Find where these words are said."
     )
     spoken: bool = Field(default=False, description="Find where it is said what is said in the sound.")
+    voice: bool = Field(default=False, description="Find where the person speaks who speaks in the sound.")
+    versions: bool = Field(default=False, description="Find other versions of the music in the sound.")
     every: bool = Field(
-        default=False, description="Of a phrase: every occurrence, not only the surest of each file."
+        default=False, description="Find every place where it is heard, not only the best of each file."
     )
     min_score: float | None = Field(
-        default=None, ge=0, le=1, description="Of a phrase: from this probability on."
+        default=None,
+        ge=0,
+        le=1,
+        description="Of phrases, voices and every place: from this probability on.",
     )
     k: int | None = Field(
-        default=None, ge=1, le=MOST_HITS, description="How many hits: 10, or with every, all."
+        default=None,
+        ge=1,
+        le=MOST_HITS,
+        description=f"How many hits: 10, or with every, all, if they are {MOST_HITS:,} or fewer.",
     )
     encoder: str | None = Field(
         default=None, min_length=1, max_length=100, description="Compare by this encoder."
