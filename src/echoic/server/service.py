@@ -9,12 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fastapi.responses import Response
+
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.library import Library
 from echoic.server.holdings import Holdings
 from echoic.server.limits import Pool, Uploads, check_length, check_part_length
 from echoic.server.made import Made
+from echoic.server.saving import saved
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
     MOST_HITS,
@@ -88,7 +91,7 @@ class Service:
         except EchoicError:
             return  # whoever searches will be told
 
-    def search(self, asked: Asked, sound: Path | None = None) -> Found:
+    def search(self, asked: Asked, sound: Path | None = None) -> Found | Response:
         """Find what is asked for; ``sound`` is what a request brought."""
         query = self._query(asked, sound)
         _check_search(asked, has_sound=query is not None)
@@ -99,6 +102,8 @@ class Service:
             raise UsageError(
                 f"there are more than {MOST_HITS:,} hits; ask for fewer with k, min_score or a filter"
             )
+        if asked.format != "json":
+            return saved(hits, asked.format)
         ids = self.holdings.ids(hit.path for hit in hits)
         return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
 
