@@ -392,6 +392,13 @@ async function countFiles() {
   return total;
 }
 
+/** After indexing: what is shown may be other files by now. */
+function findAnew({ report }) {
+  countFiles();
+  const { added = 0, changed = 0, encoded = 0, moved = 0, removed = 0 } = report ?? {};
+  if (added + changed + encoded + moved + removed) run();
+}
+
 function showIdeas() {
   byId("start").replaceChildren(
     el("p", {}, "Type words, drop a sound anywhere on this page, or record one. For instance:"),
@@ -414,7 +421,7 @@ async function begin() {
   showIdeas();
   showControls();
   const { y } = history.state;
-  await Promise.all([run(), countFiles(), follow({ mayIndex: session.may_index, changed: () => (countFiles(), run()) })]);
+  await Promise.all([run(), countFiles(), follow({ mayIndex: session.may_index, changed: findAnew })]);
   scrollTo(0, y);
 }
 

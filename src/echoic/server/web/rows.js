@@ -2,7 +2,7 @@
 
 import { address, ask } from "./api.js";
 import { button, clock, el, frequencyTicks, lasting, parted } from "./dom.js";
-import { Deck } from "./player.js";
+import { Deck, player } from "./player.js";
 import { Wave } from "./wave.js";
 
 const MOST_PLACES = 60; // that a row lists before it is asked for more
@@ -111,10 +111,12 @@ export class Row {
     const record = this.file.codec === undefined ? await ask(`v1/files/${this.file.id}`) : this.file;
     const { id, duration, codec } = record;
     this.record = record;
-    const heard = Object.keys(record.heard).slice(0, 2);
-    this.facts.textContent = [lasting(duration), ...heard].join(" · ");
-    this.deck = new Deck({ id, name: this.name, duration, codec });
-    this.deck.place = this.best?.start ?? 0;
+    const [heard] = Object.keys(record.heard);
+    this.facts.textContent = heard ? `${lasting(duration)} · ${heard}` : lasting(duration);
+    const isPlaying = player.deck?.id === id && player.deck.duration === duration; // since before it was found anew
+    this.deck = isPlaying ? player.deck : new Deck({ id, name: this.name, duration, codec });
+    if (!isPlaying) this.deck.place = this.best?.start ?? 0;
+    this.player.classList.toggle("on", !this.deck.paused);
     for (const event of ["play", "pause", "ended"]) {
       this.deck.addEventListener(event, () => {
         this.player.classList.toggle("on", !this.deck.paused);
