@@ -11,7 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -24,11 +24,12 @@ from echoic.arguments import checked
 from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
-from echoic.types import FileRecord, Hit, Note, StrPath
+from echoic.types import FileRecord, Hit, Note, Progress, StrPath
 
 __all__ = ["Client"]
 
 Globs = str | Sequence[str] | None
+Report = Callable[[Progress], None] | None
 _PAGE = 1_000  # files that are asked for at a time
 _PATIENCE = 120.0  # s for an answer
 _WORDS = "text:"
@@ -126,6 +127,47 @@ class Client:
         return _hits(told)
 
     @checked
+    def occurrences(
+        self,
+        query: StrPath | None = None,
+        k: int | None = None,
+        *,
+        text: str | None = None,
+        encoder: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        like: Sequence[StrPath] = (),
+        unlike: Sequence[StrPath] = (),
+        min_score: float | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+    ) -> Iterator[Hit]:
+        """Find every place where something is heard, 10,000 at most; see :meth:`Library.occurrences`."""
+        told = self._ask(
+            "/v1/search",
+            query,
+            every=True,
+            k=k,
+            text=text,
+            encoder=encoder,
+            start=start,
+            end=end,
+            like=[self._example(one) for one in like],
+            unlike=[self._example(one) for one in unlike],
+            min_score=min_score,
+            path=path,
+            min_duration=min_duration,
+            max_duration=max_duration,
+            tag=tags,
+            include_query=include_query,
+        )
+        self._tell(told, text if query is None else query)
+        yield from _hits(told)
+
+    @checked
     def phrases(
         self,
         phrase: str | os.PathLike[str],
@@ -162,6 +204,78 @@ class Client:
             tag=tags,
         )
         self._tell(told, phrase)
+        return _hits(told)
+
+    @checked
+    def voices(
+        self,
+        query: StrPath,
+        k: int | None = None,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        every: bool = False,
+        min_score: float | None = None,
+        encoder: str | None = None,
+        include_query: bool = False,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> list[Hit]:
+        """Find where somebody speaks, whatever is said; see :meth:`Library.voices`."""
+        told = self._ask(
+            "/v1/search",
+            query,
+            voice=True,
+            k=k,
+            start=start,
+            end=end,
+            every=every,
+            min_score=min_score,
+            encoder=encoder,
+            include_query=include_query,
+            path=path,
+            min_duration=min_duration,
+            max_duration=max_duration,
+            tag=tags,
+        )
+        self._tell(told, query)
+        return _hits(told)
+
+    @checked
+    def versions(
+        self,
+        query: StrPath,
+        k: int = 10,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+        progress: Report = None,
+    ) -> list[Hit]:
+        """Find other versions of a piece of music; see :meth:`Library.versions`.
+
+        How far it has come is not told over HTTP: ``progress`` is never called.
+        """
+        told = self._ask(
+            "/v1/search",
+            query,
+            versions=True,
+            k=k,
+            start=start,
+            end=end,
+            path=path,
+            min_duration=min_duration,
+            max_duration=max_duration,
+            tag=tags,
+            include_query=include_query,
+        )
+        self._tell(told, query)
         return _hits(told)
 
     @checked

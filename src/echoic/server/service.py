@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+
+from fastapi.responses import Response
 
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
@@ -15,8 +18,10 @@ from echoic.library import Library
 from echoic.server.holdings import Holdings
 from echoic.server.limits import Pool, Uploads, check_length, check_part_length
 from echoic.server.made import Made
+from echoic.server.saving import saved
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
+    MOST_HITS,
     Asked,
     Describe,
     Described,
@@ -87,56 +92,50 @@ class Service:
         except EchoicError:
             return  # whoever searches will be told
 
-    def search(self, asked: Asked, sound: Path | None = None) -> Found:
+    def search(self, asked: Asked, sound: Path | None = None) -> Found | Response:
         """Find what is asked for; ``sound`` is what a request brought."""
+        query = self._query(asked, sound)
+        _check_search(asked, has_sound=query is not None)
+        if (asked.start, asked.end) != (None, None):
+            self._check_length(asked, sound)
+        hits, notes = self._told(lambda: self._found(asked, query), sound, asked)
+        if len(hits) > MOST_HITS:
+            raise UsageError(
+                f"there are more than {MOST_HITS:,} hits; ask for fewer with k, min_score or a filter"
+            )
+        if asked.format != "json":
+            return saved(hits, asked.format)
+        ids = self.holdings.ids(hit.path for hit in hits)
+        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+
+    def _found(self, asked: Asked, query: str | None) -> list[Hit]:
+        """Call what finds it; ``query`` is the path of the sound that is asked about."""
         filters: dict[str, Any] = {
             "path": asked.path or None,
             "min_duration": asked.min_duration,
             "max_duration": asked.max_duration,
             "tags": asked.tag,
         }
-        query = self._query(asked, sound)
-        if (asked.start, asked.end) != (None, None):
-            self._check_length(asked, sound)
-        is_phrase = asked.phrase is not None or asked.spoken
-        if is_phrase and (asked.text or asked.like or asked.unlike):
-            raise UsageError("a phrase goes with neither text, like nor unlike")
-        if asked.phrase is not None and (query is not None or asked.spoken):
-            raise UsageError("a phrase is typed, or spoken in a sound: give one of them")
-        if asked.spoken and query is None:
-            raise UsageError("spoken goes with a file or a sound in the body, in which a phrase is said")
-        if not is_phrase and (asked.every or asked.min_score is not None):
-            raise UsageError("every and min_score go with a phrase")
-
-        def find() -> list[Hit]:
-            part: dict[str, Any] = {"start": asked.start, "end": asked.end}
-            if is_phrase:
-                phrase = Path(query) if query is not None else asked.phrase or ""
-                return self.library.phrases(
-                    phrase,
-                    asked.k,
-                    every=asked.every,
-                    min_score=asked.min_score,
-                    encoder=asked.encoder,
-                    include_query=asked.include_query,
-                    **part,
-                    **filters,
-                )
-            return self.library.search(
-                query,
-                asked.k or 10,
-                text=asked.text,
-                encoder=asked.encoder,
-                like=self._examples(asked.like),
-                unlike=self._examples(asked.unlike),
-                include_query=asked.include_query,
-                **part,
-                **filters,
-            )
-
-        hits, notes = self._told(find, sound, asked)
-        ids = self.holdings.ids(hit.path for hit in hits)
-        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+        part: dict[str, Any] = {"start": asked.start, "end": asked.end}
+        common: dict[str, Any] = {"include_query": asked.include_query} | part | filters
+        judged: dict[str, Any] = {"min_score": asked.min_score, "encoder": asked.encoder}
+        if asked.phrase is not None:
+            return self.library.phrases(asked.phrase, asked.k, every=asked.every, **judged, **common)
+        if query is not None and asked.spoken:
+            return self.library.phrases(Path(query), asked.k, every=asked.every, **judged, **common)
+        if query is not None and asked.voice:
+            return self.library.voices(query, asked.k, every=asked.every, **judged, **common)
+        if query is not None and asked.versions:
+            return self.library.versions(query, asked.k or 10, **common)
+        examples: dict[str, Any] = {
+            "text": asked.text,
+            "like": self._examples(asked.like),
+            "unlike": self._examples(asked.unlike),
+        }
+        if asked.every:
+            occurrences = self.library.occurrences(query, asked.k, **examples, **judged, **common)
+            return list(islice(occurrences, MOST_HITS + 1))
+        return self.library.search(query, asked.k or 10, encoder=asked.encoder, **examples, **common)
 
     def identify(self, asked: Identify, sound: Path | None = None) -> Identified:
         """Tell which recordings are heard in a file of the library, or in what a request brought."""
@@ -225,3 +224,25 @@ class Service:
         notes: list[Note] | None = getattr(self._noted, "notes", None)
         if notes is not None and note not in notes:
             notes.append(note)
+
+
+def _check_search(asked: Asked, *, has_sound: bool) -> None:
+    """Refuse to look for several things at once, or for one by what does not go with it.
+
+    Raises
+    ------
+    UsageError
+    """
+    wanted = [name for name in ("phrase", "spoken", "voice", "versions") if getattr(asked, name)]
+    if len(wanted) > 1:
+        raise UsageError(f"{' and '.join(wanted)} are looked for one at a time")
+    if wanted and (asked.text or asked.like or asked.unlike):
+        raise UsageError(f"{wanted[0]} goes with neither text, like nor unlike")
+    if wanted and asked.phrase is None and not has_sound:
+        raise UsageError(f"{wanted[0]} goes with a file or a sound in the body")
+    if asked.phrase is not None and has_sound:
+        raise UsageError("a phrase is typed, or spoken in a sound: give one of them")
+    if asked.versions and (asked.every or asked.encoder is not None):
+        raise UsageError("versions goes with neither every nor encoder")
+    if asked.min_score is not None and (asked.versions or not (wanted or asked.every)):
+        raise UsageError("min_score goes with every, a phrase or a voice")

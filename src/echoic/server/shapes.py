@@ -16,15 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
+from echoic.server.keys import Role
 from echoic.spec import By, EncoderSpec
 from echoic.types import FileRecord, FileState, Hit, IndexReport, Note, NoteKind, Progress
 
 __all__ = [
+    "MOST_HITS",
     "Asked",
     "Described",
     "EncoderShape",
     "FilePage",
     "FileShape",
+    "Format",
     "Found",
     "Health",
     "HitShape",
@@ -37,6 +40,7 @@ __all__ = [
     "Peaks",
     "Picture",
     "ReportShape",
+    "SessionShape",
     "SpanShape",
     "Waveform",
     "path_of",
@@ -89,6 +93,9 @@ class _Parameters(_Shape):
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Reference = Annotated[str, Field(min_length=1, max_length=_LONGEST_URI)]
 Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=2_000)]], Field(max_length=_MOST_VALUES)]
+
+#: Files for other programs that hits are told in.
+Format = Literal["csv", "m3u", "raven", "audacity"]
 
 
 # What is asked
@@ -166,19 +173,31 @@ class Asked(Sound, Filters):
         default=None, min_length=1, max_length=1_000, description="Find where these words are said."
     )
     spoken: bool = Field(default=False, description="Find where it is said what is said in the sound.")
+    voice: bool = Field(default=False, description="Find where the person speaks who speaks in the sound.")
+    versions: bool = Field(default=False, description="Find other versions of the music in the sound.")
     every: bool = Field(
-        default=False, description="Of a phrase: every occurrence, not only the surest of each file."
+        default=False, description="Find every place where it is heard, not only the best of each file."
     )
     min_score: float | None = Field(
-        default=None, ge=0, le=1, description="Of a phrase: from this probability on."
+        default=None,
+        ge=0,
+        le=1,
+        description="Of phrases, voices and every place: from this probability on.",
     )
     k: int | None = Field(
-        default=None, ge=1, le=MOST_HITS, description="How many hits: 10, or with every, all."
+        default=None,
+        ge=1,
+        le=MOST_HITS,
+        description=f"How many hits: 10, or with every, all, if they are {MOST_HITS:,} or fewer.",
     )
     encoder: str | None = Field(
         default=None, min_length=1, max_length=100, description="Compare by this encoder."
     )
     include_query: bool = Field(default=False, description="Let the examples themselves be found.")
+    format: Literal["json"] | Format = Field(
+        default="json",
+        description="As a file: rows, a playlist, a selection table of Raven, label tracks of Audacity.",
+    )
 
 
 class Identify(Sound, Filtered):
@@ -210,6 +229,16 @@ def _example(**values: Any) -> ConfigDict:
 class Health(_Shape):
     status: Literal["ok"] = "ok"
     version: str
+
+
+class SessionShape(_Shape):
+    """What whoever asks may do, and what the service takes."""
+
+    role: Role
+    has_keys: bool = Field(description="Whether the service wants a key at all.")
+    may_index: bool
+    max_upload: int = Field(description="Bytes of a sound.")
+    max_seconds: float = Field(description="Of sound that are listened to for one request.")
 
 
 class EncoderShape(_Shape):

@@ -14,6 +14,11 @@ from echoic.errors import EchoicError, ServiceError, UsageError
 from echoic.server.keys import Keys
 from tests.integration.server.conftest import ODD, RATE
 
+METHODS = (
+    *("search", "occurrences", "phrases", "voices", "versions"),
+    *("identify", "describe", "files"),
+)
+
 
 @pytest.fixture(scope="module")
 def both(ask, place):
@@ -46,7 +51,7 @@ def same(both, method, *given, **named):
 
 
 def test_its_methods_have_the_signatures_of_the_library():
-    for name in ("search", "phrases", "identify", "describe", "files"):
+    for name in METHODS:
         assert inspect.signature(getattr(Client, name)) == inspect.signature(getattr(Library, name)), name
 
 
