@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from echoic.recordings.result import Duplicate, Match, SourceStatus
     from echoic.recordings.timing.align import align
     from echoic.recordings.timing.result import SharedStretch, TimeAlignment
+    from echoic.search.result import Concept, Taught
     from echoic.spec import EncoderSpec
     from echoic.types import (
         AudioInfo,
@@ -58,6 +59,7 @@ __all__ = [
     "AudioError",
     "AudioInfo",
     "Candidate",
+    "Concept",
     "Duplicate",
     "EchoicError",
     "Encoder",
@@ -83,6 +85,7 @@ __all__ = [
     "SourceStatus",
     "Status",
     "StoreError",
+    "Taught",
     "TextEncoder",
     "TimeAlignment",
     "UnknownEncoderError",
@@ -112,6 +115,7 @@ _HOMES = (
     "encoders.base",
     "heard.result",
     "recordings.result",
+    "search.result",
     "recordings.timing.result",
     "recordings.timing.align",
     "analysis.files",
