@@ -151,8 +151,8 @@ class Recognition:
                     query_start=match.query_start + connection.begun,
                     query_end=match.query_end + connection.begun,
                 )
-        if lost := connection.lost():
-            self._noted(Path(connection.name), Note("damage", lost))
+        for note in connection.notes():
+            self._noted(Path(connection.name), note)
 
     def _listen(
         self,
