@@ -186,15 +186,15 @@ class LiveSound:
         Hz.
     blocks : iterator of ndarray of float32, shape (n,)
         Mono, half a second each; ends where the connection does.
-    lost : callable
-        Says what could not be decoded, once the blocks have ended; an empty text where nothing was lost.
+    notes : callable
+        Tells what a person should know of it, once the blocks have ended.
     """
 
     name: str
     begun: float
     sample_rate: int
     blocks: Iterator[Float32]
-    lost: Callable[[], str] = str
+    notes: Callable[[], tuple[Note, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from echoic.audio import decode
 from echoic.audio.decode import open_audio, read_audio
 from echoic.audio.encode import write_audio
 from echoic.audio.frames import Frames
+from echoic.audio.live import piped
 from echoic.encoders.registry import load_encoder
 from tests.integration.contents import contents
 from tests.media import mux, sound
@@ -241,6 +242,37 @@ def test_channels_that_cancel_each_other_later_are_told(tmp_path, name):
     assert note.kind == "phase"
     assert note.sentence.startswith("its channels cancel each other for about ")
     assert float(note.sentence.split()[7]) == pytest.approx(SECONDS, abs=1.5)
+
+
+def test_channels_that_cancel_each_other_beside_others_are_told(tmp_path):
+    samples = np.concatenate([mono(1), 2 * mono(2), -mono(1)], axis=1) / 2
+    write_audio(tmp_path / "three.wav", samples.astype(np.float32), RATE)
+    heard, info = read_audio(tmp_path / "three.wav", RATE)
+    assert abs(alike(heard, mono(2)[:, 0])) > 0.98
+    (note,) = info.notes
+    assert note.sentence.startswith("its channels 1 and 3 cancel each other for about ")
+    assert float(note.sentence.split()[10]) == pytest.approx(SECONDS, abs=0.5)
+
+
+def test_what_is_left_out_of_a_pipe_is_told(tmp_path, film):
+    tone, other = mono(1), mono(2)
+    samples = np.concatenate([pair(tone, -tone), pair(other, 0.5 * other), pair(-0.9 * tone, tone)])
+    write_audio(tmp_path / "a.wav", samples, RATE)
+    with (tmp_path / "a.wav").open("rb") as file, piped(file) as live:
+        heard = np.concatenate(list(live.blocks))
+        (note,) = live.notes()
+    assert note.sentence.startswith("its channels cancel each other for about ")
+    assert float(note.sentence.split()[7]) == pytest.approx(2 * SECONDS, abs=1.5)
+    n = len(tone)
+    for number, part in enumerate((tone, other, tone)):
+        assert abs(alike(heard[number * n + RATE : (number + 1) * n], part[RATE:, 0])) > 0.95, number
+    with (
+        film(mono(1), mono(2), suffix=".ts", container_format="mpegts", codec="mp2").open("rb") as file,
+        piped(file) as live,
+    ):
+        assert sum(map(len, live.blocks)) > SECONDS * RATE
+        (note,) = live.notes()
+    assert note.sentence == "it has 2 tracks of sound, and track 1 is heard"
 
 
 def test_channels_that_mix_are_found_out_without_opening_a_file_again(tmp_path, monkeypatch):

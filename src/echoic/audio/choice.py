@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from echoic.audio.frames import Frames, TrackError
 from echoic.audio.levels import SILENCE
@@ -20,11 +21,12 @@ from echoic.audio.timeline import finite
 from echoic.audio.windows import Windower
 from echoic.types import Float32, Note
 
-__all__ = ["Balance", "Cancelled", "Choice", "choose", "mixes"]
+__all__ = ["Balance", "Cancelled", "Choice", "Following", "choose", "mixes"]
 
 # What is left of channels by their mean, compared with channels that have nothing in common: hardly any is
 # opposite phase. Between that and what mixes, more is listened to.
 _CANCELS, _MIXES = 1 / 16, 1 / 4
+_HEARD = 1e-3  # of the loudest channel's power: another that is missed
 _AS_LOUD = 0.9  # of channels about as loud, the first
 _ENOUGH = 3.0  # s of sound, after which channels that mix are believed to go on so
 _STRETCH = 0.5  # s: stereo that is wide for a moment is none that cancels
@@ -59,29 +61,30 @@ class Balance:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._alone = np.zeros(0)
-        self._mixed = 0.0
+        self._products = np.zeros((0, 0))
 
     def push(self, samples: Float32, sample_rate: float) -> None:
         """Take the samples of a frame, shape (n, channels)."""
-        if samples.shape[1] != len(self._alone):  # the number of channels changes, at a joint, say
-            self._alone, self._mixed = np.zeros(samples.shape[1]), 0.0
         n, n_channels = samples.shape
+        if n_channels != len(self._products):  # at a joint, say
+            self._products = np.zeros((n_channels, n_channels))
         with np.errstate(over="ignore", invalid="ignore"):
             moving = samples - np.full(n, 1 / n, np.float32) @ samples
             products = moving.T @ moving  # of each channel with each
-        alone = products.diagonal().astype(np.float64)
-        if not np.isfinite(products).all() or alone.max() < SILENCE * n:
+        if not np.isfinite(products).all() or products.diagonal().max() < SILENCE * n:
             return
         self.seconds += n / sample_rate
-        self._alone += alone
-        self._mixed += float(products.sum(dtype=np.float64)) / n_channels**2
+        self._products += products
 
     @property
     def _left(self) -> float:
         """Power of the mean, over what it would be of channels that have nothing in common."""
-        n = len(self._alone)
-        return self._mixed * n**2 / self._alone.sum() if self.seconds else 1.0
+        return float(self._products.sum() / self._alone.sum()) if self.seconds else 1.0
+
+    @property
+    def _alone(self) -> npt.NDArray[np.float64]:
+        alone: npt.NDArray[np.float64] = self._products.diagonal()
+        return alone
 
     @property
     def is_settled(self) -> bool:
@@ -95,6 +98,16 @@ class Balance:
             return None
         return int(np.argmax(self._alone > _AS_LOUD * self._alone.max()))
 
+    @property
+    def opposite(self) -> tuple[int, int] | None:
+        """Two of more channels that cancel each other, so that only the others are heard; None if none do."""
+        if len(self._alone) < 3 or not self.seconds:
+            return None
+        loud = np.sqrt(np.maximum(self._alone, _HEARD * self._alone.max()))
+        likeness = self._products / np.outer(loud, loud)
+        one, other = np.unravel_index(np.argmin(likeness), likeness.shape)
+        return (int(one), int(other)) if likeness[one, other] < _CANCELS - 1 else None
+
 
 class Cancelled:
     """How long the channels of a recording, which are mixed, cancel each other; some frames of it tell.
@@ -106,25 +119,64 @@ class Cancelled:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._pair: tuple[int, int] | None = None
         self._stretch = Balance()
 
     def push(self, samples: Float32, sample_rate: float) -> None:
         """Take the samples of a frame, shape (n, channels)."""
         self._stretch.push(samples, sample_rate)
         if self._stretch.seconds >= _STRETCH:
-            if self._stretch.louder is not None:
-                self.seconds += self._stretch.seconds
-            self._stretch = Balance()
+            self._count()
+
+    def _count(self) -> None:
+        pair = self._stretch.opposite
+        if self._stretch.louder is not None or pair is not None:
+            self.seconds += self._stretch.seconds
+            self._pair = pair
+        self._stretch = Balance()
 
     @property
     def note(self) -> Note | None:
         """What a person should know of it."""
-        seconds = self.seconds + (self._stretch.seconds if self._stretch.louder is not None else 0.0)
-        if seconds < _WORTH_TELLING:
+        self._count()
+        if self.seconds < _WORTH_TELLING:
+            return None
+        which, of_them = "its channels", "of which hardly anything is"
+        if self._pair is not None:
+            which, of_them = f"its channels {min(self._pair) + 1} and {max(self._pair) + 1}", "which are not"
+        return Note("phase", f"{which} cancel each other for about {self.seconds:.0f} s, {of_them} heard")
+
+
+class Following:
+    """Which channel is heard of sound that comes once, where channels cancel each other; as it goes on."""
+
+    def __init__(self) -> None:
+        self._balance = Balance()
+        self._channel: int | None = None
+        self._seconds = 0.0  # that one was heard alone
+
+    def push(self, samples: Float32, sample_rate: float) -> int | None:
+        """Take the samples of a frame, shape (n, channels); return the channel to take, None for the mean."""
+        balance = self._balance
+        balance.push(samples, sample_rate)
+        # What is wide for a moment is none that cancels, but of what comes first no more is known.
+        if balance.seconds >= _STRETCH or self._channel is None:
+            self._channel = balance.louder
+        if balance.seconds >= _ENOUGH:
+            self._balance = Balance()
+        if self._channel is None or self._channel >= samples.shape[1]:
+            return None
+        self._seconds += len(samples) / sample_rate
+        return self._channel
+
+    @property
+    def note(self) -> Note | None:
+        """What a person should know of it."""
+        if self._seconds < _WORTH_TELLING:
             return None
         return Note(
             "phase",
-            f"its channels cancel each other for about {seconds:.0f} s, of which hardly anything is heard",
+            f"its channels cancel each other for about {self._seconds:.0f} s, of which one is heard alone",
         )
 
 

@@ -131,6 +131,7 @@ class AudioStream:
                     _remember(key, Choice())
                     return first
         self._choice = self._chosen(track)
+        self._cancelled = Cancelled()  # its begin comes once more
         _remember(key, self._choice)
         return self._open(self._number)
 

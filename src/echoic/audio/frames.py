@@ -76,6 +76,9 @@ class Frames:
     observe : callable, optional
         Is given some samples of the channels, shape (n, channels), where they are mixed, and how many such
         samples a second has.
+    follow : callable, optional
+        Is given all samples of the channels and their sample rate, and tells which channel to take of them,
+        from 0; None for the mean.
     look : callable, optional
         Is given all samples of the channels and their sample rate, until :meth:`look_ahead` returns.
     patient : bool
@@ -90,6 +93,8 @@ class Frames:
     track : av.AudioStream
     n_tracks : int
         Tracks of sound that the container has.
+    number : int
+        Which of them this is, from 1.
     first : Piece
         What comes first.
     origin : float or None
@@ -121,12 +126,14 @@ class Frames:
         track: int | None = None,
         channel: int | None = None,
         observe: Callable[[Float32, float], None] | None = None,
+        follow: Callable[[Float32, float], int | None] | None = None,
         look: Callable[[Float32, float], None] | None = None,
         patient: bool = True,
         gather: float = 0.0,
     ) -> None:
         self._mono = mono
         self._observe = observe
+        self._follow = follow
         self._look = look
         self._gather = gather
         self._channel = channel
@@ -173,6 +180,7 @@ class Frames:
                     f"{name} has {self.n_tracks} tracks of sound, and no track {number}", self.n_tracks
                 )
             track = known[number - 1]
+        self.number = known.index(track) + 1 if track in known else 1
         if track.codec_context is None:
             raise NotAudioError(f"{name} holds no sound: its codec is unknown; convert it to WAV")
         assert isinstance(track, av.AudioStream)
@@ -359,7 +367,11 @@ class Frames:
         n_channels, rate = frame.layout.nb_channels, frame.sample_rate
         if self._look is not None:
             self._look(split(frame), rate)
-        if self._channel is not None and self._channel < n_channels:
+        if self._follow is not None and n_channels > 1:
+            channels = split(frame)
+            channel = self._follow(channels, rate)
+            samples = mix_down(frame) if channel is None else np.ascontiguousarray(channels[:, channel])
+        elif self._channel is not None and self._channel < n_channels:
             samples = np.ascontiguousarray(split(frame)[:, self._channel])
         elif self._mono or n_channels == 1:
             samples = mix_down(frame)

@@ -26,6 +26,7 @@ _WAV_RATE_AT = 24  # bytes, in 32 bits
 _SEARCHED = 1 << 20  # bytes at a time
 _WINDOW = 1 << 14  # bytes that are read at once, of boxes
 _MOST_BEHIND = 1 << 18  # bytes from the begin of the last packet in which a further recording is sought
+_MOST_BOXES = 1 << 22  # gone through in a file: a day of packets, and no more of a hostile one
 _HIGHEST_RATE = 192_000  # Hz
 _REMEMBERED = 16  # files
 _OLD_TAG = 128  # bytes of an ID3v1 tag, which stands at the end
@@ -207,7 +208,10 @@ def _behind_boxes(source: Source, kind: Boxed, at: int) -> int | None:
             begin, window = at, source.look(at, max(_WINDOW, size))
         return window[at - begin : at - begin + size]
 
-    while size := kind.size(look):
+    for _ in range(_MOST_BOXES):
+        size = kind.size(look)
+        if not size:
+            break
         at += size
         if at >= source.size:
             return None

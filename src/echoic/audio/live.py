@@ -19,15 +19,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from echoic.addresses import as_opened, without_login
+from echoic.audio.choice import Following
 from echoic.audio.container import open_address
 from echoic.audio.download import FAILURES, Download, begins_as, has_host, is_followed, reason_of
 from echoic.audio.frames import SAMPLE_RATES, Frames
 from echoic.audio.links import StreamLinks
+from echoic.audio.notes import with_tracks
 from echoic.audio.playlists import address_in, is_hls, is_markup, is_playlist, peek_text
 from echoic.audio.source import ByteStream
 from echoic.audio.timeline import LEAST_RATE, Timeline, finite
 from echoic.errors import AudioError, MissingDependencyError, NotAudioError, UnreadableError, quoted
-from echoic.types import Float32, LiveSound
+from echoic.types import Float32, LiveSound, Note
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -86,7 +88,7 @@ def connections(
                 block = next(blocks, None) if known else None
                 if not known:
                     yield LiveSound(
-                        without_login(url), begins, connection.sample_rate, blocks, connection.lost
+                        without_login(url), begins, connection.sample_rate, blocks, connection.notes
                     )
                 elif block is not None:
                     yield LiveSound(
@@ -94,7 +96,7 @@ def connections(
                         begins + known,
                         connection.sample_rate,
                         chain([block], blocks),
-                        connection.lost,
+                        connection.notes,
                     )
             if connection.is_over(before):
                 return
@@ -131,7 +133,7 @@ def piped(file: BinaryIO) -> Iterator[LiveSound]:
             "standard input holds no sound that can be decoded from front to back; pipe wav, flac, mp3 or ogg"
         ) from None
     with closing(sound):
-        yield LiveSound("-", 0.0, sound.sample_rate, sound.blocks(), sound.lost)
+        yield LiveSound("-", 0.0, sound.sample_rate, sound.blocks(), sound.notes)
 
 
 #: What sounddevice stands on, which is the system's.
@@ -270,15 +272,19 @@ class _Sound:
         self._bytes = source if isinstance(source, ByteStream) else None
         self._links: StreamLinks | None = None
         self._lost: list[str] = []
+        self._following = Following()
         if isinstance(source, ByteStream):
             self._links = StreamLinks(source)
-            self._frames = Frames(self._links, name, ogg=self._links.ogg)
+            self._frames = self._open(self._links)
         else:
-            self._frames = Frames(source, name, patient=False)
+            self._frames = Frames(source, name, patient=False, follow=self._following.push)
         # A jingle of the quality of a telephone may come first.
         self.sample_rate = max(LEAST_RATE, self._frames.sample_rate)
         block = round(_BLOCK * self.sample_rate)
         self._timeline = Timeline(self.sample_rate, block=block, longest_gap=_LONGEST_GAP)
+
+    def _open(self, links: StreamLinks) -> Frames:
+        return Frames(links, self._name, ogg=links.ogg, follow=self._following.push)
 
     @property
     def heard(self) -> float:
@@ -295,9 +301,12 @@ class _Sound:
         """Take note of what is not heard."""
         self._lost.append(what)
 
-    def lost(self) -> str:
-        """Say what could not be decoded of what has come so far."""
-        return "; ".join(self._lost)
+    def notes(self) -> tuple[Note, ...]:
+        """Tell what a person should know of what has come so far."""
+        found = (self._following.note, Note("damage", "; ".join(self._lost)) if self._lost else None)
+        notes = tuple(note for note in found if note is not None)
+        n_tracks = self._frames.n_tracks
+        return with_tracks(notes, n_tracks, self._frames.number) if n_tracks > 1 else notes
 
     def is_over(self, before: _Sound | None) -> bool:
         """Tell whether it has come to its end; that of a file without a length is the same once more."""
@@ -327,7 +336,7 @@ class _Sound:
         while self._links is not None and self._links.next():
             self._frames.close()
             try:
-                self._frames = Frames(self._links, self._name, ogg=self._links.ogg)
+                self._frames = self._open(self._links)
             except NotAudioError:
                 self._lost.append(f"a recording that begins at {self.heard:.1f} s could not be decoded")
                 continue

@@ -32,8 +32,8 @@ from echoic.types import Float32
 __all__ = ["Windower", "Windows", "cut"]
 
 # Of an offset's square: the most that is made of it in 25 ms where it begins or ends with the file, −27 dB by
-# a resampler, and −15 dB by lossy codecs, whose blocks spread it.
-_CLICK = 10 ** (-14 / 10)
+# a resampler, and −14 dB by lossy codecs, whose blocks spread it.
+_CLICK = 10 ** (-13.5 / 10)
 _TOLERANCE = 0.1  # seconds at the end that may stay uncovered
 
 
@@ -96,6 +96,7 @@ class Windower:
         self._rate = sample_rate
         self._frame = min(window_samples, frame_samples(sample_rate))
         self._kept = np.empty(0, np.float32)  # the last samples, all that a later window may need
+        self._offset: float | None = None  # where the file begins
         self._n = 0  # samples seen
         self._next = 0  # where the next window starts
         self._waiting: _Window | None = None  # may be left out for the sake of the next
@@ -143,7 +144,8 @@ class Windower:
             return np.zeros(len(windows), np.bool_)
         ends = windows[:, :stretch], windows[:, -stretch:]
         heads, tails = (frame_powers(end.ravel(), self._frame).reshape(-1, STRETCH) for end in ends)
-        both: npt.NDArray[np.bool_] = (heads[:, 0] >= _floor(ends[0])) & (tails[:, -1] >= _floor(ends[1]))
+        floors = self._floor(ends[0]), self._floor(ends[1], at_end=True)
+        both: npt.NDArray[np.bool_] = (heads[:, 0] >= floors[0]) & (tails[:, -1] >= floors[1])
         return both
 
     def _sounding(self, samples: Float32, start: int, end: int) -> _Window | None:
@@ -153,13 +155,36 @@ class Windower:
         if len(samples) == self._window >= stretch:  # its last frame ends with it, and is no shorter
             powers[-1] = frame_powers(samples[-stretch:], self._frame)[-1]
         is_audible = powers >= SILENCE
-        is_audible[:STRETCH] &= powers[:STRETCH] >= _floor(samples[:stretch])
-        is_audible[-STRETCH:] &= powers[-STRETCH:] >= _floor(samples[-stretch:])
+        is_audible[:STRETCH] &= powers[:STRETCH] >= self._floor(samples[:stretch])
+        is_audible[-STRETCH:] &= powers[-STRETCH:] >= self._floor(samples[-stretch:], at_end=True)
         audible = np.flatnonzero(is_audible)
         if not len(audible):
             return None
         last = min(start + (int(audible[-1]) + 1) * self._frame, end)
         return _Window(samples, start, end, start + int(audible[0]) * self._frame, last)
+
+    def _floor(self, ends: Float32, *, at_end: bool = False) -> npt.NDArray[np.float64]:
+        """Return the mean squares from which on frames at the ends of windows, shape (…, n), are no silence.
+
+        A window may begin or end with the file, where a click is made of an offset. That may be there for a
+        part of the time only, as padding follows; it is the largest mean of a frame. Some codecs take it away
+        in the course of the file: what they make of its begin, they make of its end.
+        """
+        offsets = self._largest_mean(ends)
+        if self._offset is None:  # of the first window
+            self._offset = float(offsets.flat[0])
+        if at_end:
+            offsets = np.maximum(offsets, self._offset)
+        floor: npt.NDArray[np.float64] = np.maximum(SILENCE, _CLICK * np.square(offsets))
+        return floor
+
+    def _largest_mean(self, samples: Float32) -> npt.NDArray[np.float64]:
+        """Return the largest mean of a frame, as an amount, of samples of shape (…, n)."""
+        n = samples.shape[-1]
+        frame = min(n, self._frame)
+        frames = samples[..., : n - n % frame].reshape(*samples.shape[:-1], -1, frame)
+        means: npt.NDArray[np.float64] = np.abs(frames.mean(axis=-1, dtype=np.float64)).max(axis=-1)
+        return means
 
     def _settled(self, window: _Window | None) -> list[_Window]:
         """Take the next window, None for one without sound; return those of which it is sure now."""
@@ -189,16 +214,6 @@ class Windower:
             for edge in ("start", "end")
         )
         return Windows(samples, starts, ends)
-
-
-def _floor(ends: Float32) -> npt.NDArray[np.float64]:
-    """Return the mean squares from which on frames at the ends of windows, shape (…, n), are no silence.
-
-    A window may begin or end with the file, where a click is made of an offset.
-    """
-    offsets = ends.mean(axis=-1, dtype=np.float64)
-    floor: npt.NDArray[np.float64] = np.maximum(SILENCE, _CLICK * np.square(offsets))
-    return floor
 
 
 def cut(samples: Float32, window_samples: int, hop_samples: int, sample_rate: int) -> Windows:

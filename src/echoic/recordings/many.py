@@ -170,8 +170,9 @@ def listen(
                 else:
                     matches = list(ears.pop(name).finish())
             yield from matches
-            if samples is None and (lost := sound.lost()):
-                noted(without_login(name), Note("damage", lost))
+            if samples is None:
+                for note in sound.notes():
+                    noted(without_login(name), note)
             if samples is None and is_url(name):
                 told(SourceStatus(sound.name, "lost"))
     finally:

@@ -210,8 +210,8 @@ class Recognition:
         for block in connection.blocks:
             yield from ear.push(block)
         yield from ear.finish()
-        if lost := connection.lost():
-            self._noted(Path(connection.name), Note("damage", lost))
+        for note in connection.notes():
+            self._noted(Path(connection.name), note)
 
     def _listen(
         self,

@@ -44,14 +44,19 @@ def oracle(samples: Float32, window: int, hop: int, rate: int) -> list[tuple[int
             low[at : part.stop] = swing(within[part], round(degree))[at - part.start :]
         n_frames = -(-(end - start) // frame)
 
+        def means(part: np.ndarray) -> list[float]:
+            each = min(len(part), frame)
+            return [part[at : at + each].mean() for at in range(0, len(part) - each + 1, each)]
+
         def click(place: int) -> float:
             """What may be made of an offset where a file begins or ends."""
             offsets = [0.0]
             if place // frame < 6:
-                offsets.append(within[: 6 * frame].mean())
+                offsets += means(within[: 6 * frame])
             if place // frame >= n_frames - 6:
-                offsets.append(within[-6 * frame :].mean())
-            return 10**-1.4 * max(np.square(offsets))
+                offsets += means(within[-6 * frame :])
+                offsets += means(samples[slice(*spans[0])][: 6 * frame].astype(np.float64))
+            return 10**-1.35 * max(np.square(offsets))
 
         for at in range(start, end, frame):
             begin, length = at, min(frame, window, start + window - at)
@@ -235,3 +240,21 @@ def test_an_offset_has_no_window_where_a_file_begins_or_ends_and_what_moves_ther
     tone = 0.2 * np.sin(2 * np.pi * 500 * np.arange(rate // 100) / rate)
     assert starts(offset + np.concatenate([tone, np.zeros(4 * rate - len(tone))])) == [0.0]
     assert starts(offset + np.concatenate([np.zeros(4 * rate - len(tone)), tone])) == [3.0]
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_an_offset_that_padding_follows_or_a_codec_takes_away_has_no_window(rate: int) -> None:
+    def starts(samples: np.ndarray) -> list[float]:
+        resampler = Resampler(rate, 16_000)
+        heard = [resampler.push(samples.astype(np.float32)), resampler.finish()]
+        return list(cut(np.concatenate(heard), 16_000, 8_000, 16_000).starts)
+
+    offset = np.full(4 * rate, -0.3)
+    for milliseconds in (10, 20, 30, 50):  # as ADPCM in blocks and WMA have it
+        assert starts(np.concatenate([offset, np.zeros(milliseconds * rate // 1000)])) == []
+    taken_away = offset * np.exp(-np.arange(4 * rate) / (0.05 * rate))  # as Opus does
+    click = np.zeros(4 * rate)
+    click[-rate // 50 :] = 0.02 * np.hanning(rate // 50)
+    assert starts(taken_away + click) == []
+    louder = np.roll(30 * click, -rate)
+    assert starts(taken_away + louder) in ([2.0, 2.5], [2.5])
