@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.tables import machine, print_table
 from echoic.analysis.workers import digest_of
@@ -39,6 +40,7 @@ from echoic.audio.synthesis import FAMILIES, make_sound
 from echoic.encoders.onnx import BUNDLED
 from echoic.errors import EchoicError
 from echoic.library import Library
+from echoic.types import Progress
 
 RATE = 8_000
 N_FILES = 24
@@ -236,6 +238,36 @@ def two_writers(root: Path, times: int, rng: Random) -> Counts:
     return counts
 
 
+def lost_workers(root: Path, times: int, rng: Random) -> Counts:
+    """Index on a Ray cluster, and end one of its two workers by SIGKILL at some file."""
+    counts: Counts = Counter()
+    folder, library = root / "ray" / "in", root / "ray" / "library"
+    with Library(library) as opened:
+        for turn in range(times):
+            write_sounds(folder, turn)
+            told: list[str] = []
+            victim = int(rng.integers(1, N_FILES))
+
+            def progress(now: Progress, told: list[str] = told, victim: int = victim) -> None:
+                told.append(now.path)
+                if now.done == victim:
+                    os.kill(encoding_processes()[0], signal.SIGKILL)
+                    counts["made"] += 1
+
+            report = opened.index([folder], encoders=["spectral"], jobs=2, ray="local", progress=progress)
+            due = sorted(map(str, folder.iterdir()))
+            counts["recovered"] += not report.failed and report.added + report.changed == N_FILES
+            counts["other"] += bool(report.failed) + (sorted(told) != due)
+            look(counts, library, {digest_of(path) for path in folder.iterdir()})
+    return counts
+
+
+def encoding_processes() -> list[int]:
+    """List the processes of the actors that encode, on whichever cluster of this machine."""
+    names = {process.pid: process.info["cmdline"] for process in psutil.process_iter(["cmdline"])}
+    return [pid for pid, words in names.items() if words and "ray::_Encoding" in words[0]]
+
+
 def flip(path: Path, rng: Random) -> None:
     """Change one bit of a file, and not its time stamp."""
     status, data = path.stat(), bytearray(path.read_bytes())
@@ -333,6 +365,7 @@ FAULTS: dict[str, Callable[[Path, int, Random], Counts]] = {
     "library that may only be read": read_only,
     "clock going backwards": clock_backwards,
     "two writers": two_writers,
+    "kill -9 of a Ray worker": lost_workers,
 }
 
 
@@ -341,11 +374,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--times", type=int, default=20)
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
+    counted: dict[str, Counts] = {}
     with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        counted = {what: make(root, options.times, rng) for what, make in FAULTS.items()}
-        bits = flipped_bits(root, options.times, rng)
-        counted |= {f"a bit flipped in the {what}": counts for what, counts in bits.items()}
+        for what, make in FAULTS.items():
+            counted[what] = make(Path(name), options.times, rng)
+            print(f"{what}: {dict(counted[what])}", file=sys.stderr, flush=True)
+        for what, counts in flipped_bits(Path(name), options.times, rng).items():
+            counted[f"a bit flipped in the {what}"] = counts
     keys = ("made", "told", "harmless", "recovered", "lost", "unsound", "other")
     print_table(
         "Faults",

@@ -92,14 +92,18 @@ class ClusterPool:
         self._failures = 0
 
     def close(self) -> None:
-        """End the actors at once; what they were at is lost."""
-        for actor in (*self._starting.values(), *self._loads):
-            self._ray.kill(actor)
-        self._starting.clear()
-        self._loads.clear()
+        """End the actors at once, what they were at is lost, and leave the cluster."""
+        self._end_actors()
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
+
+    def _end_actors(self) -> None:
+        if self._ray.is_initialized():  # else they ended with the connection
+            for actor in (*self._starting.values(), *self._loads):
+                self._ray.kill(actor)
+        self._starting.clear()
+        self._loads.clear()
 
     def __enter__(self) -> ClusterPool:
         return self
@@ -156,7 +160,7 @@ class ClusterPool:
                             yield task, _poison(task)
         finally:
             if under_way:  # stopped half way
-                self.close()
+                self._end_actors()
 
     def _fill(self) -> None:
         """Ask for as many actors as there are to be; those for which there is no core yet wait for one."""

@@ -21,6 +21,7 @@ _EXTRAS = {
     "milvus": ("vectors in Milvus or Zilliz Cloud", ("pymilvus", "milvus-lite")),
     "server": ("serving over HTTP", ("fastapi", "uvicorn", "prometheus_client")),
     "parquet": ("vectors in Parquet", ("pyarrow",)),
+    "ray": ("encoding on a Ray cluster", ("ray",)),
     "mic": ("listening to the microphone", ("sounddevice",)),
     "train": ("training encoders", ("torch", "pytorch-metric-learning", "onnx", "onnxscript")),
 }

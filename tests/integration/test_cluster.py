@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 
-import psutil
 import pytest
 
+from benchmarks.faults import encoding_processes
 from echoic import Library, cluster
 from echoic.analysis.workers import Task
 from echoic.cluster import ClusterPool
@@ -46,11 +47,6 @@ def two_nodes():
         made.shutdown()
 
 
-def encoding_processes():
-    names = {process: process.info["cmdline"] for process in psutil.process_iter(["cmdline"])}
-    return [process for process, words in names.items() if words and "ray::_Encoding" in words[0]]
-
-
 def test_a_file_that_takes_its_workers_with_it_is_given_up_after_three(two_nodes, tmp_path, monkeypatch):
     log = tmp_path / "log"
 
@@ -71,6 +67,9 @@ def test_a_file_that_takes_its_workers_with_it_is_given_up_after_three(two_nodes
     monkeypatch.setattr(cluster, "_Encoding", Dies)
     tasks = [Task(tmp_path / name, ()) for name in ("a", "poison", "b", "c", "d")]
     with ClusterPool(two_nodes[0].address) as pool:
+        stopped = pool.run(tasks[2:])
+        next(stopped)
+        stopped.close()  # as Ctrl-C does
         found = {task.path.name: str(error) for task, error in pool.run(tasks)}
     assert found.pop("poison").endswith("leave it out if that happens again")
     assert found == {name: f"{name} was read" for name in "abcd"}
@@ -87,7 +86,7 @@ def test_a_worker_and_a_machine_are_lost_and_nothing_else(two_nodes, folder, lib
     def progress(now):
         seen.append(now.path)
         if len(seen) == 4:
-            encoding_processes()[0].kill()
+            os.kill(encoding_processes()[0], signal.SIGKILL)
         if len(seen) == 8:
             made.remove_node(second, allow_graceful=False)
 
