@@ -146,6 +146,7 @@ _KINDS: dict[str, _Kind] = {
     "text": (_is_text, "words", False),
     "phrase": (_is_phrase, "words, or the path of a recording", False),
     "encoder": (_is_text, "the name of an encoder", False),
+    "ray": (_is_text, "the address of a Ray cluster", False),
     "store": (_is_text, "the URI of a store", False),
     "track": (_is_track, "a number, 'all' or 'mix'", False),
 }

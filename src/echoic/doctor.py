@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from echoic.encoders.registry import available
+from echoic.encoders.onnx import OnnxEncoder
+from echoic.encoders.registry import MODELS, Entry, available
 from echoic.errors import EchoicError, MissingDependencyError
 from echoic.library import Library
 from echoic.types import Progress
@@ -20,6 +21,7 @@ _EXTRAS = {
     "milvus": ("vectors in Milvus or Zilliz Cloud", ("pymilvus", "milvus-lite")),
     "server": ("serving over HTTP", ("fastapi", "uvicorn", "prometheus_client")),
     "parquet": ("vectors in Parquet", ("pyarrow",)),
+    "ray": ("encoding on a Ray cluster", ("ray",)),
     "mic": ("listening to the microphone", ("sounddevice",)),
     "train": ("training encoders", ("torch", "pytorch-metric-learning", "onnx", "onnxscript")),
 }
@@ -106,11 +108,20 @@ def _encoders() -> Iterator[Finding]:
         return
     for entry in registry:
         try:
-            spec = registry.load(entry.name).spec
+            encoder = registry.load(entry.name)
+            if isinstance(encoder, OnnxEncoder):
+                encoder.check()
         except EchoicError as error:
-            yield Finding(f"encoder {entry.name}", "broken", str(error))
+            yield Finding(f"encoder {entry.name}", "broken", f"{error}: {_mend(entry)}")
         else:
+            spec = encoder.spec
             yield Finding(f"encoder {entry.name}", "ok", f"revision {spec.revision}, {spec.dim}-d")
+
+
+def _mend(entry: Entry) -> str:
+    if entry.provider == MODELS:
+        return f"echoic models remove {entry.name} && echoic models add {entry.name}"
+    return f"pip install --force-reinstall --no-deps {entry.provider}"
 
 
 def _library(

@@ -16,6 +16,7 @@
     ├── LibraryError              the library on disk cannot be used
     │   └── LibraryBusyError      another thread or process is writing to it
     ├── StoreError                a vector store cannot be reached or refuses its input
+    ├── ClusterError              machines to encode on cannot be reached, or not used
     ├── ServiceError              a library that is served elsewhere cannot be asked
     └── MissingDependencyError    an optional package is needed; the message names the command
 
@@ -29,6 +30,7 @@ import os
 
 __all__ = [
     "AudioError",
+    "ClusterError",
     "DatasetError",
     "EchoicError",
     "EncoderError",
@@ -125,6 +127,10 @@ class LibraryBusyError(LibraryError):
 
 class StoreError(EchoicError):
     """A vector store cannot be reached, or refuses what it was given."""
+
+
+class ClusterError(EchoicError):
+    """The machines that are to encode cannot be reached, or none of them can."""
 
 
 class ServiceError(EchoicError):

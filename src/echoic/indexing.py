@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echoic.analysis.workers import Analysis, Task, WorkerPool, digest_of
+from echoic.analysis.workers import Analysis, Pool, Task, digest_of
 from echoic.audio.notes import is_heard
 from echoic.care.upkeep import drop_strangers
 from echoic.encoders.registry import checked_encoder
@@ -87,7 +87,7 @@ def index(
     catalog: Catalog,
     spaces: Spaces,
     required: Sequence[str],
-    pool: WorkerPool,
+    pool: Pool,
     *,
     tags: Sequence[str] = (),
     track: TrackChoice | None = None,
@@ -142,7 +142,7 @@ def bring_up_to_date(
     stores: Mapping[str, VectorStore],
     sources: Mapping[str, str],
     required: Sequence[str],
-    pool: WorkerPool,
+    pool: Pool,
     *,
     replaced: Mapping[str, str],
     track: TrackChoice | None = None,

@@ -69,6 +69,7 @@ class Library(Finder):
         encoders: Sequence[str] = (),
         store: str | None = None,
         jobs: int | None = None,
+        ray: str | None = None,
         tags: Sequence[str] = (),
         track: TrackChoice | None = None,
         leave: Collection[Path] = (),
@@ -91,6 +92,9 @@ class Library(Finder):
             Where a new library keeps its vectors: a Milvus URI. By default beside its catalog.
         jobs : int, optional
             Worker processes; by default one for each core.
+        ray : str, optional
+            Encode on a Ray cluster: its address, ``auto`` for the one that this machine belongs to, ``local``
+            for one of this machine alone. All machines must see the files at the same paths.
         tags : sequence of str
             Given to all files under ``paths``.
         track : int, "all" or "mix", optional
@@ -104,6 +108,8 @@ class Library(Finder):
         ------
         UnknownEncoderError, EncoderError
             If an encoder is not there or cannot be loaded.
+        ClusterError
+            If the Ray cluster cannot be reached.
         """
         from echoic.indexing import check_request, index
 
@@ -111,9 +117,9 @@ class Library(Finder):
         check_request(places, encoders, tags, track, is_new=is_new)
         catalog, spaces = self._open(create=True)
         with catalog.writing(is_new=is_new):
+            pool = self._opening.workers(jobs, ray)
             spaces.settle_store(store)
             required = spaces.settle_encoders(encoders)
-            pool = self._opening.workers(jobs)
             return index(
                 places,
                 catalog,

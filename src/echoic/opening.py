@@ -16,7 +16,7 @@ from echoic.storage.catalog import Catalog, unusable
 from echoic.storage.spaces import Spaces
 
 if TYPE_CHECKING:
-    from echoic.analysis.workers import WorkerPool
+    from echoic.analysis.workers import Pool
 
 __all__ = ["Opening", "default_folder", "explained"]
 
@@ -67,7 +67,7 @@ class Opening:
         self._lock = threading.RLock()
         self._stack = ExitStack()
         self._opened: tuple[Catalog, Spaces] | None = None
-        self._pool: tuple[int, WorkerPool] | None = None
+        self._pool: tuple[object, Pool] | None = None  # what was asked for, and what is
 
     def close(self) -> None:
         """Release files, connections and worker processes; a thread that is searching may finish."""
@@ -99,15 +99,22 @@ class Opening:
                 self._opened = catalog, spaces
             return self._opened
 
-    def workers(self, jobs: int | None) -> WorkerPool:
-        """Return the processes that encode, which the one thread that writes uses."""
+    def workers(self, jobs: int | None, ray: str | None = None) -> Pool:
+        """Return what encodes, which the one thread that writes uses: processes here, or a Ray cluster's."""
         from echoic.analysis.workers import WorkerPool, n_workers
 
         n = n_workers(jobs)
+        chosen = n if ray is None else (jobs, ray)
         with self._lock:
-            if self._pool is not None and self._pool[0] != n:
+            if self._pool is not None and self._pool[0] != chosen:
                 self._pool[1].close()
                 self._pool = None
             if self._pool is None:
-                self._pool = (n, self._stack.enter_context(WorkerPool(n)))
+                if ray is None:
+                    pool: Pool = self._stack.enter_context(WorkerPool(n))
+                else:
+                    from echoic.cluster import ClusterPool
+
+                    pool = self._stack.enter_context(ClusterPool(ray, jobs))
+                self._pool = (chosen, pool)
             return self._pool[1]

@@ -93,7 +93,7 @@ def test_nothing_is_written_over(filled, tmp_path):
     with pytest.raises(LibraryError, match=r"is no backup: there is no backup\.json in it"):
         restored(tmp_path / "there", tmp_path / "again")
     (tmp_path / "backup" / "library.sqlite").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LibraryError, match=r"lacks its library\.sqlite; use another"):
         restored(tmp_path / "backup", tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
@@ -110,6 +110,18 @@ def test_a_damaged_library_is_not_copied_over_what_was_well(filled, tmp_path):
     ):
         damaged.backup(tmp_path / "backup")
     assert not (tmp_path / "backup").exists()
+
+
+def test_a_backup_that_finds_no_room_leaves_nothing(filled, echoic, tmp_path):
+    resource = pytest.importorskip("resource")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    names = sorted(path.name for path in tmp_path.iterdir())
+    [line] = echoic("library", "backup", tmp_path / "backup", code=1, preexec_fn=limit).stderr.splitlines()
+    assert f"could not be copied to {tmp_path / 'backup'} (" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_vectors_in_milvus_are_brought_beside_the_catalog(milvus_server, index, library, folder, tmp_path):

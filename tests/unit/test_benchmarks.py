@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as every
-from benchmarks import cold_start, indexing, occurrences, retrieval, tables
+from benchmarks import cold_start, faults, indexing, occurrences, retrieval, tables
 from echoic.audio.decode import read_audio
 from echoic.encoders.registry import load_encoder
 from echoic.library import Library
@@ -151,3 +151,18 @@ def test_a_second_hit_of_a_call_is_a_false_alarm():
     assert told["precision"] == pytest.approx((1 + 2 / 4) / 2)
     assert occurrences.figures(asked, planted, hours=1)["faint"] == 0
     assert told["ends"] == pytest.approx(0.05)
+
+
+def test_faults_lose_nothing(tmp_path):
+    """Kills, full disks and libraries that may only be read have tests of their own, under integration."""
+    rng = np.random.default_rng(1)
+    for make in (faults.clock_backwards, faults.two_writers):
+        counts = make(tmp_path, 1, rng)
+        assert (counts["made"], counts["recovered"]) == (1, 1)
+        assert not counts["lost"] + counts["unsound"] + counts["other"]
+    found = faults.flipped_bits(tmp_path, 1, rng)
+    assert {what: counts["told"] + counts["harmless"] for what, counts in found.items()} == dict.fromkeys(
+        found, 1
+    )
+    assert [found[what]["told"] for what in ("cache", "model", "backup")] == [1, 1, 1]
+    assert all(counts["recovered"] == 1 for counts in found.values())

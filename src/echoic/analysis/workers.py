@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, Protocol
 
 from echoic.analysis import messages
 from echoic.analysis.messages import Analysis, Task
@@ -33,7 +33,7 @@ from echoic.machine import give_back_memory, n_cores
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
 
-__all__ = ["Analysis", "Budget", "Task", "WorkerPool", "digest_of", "n_workers"]
+__all__ = ["Analysis", "Budget", "Pool", "Task", "WorkerPool", "digest_of", "n_workers"]
 
 # Libraries that start a thread for each core would have the workers fight over them.
 _ONE_THREAD = dict.fromkeys(
@@ -130,6 +130,18 @@ def n_workers(jobs: int | None) -> int:
     if n < 1:
         raise UsageError(f"jobs is a number of worker processes and must be at least 1, not {n}")
     return n
+
+
+class Pool(Protocol):
+    """What analyses files: processes here, or elsewhere (:mod:`echoic.cluster`)."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Analysis | AudioError]]:
+        """Analyse files; results come as they are done, in any order, one for each task."""
+        ...
+
+    def close(self) -> None:
+        """End what is at work; what it was at is lost."""
+        ...
 
 
 class WorkerPool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -48,7 +49,13 @@ def back_up(catalog: Catalog, spaces: Spaces, destination: Path, told: Told) -> 
     is_elsewhere = spaces.uri != EMBEDDED
     with folder_written_whole(destination) as folder:
         with catalog.writing() if is_elsewhere else nullcontext():
-            catalog.copy_to(folder, told)
+            try:
+                catalog.copy_to(folder, told)
+            except sqlite3.Error as error:
+                raise LibraryError(
+                    f"the library {quoted(catalog.folder)} could not be copied to {quoted(destination)} "
+                    f"({error}); make room there, or see whether the library is sound with: echoic doctor"
+                ) from error
             with closing(Catalog(folder)) as copy:
                 if is_elsewhere:
                     _bring_vectors(spaces, copy)
@@ -138,6 +145,8 @@ def _read_seal(backup: Path) -> str:
         ) from error
     except (KeyError, NotADirectoryError, RecursionError, TypeError, ValueError) as error:
         raise LibraryError(f"{quoted(backup)} is no backup, or a damaged one; use another") from error
+    if not (backup / Catalog.FILE).is_file():
+        raise LibraryError(f"the backup {quoted(backup)} lacks its {Catalog.FILE}; use another")
     if made != _FORMAT:
         raise LibraryError(f"the backup {quoted(backup)} is of a newer Echoic; update this one")
     return str(digest)

@@ -44,6 +44,15 @@ def run(
     ] = None,
     track: TrackOption = None,
     jobs: Jobs = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            parser=expand,
+            help="Encode on a Ray cluster: its address, auto for the one that this machine belongs to, or "
+            "local; all its machines must see the files at the same paths.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")
     ] = False,
@@ -65,6 +74,7 @@ def run(
                     encoders=encoder or (),
                     store=store,
                     jobs=jobs,
+                    ray=ray,
                     tags=tag or (),
                     track=track,
                     leave=leave,
