@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from echoic.heard.files import describe
     from echoic.heard.speakers import who_speaks
     from echoic.library import Library
+    from echoic.recordings.repeats.find import find_repeats
     from echoic.recordings.timing.align import align
     from echoic.recordings.timing.result import SharedStretch, TimeAlignment
     from echoic.spec import EncoderSpec
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         Match,
         Note,
         Progress,
+        Repeat,
         Segments,
         SourceStatus,
         Status,
@@ -80,6 +82,7 @@ __all__ = [
     "NotAudioError",
     "Note",
     "Progress",
+    "Repeat",
     "Segments",
     "SharedStretch",
     "SourceStatus",
@@ -96,6 +99,7 @@ __all__ = [
     "align",
     "describe",
     "embed",
+    "find_repeats",
     "recommend",
     "who_speaks",
 ]
@@ -113,6 +117,7 @@ _HOMES = (
     "encoders.base",
     "recordings.timing.result",
     "recordings.timing.align",
+    "recordings.repeats.find",
     "analysis.files",
     "library",
     "heard.files",

@@ -123,11 +123,13 @@ _CALLED = callable, "a function to call", False
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
-    **dict.fromkeys(("paths", "like", "unlike", "sources"), _PATHS),
-    **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
+    **dict.fromkeys(("files", "paths", "like", "unlike", "sources"), _PATHS),
+    **dict.fromkeys(
+        ("start", "end", "min_duration", "max_duration", "pause", "min_length", "apart"), _SECONDS
+    ),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
-    **dict.fromkeys(("progress", "noted", "told", "update"), _CALLED),
+    **dict.fromkeys(("progress", "noted", "failed", "told", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
     "latency": _SECONDS,
     "labels": (_is_flag, "True or False", False),

@@ -59,7 +59,9 @@ def test_public_face_is_what_it_is_meant_to_be():
         "NotAudioError",
         "Note",
         "Progress",
+        "Repeat",
         "Segments",
+        "SourceStatus",
         "SharedStretch",
         "Status",
         "StoreError",
@@ -74,6 +76,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "align",
         "describe",
         "embed",
+        "find_repeats",
         "recommend",
         "who_speaks",
     }

@@ -31,7 +31,7 @@ __all__ = ["app", "main"]
 _MODULES = {
     module.rstrip("_"): module
     for module in (
-        *("index", "search", "identify", "monitor", "duplicates", "align", "describe", "cut"),
+        *("index", "search", "identify", "monitor", "duplicates", "repeats", "align", "describe", "cut"),
         *("embed", "status", "list_", "tag", "remove", "encoders", "recommend", "models", "train"),
         *("export", "evaluate", "cache", "serve", "doctor", "demo"),
     )
