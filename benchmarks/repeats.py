@@ -167,8 +167,8 @@ def make(
                 part = levelled(part, rng.uniform(-26, -16))
             parts.append(part)
             at += len(part)
-        path = folder / f"programme {number + 1}.mp3"
-        write_audio(path, np.clip(np.concatenate(parts), -1, 1), RATE, bit_rate=96_000)
+        path = folder / f"programme {number + 1}.flac"
+        write_audio(path, np.clip(np.concatenate(parts), -1, 1), RATE)
         paths.append(path)
     return paths, planted
 
