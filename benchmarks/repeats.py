@@ -21,16 +21,19 @@ import argparse
 import csv
 import itertools
 import json
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import zlib
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 import scipy.signal
 
 from benchmarks.tables import load, machine, print_table, verdict
@@ -189,12 +192,21 @@ class Figures:
 
 def told(paths: list[Path], figures: Figures) -> list[list[Repeat]]:
     """Run the command on files, and measure its time and memory."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = [sys.executable, "-m", "echoic", "repeats", "--json", *map(str, paths)]
-    lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    figures.seconds += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    figures.megabytes = max(figures.megabytes, after.ru_maxrss / 1e3)
+    lines: list[str] = []
+    seconds = 0.0
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as command:
+        process = psutil.Process(command.pid)
+        reader = threading.Thread(target=lambda: lines.extend(command.stdout or ()))
+        reader.start()
+        while command.poll() is None:
+            with suppress(psutil.Error):  # it may end meanwhile
+                figures.megabytes = max(figures.megabytes, process.memory_info().rss / 1e6)
+                times = process.cpu_times()
+                seconds = times.user + times.system
+            time.sleep(0.1)
+        reader.join()
+    figures.seconds += seconds
     groups: dict[int, list[Repeat]] = defaultdict(list)
     for line in lines:
         place = Repeat(**json.loads(line))
@@ -259,7 +271,7 @@ def main(data: Path, split: str, seeds: list[int], hours: float) -> None:
             judge(told(paths, figures), paths, planted, figures)
     due, found = figures.due.total(), figures.found.total()
     precision, recall = (figures.right + figures.besides) / max(1, figures.told), found / due
-    edges = np.array(figures.edges)
+    edges = np.array(figures.edges or [np.nan])
     rows = [[how, str(figures.found[how]), str(n)] for how, n in sorted(figures.due.items())]
     print_table(
         f"{PROGRAMMES} programmes of {hours:g} hours, {len(seeds)} times, {JINGLES} jingles at {due} places",
