@@ -142,8 +142,8 @@ def main(folder: Path, peers: bool, readme: bool) -> None:
         "without a threshold",
         ["condition", *(f"{length} s" for length in lengths)],
         table,
-        f"Threshold {threshold:.3f}, reached by {FALSE_ACCEPTS:.0%} of the unknown; the default, {usual:.3f}, "
-        f"by {answered} of them, {answered / max(1, len(answers) - n_known):.1%}.",
+        f"Threshold {threshold:.3f}, reached by {FALSE_ACCEPTS:.0%} of the unknown; the default, "
+        f"{usual:.3f}, by {answered} of them, {answered / max(1, len(answers) - n_known):.1%}.",
         f"Start found within {1e3 * np.median(offsets):.0f} ms (median), "
         f"{1e3 * np.percentile(offsets, 95):.0f} ms (95 %). Speed of excerpts of {lengths[-1]} s within "
         f"{100 * np.median(speeds):.2f} % (median), .5 % in {np.mean(np.array(speeds) < 0.005):.0%}.",
