@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan, VoiceSpan
     from echoic.heard.speakers import who_speaks
     from echoic.library import Library
-    from echoic.recordings.result import Duplicate, Match, SourceStatus
+    from echoic.recordings.repeats.find import find_repeats
+    from echoic.recordings.result import Duplicate, Match, Repeat, SourceStatus
     from echoic.recordings.timing.align import align
     from echoic.recordings.timing.result import SharedStretch, TimeAlignment
     from echoic.search.result import Concept, Taught
@@ -80,6 +81,7 @@ __all__ = [
     "NotAudioError",
     "Note",
     "Progress",
+    "Repeat",
     "Segments",
     "SharedStretch",
     "SourceStatus",
@@ -98,6 +100,7 @@ __all__ = [
     "describe",
     "embed",
     "embed_stream",
+    "find_repeats",
     "recommend",
     "who_speaks",
 ]
@@ -118,6 +121,7 @@ _HOMES = (
     "search.result",
     "recordings.timing.result",
     "recordings.timing.align",
+    "recordings.repeats.find",
     "analysis.files",
     "analysis.streams",
     "library",

@@ -131,11 +131,13 @@ _CALLED = callable, "a function to call", False
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
     **dict.fromkeys(("backup", "destination"), _PATH),
-    **dict.fromkeys(("paths", "like", "unlike", "sources"), _PATHS),
-    **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
+    **dict.fromkeys(("files", "paths", "like", "unlike", "sources"), _PATHS),
+    **dict.fromkeys(
+        ("start", "end", "min_duration", "max_duration", "pause", "min_length", "apart"), _SECONDS
+    ),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
-    **dict.fromkeys(("progress", "noted", "told", "update"), _CALLED),
+    **dict.fromkeys(("progress", "noted", "failed", "told", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
     **dict.fromkeys(("yes", "no"), _SPANS),
     "latency": _SECONDS,

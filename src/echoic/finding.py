@@ -22,7 +22,7 @@ from echoic.types import Hit, LiveSound, Note, Progress, StrPath
 
 if TYPE_CHECKING:
     from echoic.recordings.recognition import Recognition
-    from echoic.recordings.result import Duplicate, Match, SourceStatus
+    from echoic.recordings.result import Duplicate, Match, Repeat, SourceStatus
     from echoic.search.result import Concept
 
 __all__ = ["Finder", "Report"]
@@ -573,6 +573,37 @@ class Finder:
             yield from Duplication(*self._open(), min_score).findings(progress)
         except (OSError, sqlite3.Error) as error:
             raise unusable(self.folder, error) from error
+
+    @explained
+    @checked
+    def repeats(
+        self,
+        *,
+        min_length: float = 2.0,
+        apart: float = 300.0,
+        min_score: float | None = None,
+        progress: Report = None,
+    ) -> list[tuple[Repeat, ...]]:
+        """Find what is heard again and again within the library's files and across them.
+
+        By their fingerprints: nothing is decoded. It needs no reference; :func:`echoic.find_repeats` finds
+        more of what is short, since it encodes files twice as densely.
+
+        Parameters
+        ----------
+        min_length, apart, min_score
+            As of :func:`echoic.find_repeats`.
+
+        Returns
+        -------
+        list of tuple of Repeat
+            Groups in order of their first places; of a group the surest place first.
+        """
+        from echoic.recordings.repeats.repetition import library_repeats
+
+        return library_repeats(
+            *self._open(), min_length=min_length, apart=apart, min_score=min_score, progress=progress
+        )
 
     # Wiring
 

@@ -102,6 +102,8 @@ def home(tmp_path_factory):
         "field/2024/gull-raw.wav": sound("birds", 8),
         "bar.mp3": drive[12 * RATE : 22 * RATE],
         "set.flac": drive[: 20 * RATE],
+        "monday.flac": np.concatenate([cafe[: 10 * RATE], drive[: 8 * RATE]]),
+        "tuesday.flac": drive[: 12 * RATE],
         "studio.flac": cafe,
         "recorder.wav": drive[: 30 * RATE],
         "mix.wav": sound("sirens", 2),

@@ -60,6 +60,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "NotAudioError",
         "Note",
         "Progress",
+        "Repeat",
         "Segments",
         "SharedStretch",
         "SourceStatus",
@@ -78,6 +79,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "describe",
         "embed",
         "embed_stream",
+        "find_repeats",
         "recommend",
         "who_speaks",
     }

@@ -31,9 +31,9 @@ __all__ = ["app", "main"]
 _MODULES = {
     module.rstrip("_"): module
     for module in (
-        *("index", "search", "teach", "identify", "monitor", "duplicates", "align", "describe"),
-        *("cut", "embed", "status", "list_", "tag", "remove", "encoders", "recommend", "models", "train"),
-        *("export", "evaluate", "cache", "library", "serve", "doctor", "demo"),
+        *("index", "search", "teach", "identify", "monitor", "duplicates", "repeats", "align"),
+        *("describe", "cut", "embed", "status", "list_", "tag", "remove", "encoders", "recommend"),
+        *("models", "train", "export", "evaluate", "cache", "library", "serve", "doctor", "demo"),
     )
 }
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.recordings.evidence import FEATURES, OTHERS, best_others, weighed
+from echoic.recordings.loops import SAME_PLACE
 from echoic.recordings.overlay import SPEEDS, STEP, Overlay, possible
-from echoic.recordings.repeats import SAME_PLACE
 from echoic.storage.vectors.base import VectorStore
 from echoic.types import Float32, Segments
 

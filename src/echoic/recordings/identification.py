@@ -18,8 +18,8 @@ import numpy.typing as npt
 from echoic.recordings.alignment import Alignment, Comparison, Place, realign
 from echoic.recordings.decision import Decision
 from echoic.recordings.line import STRETCH, Line
+from echoic.recordings.loops import Laid, common_start
 from echoic.recordings.parts import Part, best_run, parts
-from echoic.recordings.repeats import Laid, common_start
 from echoic.recordings.stretches import LONGEST, Gathering, weight
 from echoic.spec import EncoderSpec
 from echoic.storage.vectors.base import VectorStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Duplicate", "Match", "SourceStatus"]
+__all__ = ["Duplicate", "Match", "Repeat", "SourceStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,32 @@ class SourceStatus:
     source: str
     state: Literal["heard", "lost", "back", "over", "failed"]
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One of the places at which the same is heard.
+
+    Parameters
+    ----------
+    group : int
+        From 1; the places of one group are the same recording.
+    path : str
+    start, end : float
+        Seconds.
+    score : float
+        Probability, 0 … 1, that it is the same as another place of its group.
+    level : float or None
+        By how many dB it is louder than the group's first place, of which most is sure; None where that
+        cannot be told, as something else is heard besides, or only fingerprints are at hand.
+    tempo : float
+        1.02: it plays 2 % faster than the group's first place; 1 where that cannot be told.
+    """
+
+    group: int
+    path: str
+    start: float
+    end: float
+    score: float
+    level: float | None
+    tempo: float

@@ -1,0 +1,1 @@
+"""What is heard again and again inside of long recordings and across them, without any reference."""
