@@ -32,7 +32,19 @@ _MODULES = {
     module.rstrip("_"): module
     for module in (
         *("index", "search", "teach", "identify", "monitor", "duplicates", "align", "describe"),
-        *("cut", "embed", "status", "list_", "tag", "remove", "encoders", "recommend", "models", "train"),
+        *(
+            "cut",
+            "show",
+            "embed",
+            "status",
+            "list_",
+            "tag",
+            "remove",
+            "encoders",
+            "recommend",
+            "models",
+            "train",
+        ),
         *("export", "evaluate", "cache", "serve", "doctor", "demo"),
     )
 }
