@@ -23,9 +23,8 @@ from echoic.types import Hit, LiveSound, Note, Progress, StrPath
 if TYPE_CHECKING:
     from echoic.recordings.recognition import Recognition
     from echoic.recordings.result import Duplicate, Match, Repeat, SourceStatus
-    from echoic.search.result import Concept
 
-__all__ = ["Finder", "Report"]
+__all__ = ["Finder", "Globs", "Report"]
 
 Globs = str | Sequence[str] | None
 Report = Callable[[Progress], None] | None
@@ -208,12 +207,8 @@ class Finder:
         Parameters
         ----------
         name : str
-        k : int, optional
-            Hits wanted; by default 10, or with ``every`` all.
-        every : bool
-            Tell every place, of which a file may have many, not only the surest of each file.
-        min_score : float, optional
-            Probability from which on one is told, .5 by default.
+        k, every, min_score
+            As of :meth:`voices`.
 
         Yields
         ------
@@ -231,54 +226,6 @@ class Finder:
             )
         except sqlite3.Error as error:  # while they are read: explained() would only see it begin
             raise unusable(self.folder, error) from error
-
-    @explained
-    @checked
-    def proposals(
-        self,
-        name: str,
-        k: int = 10,
-        *,
-        path: Globs = None,
-        min_duration: float | None = None,
-        max_duration: float | None = None,
-        tags: Sequence[str] = (),
-    ) -> list[Hit]:
-        """Choose spans whose answer would help most to find a concept.
-
-        They are to be listened to, and given to :meth:`Library.teach` as what is, or is not, of it.
-
-        Returns
-        -------
-        list of Hit
-            At most ``k``, in the order in which to ask: in turn what is surest and what is most in doubt.
-            None where nothing is near enough.
-        """
-        from echoic.search.concepts import propose
-
-        filters = Filters(path, min_duration, max_duration, tags)
-        return propose(*self._open(), name, k, filters, noted=self._note)
-
-    @explained
-    def concepts(self) -> list[Concept]:
-        """Return what the library was taught, in order of name."""
-        from echoic.search.concepts import known
-
-        return known(*self._open(), noted=self._note)
-
-    @explained
-    @checked
-    def concept(self, name: str) -> Concept:
-        """Return what the library was taught of one concept.
-
-        Raises
-        ------
-        UsageError
-            If it was taught nothing of that name.
-        """
-        from echoic.search.concepts import known
-
-        return known(*self._open(), name, noted=self._note)[0]
 
     @explained
     @checked

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
-from echoic.finding import Finder, Report
+from echoic.finding import Finder, Globs, Report
 from echoic.opening import explained
+from echoic.search.query import Filters
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, IndexReport, Status, StrPath, TrackChoice
+from echoic.types import FileRecord, Hit, IndexReport, Status, StrPath, TrackChoice
 
 if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan
     from echoic.search.concepts import Part
-    from echoic.search.result import Taught
+    from echoic.search.result import Concept, Taught
 
 __all__ = ["Library"]
 
@@ -238,6 +239,54 @@ class Library(Finder):
 
         spans = [[_part(one, Part) for one in given] for given in (yes, no)]
         return teach(*self._open(), name, *spans, noted=self._note)
+
+    @explained
+    @checked
+    def proposals(
+        self,
+        name: str,
+        k: int = 10,
+        *,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+    ) -> list[Hit]:
+        """Choose spans whose answer would help most to find a concept.
+
+        They are to be listened to, and given to :meth:`teach` as what is, or is not, of it.
+
+        Returns
+        -------
+        list of Hit
+            At most ``k``, in the order in which to ask: in turn what is surest and what is most in doubt.
+            None where nothing is near enough.
+        """
+        from echoic.search.concepts import propose
+
+        filters = Filters(path, min_duration, max_duration, tags)
+        return propose(*self._open(), name, k, filters, noted=self._note)
+
+    @explained
+    def concepts(self) -> list[Concept]:
+        """Return what the library was taught, in order of name."""
+        from echoic.search.concepts import known
+
+        return known(*self._open(), noted=self._note)
+
+    @explained
+    @checked
+    def concept(self, name: str) -> Concept:
+        """Return what the library was taught of one concept.
+
+        Raises
+        ------
+        UsageError
+            If it was taught nothing of that name.
+        """
+        from echoic.search.concepts import known
+
+        return known(*self._open(), name, noted=self._note)[0]
 
     @explained
     @checked

@@ -38,7 +38,7 @@ def uses(name: str, sentence: str) -> list[str]:
 
 def every_use(name: str, sentence: str) -> list[str]:
     """Give the sentence, and all commands that read a file."""
-    more = ("index --library other --encoder spectral", "identify", "monitor", "describe")
+    more = ("index --library other --encoder spectral", "identify", "monitor", "describe", "show -o o.svg")
     return [*uses(name, sentence), *(f"{verb} {name}" for verb in more)]
 
 
@@ -52,6 +52,8 @@ KINDS = {
         f"identify {ABSENT}",
         f"monitor {ABSENT}",
         f"describe {ABSENT}",
+        f"show {ABSENT} -o o.svg",
+        f"teach hoot --yes {ABSENT}",
         f"align {ABSENT} audio/0.flac",
         f"align audio/0.flac {ABSENT}",
         f"embed {ABSENT} --encoder spectral -o o.npz",
@@ -105,7 +107,10 @@ KINDS = {
     "a folder where a file is needed": (
         1,
         "audio is a directory; give the files in it",
-        *(f"{verb} audio" for verb in ("search", "identify", "describe", "align audio/0.flac")),
+        *(
+            f"{verb} audio"
+            for verb in ("search", "identify", "describe", "show -o o.svg", "align audio/0.flac")
+        ),
     ),
     "a file where a folder is needed": (
         1,

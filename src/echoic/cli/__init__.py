@@ -32,8 +32,19 @@ _MODULES = {
     module.rstrip("_"): module
     for module in (
         *("index", "search", "teach", "identify", "monitor", "duplicates", "repeats", "align"),
-        *("describe", "cut", "embed", "status", "list_", "tag", "remove", "encoders", "recommend"),
-        *("models", "train", "export", "evaluate", "cache", "library", "serve", "doctor", "demo"),
+        *("describe", "cut", "show", "embed", "status", "list_", "tag", "remove", "encoders"),
+        *(
+            "recommend",
+            "models",
+            "train",
+            "export",
+            "evaluate",
+            "cache",
+            "library",
+            "serve",
+            "doctor",
+            "demo",
+        ),
     )
 }
 

@@ -149,7 +149,7 @@ class _Learnt:
         by_event: bool,
         like: Float32 | None = None,
     ) -> None:
-        self._background = background
+        self.background = background
         vectors = np.stack([one.vector for one in answers])
         self._seen, self._is_it = background.seen(vectors), np.array([one.is_it for one in answers])
         self._lengths = tuple(one.length for one in answers if one.is_it) if by_event else ()
@@ -171,7 +171,7 @@ class _Learnt:
         odds = np.full(len(alike), -np.inf)
         rows = np.flatnonzero(np.isfinite(alike))
         lengths = (heard.ends - heard.starts)[rows]
-        seen = self._background.seen(normalize(heard.vectors[rows].astype(np.float32)))
+        seen = self.background.seen(normalize(heard.vectors[rows].astype(np.float32)))
         odds[rows] = logits(alike[rows] - unlike_in_length(lengths, self._lengths))
         odds[rows] += self.process.added(seen)
         return odds
@@ -361,15 +361,17 @@ def _pool(space: _Space, within: Sequence[int], learnt: _Learnt, said: _Said) ->
     for file_id, heard in read_heard(space.store, within):
         odds = learnt.odds(heard, _FAINTEST)
         chances = np.where(said.is_open(file_id, heard), 1 / (1 + np.exp(-np.clip(odds, -500, 500))), 0.0)
+        rows = apart(heard.starts, heard.ends, chances, _FAINTEST)
+        seen = learnt.background.seen(normalize(heard.vectors[rows].astype(np.float32)))
         here = [
             _Candidate(
                 file_id,
                 round(float(heard.starts[row]), 3),
                 round(float(heard.ends[row]), 3),
                 float(odds[row]),
-                learnt._background.seen(normalize(heard.vectors[row][None].astype(np.float32)))[0],
+                vector,
             )
-            for row in apart(heard.starts, heard.ends, chances, _FAINTEST).tolist()
+            for row, vector in zip(rows.tolist(), seen, strict=True)
         ]
         best = heapq.nlargest(_POOL, best + here, key=lambda one: one.odds)
         doubtful = heapq.nsmallest(_POOL, doubtful + here, key=lambda one: abs(one.odds))
