@@ -33,7 +33,7 @@ _MODULES = {
     for module in (
         *("index", "search", "identify", "monitor", "duplicates", "align", "describe", "cut"),
         *("embed", "status", "list_", "tag", "remove", "encoders", "recommend", "models", "train"),
-        *("export", "evaluate", "cache", "serve", "doctor", "demo"),
+        *("export", "evaluate", "cache", "serve", "mcp", "doctor", "demo"),
     )
 }
 

@@ -85,7 +85,7 @@ class Guard:
         self._check_names(headers)
         role = self._role(scope, headers)
         if scope.get("method") in ("POST", "PUT", "PATCH"):
-            self._check_body(headers)
+            self.check_body(headers)
         return role
 
     def _check_names(self, headers: Headers) -> None:
@@ -114,7 +114,14 @@ class Guard:
             )
         return role or "read"
 
-    def _check_body(self, headers: Headers) -> None:
+    def check_body(self, headers: Headers) -> None:
+        """Refuse a body by what is said of it.
+
+        Raises
+        ------
+        HTTPException
+            413, 415.
+        """
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._settings.max_upload:
             refuse(413, f"the sound has more than {self._settings.max_upload:,} bytes")
