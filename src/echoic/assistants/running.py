@@ -17,6 +17,7 @@ from echoic.library import Library
 from echoic.server.guard import Guard
 from echoic.server.problems import refuse
 from echoic.server.running import Server
+from echoic.server.sessions import Sessions
 from echoic.server.settings import Settings
 
 __all__ = ["answer", "make_application", "serve"]
@@ -44,7 +45,7 @@ def make_application(settings: Settings, allowed: Sequence[Path] = ()) -> Starle
             enable_dns_rebinding_protection=False
         ),  # the guard has it
     )
-    application.add_middleware(_Guard, settings=settings)
+    application.add_middleware(_Guard, settings=settings, sessions=Sessions())
     return application
 
 

@@ -138,7 +138,7 @@ class Desk:
         if asked.file is not None:
             which, sound = self._which(asked.file)
         common = asked.model_dump(include={"start", "end", "path", "tag", "min_duration", "max_duration"})
-        return self.service.search(shapes.Asked(**which, **common, **values), sound)
+        return self.service.find(shapes.Asked(**which, **common, **values), sound)
 
     def _liked(self, asked: given.Search | given.Occurrences) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ class RavenTable:
         """Write what was found as a selection."""
         self._n += 1
         start, end = f"{hit.start:.6f}", f"{hit.end:.6f}"
-        path = " ".join(hit.path.split("\t"))
+        path = re.sub(r"[\t\r\n]", " ", hit.path)  # which part columns and rows
         view = "Spectrogram 1"
         row = [self._n, view, 1, start, end, _LOW, _HIGH, path, start, f"{hit.score:.4f}"]
         self._writer.writerow(row)

@@ -10,13 +10,16 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
 from echoic import __version__
-from echoic.server import jobs, media
+from echoic.server import jobs, media, page
 from echoic.server.guard import Guard
 from echoic.server.jobs import Indexing
 from echoic.server.media import FileId
 from echoic.server.metrics import MEDIA_TYPE, Measured, Metrics
 from echoic.server.problems import Problem, handle_problems, refusals
+from echoic.server.saving import MEDIA_TYPES
 from echoic.server.service import Service
+from echoic.server.sessions import Sessions
+from echoic.server.sessions import router as sessions_routes
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
     Asked,
@@ -45,6 +48,9 @@ _BODY: dict[str, Any] = {
     }
 }
 _OF_SOUND = refusals(404, 408, 413, 415, 429)
+_FOUND: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES}}
+}
 
 
 def make_application(settings: Settings) -> FastAPI:
@@ -55,7 +61,7 @@ def make_application(settings: Settings) -> FastAPI:
     LibraryError
         When it is started: if there is no library, or it cannot be used.
     """
-    metrics = Metrics()
+    metrics, sessions = Metrics(), Sessions()
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
@@ -68,7 +74,7 @@ def make_application(settings: Settings) -> FastAPI:
         finally:
             service.close()
 
-    # No page of its own: FastAPI's would load scripts from elsewhere.
+    # None of FastAPI's own pages, which load scripts from elsewhere.
     app = FastAPI(
         title="Echoic",
         version=__version__,
@@ -80,13 +86,15 @@ def make_application(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
-    app.state.metrics = metrics
-    app.add_middleware(Guard, settings=settings)
+    app.state.settings, app.state.metrics, app.state.sessions = settings, metrics, sessions
+    app.add_middleware(Guard, settings=settings, sessions=sessions)
     app.add_middleware(Measured, metrics=metrics)  # outside: what is refused is counted, too
     handle_problems(app)
     _add_routes(app)
     app.include_router(media.router)
     app.include_router(jobs.router)
+    app.include_router(sessions_routes)
+    app.include_router(page.router)
     _describe_problems(app)
     return app
 
@@ -116,14 +124,14 @@ def _add_routes(app: FastAPI) -> None:
         service: Service = request.app.state.service
         return FileShape.of(await service.looks.run(service.holdings.of_id, file_id))
 
-    @app.get("/v1/search", responses=refusals(404, 429))
-    async def search(request: Request, asked: Annotated[Asked, Query()]) -> Found:
+    @app.get("/v1/search", response_model=Found, responses=refusals(404, 429, besides={200: _FOUND[200]}))
+    async def search(request: Request, asked: Annotated[Asked, Query()]) -> Found | Response:
         """Find what sounds like a file of the library, fits words, or says a phrase."""
         service: Service = request.app.state.service
         return await service.work.run(service.search, asked)
 
-    @app.post("/v1/search", responses=_OF_SOUND, openapi_extra=_BODY)
-    async def search_by_sound(request: Request, asked: Annotated[Asked, Query()]) -> Found:
+    @app.post("/v1/search", response_model=Found, responses=_FOUND | _OF_SOUND, openapi_extra=_BODY)
+    async def search_by_sound(request: Request, asked: Annotated[Asked, Query()]) -> Found | Response:
         """Find what sounds like the sound in the body."""
         service: Service = request.app.state.service
         async with service.uploads.receive(request, asked.name) as sound:

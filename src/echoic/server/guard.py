@@ -15,12 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from echoic.server.keys import Role
+from echoic.server.page import PREFIX
 from echoic.server.problems import problem, refuse
+from echoic.server.sessions import Sessions
 from echoic.server.settings import Settings
 
 __all__ = ["Guard", "is_sound"]
 
-_OPEN = frozenset({"/healthz"})  # asked by what watches over services, which has no key
+# Asked by what watches over services, which has no key, and by whoever is about to show one.
+_OPEN = frozenset({"/healthz", "/"})
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:@/\s]+)(:\d{1,5})?", re.ASCII)
 _SOUND = re.compile(r"(audio|video)/[\w.+-]+|application/(octet-stream|ogg)", re.ASCII)
 _HEADERS = {
@@ -43,11 +46,13 @@ class Guard:
     ----------
     app : ASGI application
     settings : Settings
+    sessions : Sessions
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions) -> None:
         self._app = app
         self._settings = settings
+        self._sessions = sessions
         self._hosts = settings.hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,13 +87,13 @@ class Guard:
             If they may not ask.
         """
         headers = Headers(scope=scope)
-        self._check_names(headers)
+        self._check_names(headers, is_visit=scope.get("path") == "/" and scope.get("method") == "GET")
         role = self._role(scope, headers)
         if scope.get("method") in ("POST", "PUT", "PATCH"):
             self.check_body(headers)
         return role
 
-    def _check_names(self, headers: Headers) -> None:
+    def _check_names(self, headers: Headers, *, is_visit: bool) -> None:
         named = headers.getlist("host")
         host = _HOST.fullmatch(named[0]) if len(named) == 1 else None
         if host is None or host[1].strip("[]").lower() not in self._hosts:
@@ -97,7 +102,9 @@ class Guard:
         # A proxy that ends TLS changes the scheme, so that names and ports alone are compared.
         if origin is not None and origin.partition("://")[2].lower() != named[0].lower():
             refuse(403, "pages of other sites may not ask this service")
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        # A link on another site may lead to the page, which tells nothing by itself.
+        is_visit = is_visit and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not is_visit:
             refuse(403, "pages of other sites may not ask this service")
 
     def _role(self, scope: Scope, headers: Headers) -> Role:
@@ -105,8 +112,12 @@ class Guard:
         if keys is None:
             return "admin"
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        role = keys.role(key.strip()) if scheme.lower() == "bearer" else None
-        if role is None and scope.get("path") not in _OPEN:
+        if scheme:
+            role = keys.role(key.strip()) if scheme.lower() == "bearer" else None
+        else:
+            role = self._sessions.of(headers)
+        path = str(scope.get("path"))
+        if role is None and path not in _OPEN and not path.startswith(PREFIX):
             refuse(
                 401,
                 "this service wants a key; send it as Authorization: Bearer KEY",

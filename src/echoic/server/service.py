@@ -9,12 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fastapi.responses import Response
+
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.library import Library
 from echoic.server.holdings import Holdings
 from echoic.server.limits import Pool, Uploads, check_length, check_part_length
 from echoic.server.made import Made
+from echoic.server.saving import saved
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
     MOST_HITS,
@@ -88,8 +91,19 @@ class Service:
         except EchoicError:
             return  # whoever searches will be told
 
-    def search(self, asked: Asked, sound: Path | None = None) -> Found:
-        """Find what is asked for; ``sound`` is what a request brought."""
+    def search(self, asked: Asked, sound: Path | None = None) -> Found | Response:
+        """Find what is asked for, and tell it as is asked; ``sound`` is what a request brought."""
+        if asked.format != "json":
+            return saved(self._hits(asked, sound)[0], asked.format)
+        return self.find(asked, sound)
+
+    def find(self, asked: Asked, sound: Path | None = None) -> Found:
+        """Find what is asked for."""
+        hits, notes = self._hits(asked, sound)
+        ids = self.holdings.ids(hit.path for hit in hits)
+        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+
+    def _hits(self, asked: Asked, sound: Path | None) -> tuple[list[Hit], list[NoteShape]]:
         query = self._query(asked, sound)
         _check_search(asked, has_sound=query is not None)
         if (asked.start, asked.end) != (None, None):
@@ -99,8 +113,7 @@ class Service:
             raise UsageError(
                 f"there are more than {MOST_HITS:,} hits; ask for fewer with k, min_score or a filter"
             )
-        ids = self.holdings.ids(hit.path for hit in hits)
-        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+        return hits, notes
 
     def _found(self, asked: Asked, query: str | None) -> list[Hit]:
         """Call what finds it; ``query`` is the path of the sound that is asked about."""

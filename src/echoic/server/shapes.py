@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from echoic.server.keys import Role
 from echoic.spec import By, EncoderSpec
 from echoic.types import FileRecord, FileState, HeardSpan, Hit, IndexReport, Match, Note, NoteKind, Progress
 
@@ -24,6 +25,7 @@ __all__ = [
     "EncoderShape",
     "FilePage",
     "FileShape",
+    "Format",
     "Found",
     "Health",
     "HitShape",
@@ -36,6 +38,7 @@ __all__ = [
     "Peaks",
     "Picture",
     "ReportShape",
+    "SessionShape",
     "SpanShape",
     "Waveform",
     "path_of",
@@ -88,6 +91,9 @@ class _Parameters(_Shape):
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Reference = Annotated[str, Field(min_length=1, max_length=_LONGEST_URI)]
 Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=2_000)]], Field(max_length=_MOST_VALUES)]
+
+#: Files for other programs that hits are told in.
+Format = Literal["csv", "m3u", "raven", "audacity"]
 
 
 # What is asked
@@ -186,6 +192,10 @@ class Asked(Sound, Filters):
         default=None, min_length=1, max_length=100, description="Compare by this encoder."
     )
     include_query: bool = Field(default=False, description="Let the examples themselves be found.")
+    format: Literal["json"] | Format = Field(
+        default="json",
+        description="As a file: rows, a playlist, a selection table of Raven, label tracks of Audacity.",
+    )
 
 
 class Identify(Sound, Filtered):
@@ -217,6 +227,16 @@ def _example(**values: Any) -> ConfigDict:
 class Health(_Shape):
     status: Literal["ok"] = "ok"
     version: str
+
+
+class SessionShape(_Shape):
+    """What whoever asks may do, and what the service takes."""
+
+    role: Role
+    has_keys: bool = Field(description="Whether the service wants a key at all.")
+    may_index: bool
+    max_upload: int = Field(description="Bytes of a sound.")
+    max_seconds: float = Field(description="Of sound that are listened to for one request.")
 
 
 class EncoderShape(_Shape):
