@@ -15,6 +15,7 @@ from echoic.server.settings import Settings
 
 __all__ = ["Server", "serve"]
 
+_LARGEST_MESSAGE = 1 << 20  # bytes that come by a socket at once
 _PATIENCE = 10  # s for what is being answered when the service is asked to stop
 
 
@@ -49,7 +50,9 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 self._app,
                 http="h11",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=_LARGEST_MESSAGE,
+                ws_per_message_deflate=False,
                 lifespan="on",
                 log_level="warning",
                 access_log=False,

@@ -56,6 +56,8 @@ class Service:
         For what listens, encodes and draws.
     looks : Pool
         For what looks something up, which must not wait for the others.
+    listeners : Semaphore
+        As many as may listen at once, less those that do.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Service:
         self.holdings = Holdings(settings.library)
         self.work = Pool(settings.n_threads, settings.n_waiting)
         self.looks = Pool(4, 256)
+        self.listeners = threading.Semaphore(settings.n_listeners)
         self.uploads = Uploads(settings.max_upload, settings.upload_seconds)
         self.made = Made()
         self._noted = threading.local()
