@@ -80,15 +80,6 @@ def run(
             "--max-seconds", metavar="S", parser=number(1, 1e6), help="Listen to no more for one request."
         ),
     ] = 1800,
-    max_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--max-rate",
-            metavar="N",
-            parser=number(0.01, 1e6),
-            help="Answer each key, or else each address, so often a second at most [default: no limit].",
-        ),
-    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -128,7 +119,6 @@ def run(
         folders=tuple(folder or ()),
         max_upload=round(max_upload * 1e6),
         max_seconds=max_seconds,
-        max_rate=max_rate,
         **more,
     )
     try:

@@ -8,7 +8,6 @@ do without being asked for leave, which is never given.
 
 from __future__ import annotations
 
-import math
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from echoic.server.keys import Role
-from echoic.server.pace import Pace
 from echoic.server.page import PREFIX
 from echoic.server.problems import problem, refuse
 from echoic.server.sessions import Sessions
@@ -56,7 +54,6 @@ class Guard:
         self._settings = settings
         self._sessions = sessions
         self._hosts = settings.hosts
-        self._pace = None if settings.max_rate is None else Pace(settings.max_rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -94,7 +91,6 @@ class Guard:
         role = self._role(scope, headers)
         if scope.get("method") in ("POST", "PUT", "PATCH"):
             self.check_body(headers)
-        self._check_pace(scope, headers)
         return role
 
     def _check_names(self, headers: Headers, *, is_visit: bool) -> None:
@@ -128,17 +124,6 @@ class Guard:
                 WWW_Authenticate='Bearer realm="echoic"',
             )
         return role or "read"
-
-    def _check_pace(self, scope: Scope, headers: Headers) -> None:
-        path = str(scope.get("path"))
-        if self._pace is None or path in _OPEN or path.startswith(PREFIX):
-            return
-        # A key, however it is spelt, or else where it comes from.
-        key = headers.get("authorization", "").partition(" ")[2].strip()
-        client = scope.get("client")
-        wait = self._pace.wait(key if key and self._settings.keys else client[0] if client else "")
-        if wait:
-            refuse(429, "you ask too often; slow down", Retry_After=str(math.ceil(wait)))
 
     def check_body(self, headers: Headers) -> None:
         """Refuse a body by what is said of it.

@@ -96,7 +96,7 @@ def refusals(
     *statuses: int, besides: Mapping[int, Mapping[str, Any]] = MappingProxyType({})
 ) -> dict[int | str, dict[str, Any]]:
     """Describe the refusals of a route for OpenAPI, with those that any route has, besides its answers."""
-    every = {401, 403, 421, 422, 429, 503, *statuses}
+    every = {401, 403, 421, 422, 503, *statuses}
     content = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMA}}}
     told: dict[int | str, dict[str, Any]] = {status: dict(answer) for status, answer in besides.items()}
     return told | {status: {"description": _WHEN[status], "content": content} for status in sorted(every)}

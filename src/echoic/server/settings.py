@@ -53,8 +53,6 @@ class Settings:
         Requests that are worked on at once, and those that wait for a thread; more are turned away.
     upload_seconds : float
         How long a request may take to bring its sound.
-    max_rate : float, optional
-        Requests a second, on average, that a key may make, or without keys an address.
     n_listeners : int
         Who may listen to what plays, at once.
     heartbeat : float
@@ -77,7 +75,6 @@ class Settings:
     n_threads: int = field(default_factory=n_cores)
     n_waiting: int = 32
     upload_seconds: float = 60.0
-    max_rate: float | None = None
     n_listeners: int = 8
     heartbeat: float = 15.0
 
