@@ -42,6 +42,7 @@ LEFT_OUT = {
     "export ECHOIC_MILVUS_TOKEN=": "a secret",
     "echoic serve --folder": "goes on until it is stopped; tests/integration/server serves",
     "echoic serve --key-file": "the same",
+    "echoic mcp --": "the same; tests/integration/assistants asks it",
     "curl ": "asks a service; tests/integration/server does",
     "echoic models add": "fetches weights",
     "echoic index . --encoder phonemes": "weights that would have to be fetched",

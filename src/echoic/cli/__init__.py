@@ -33,18 +33,8 @@ _MODULES = {
     for module in (
         *("index", "search", "teach", "identify", "monitor", "duplicates", "repeats", "align"),
         *("describe", "cut", "show", "embed", "status", "list_", "tag", "remove", "encoders"),
-        *(
-            "recommend",
-            "models",
-            "train",
-            "export",
-            "evaluate",
-            "cache",
-            "library",
-            "serve",
-            "doctor",
-            "demo",
-        ),
+        *("recommend", "models", "train", "export", "evaluate", "cache", "library", "serve", "mcp"),
+        *("doctor", "demo"),
     )
 }
 

@@ -90,7 +90,7 @@ class Guard:
         self._check_names(headers, is_visit=scope.get("path") == "/" and scope.get("method") == "GET")
         role = self._role(scope, headers)
         if scope.get("method") in ("POST", "PUT", "PATCH"):
-            self._check_body(headers)
+            self.check_body(headers)
         return role
 
     def _check_names(self, headers: Headers, *, is_visit: bool) -> None:
@@ -125,7 +125,14 @@ class Guard:
             )
         return role or "read"
 
-    def _check_body(self, headers: Headers) -> None:
+    def check_body(self, headers: Headers) -> None:
+        """Refuse a body by what is said of it.
+
+        Raises
+        ------
+        HTTPException
+            413, 415.
+        """
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._settings.max_upload:
             refuse(413, f"the sound has more than {self._settings.max_upload:,} bytes")

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from echoic.audio.decode import open_audio
 from echoic.errors import UsageError
 from echoic.server.problems import refuse
+from echoic.server.stopping import Stoppable
 from echoic.types import FileRecord
 
 __all__ = ["Pool", "Uploads", "check_length", "check_part_length"]
@@ -43,7 +44,7 @@ class Pool:
         self.n_taken = 0
 
     async def run(self, work: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Run a function in one of the threads and return what it does.
+        """Run a function in one of the threads and return what it does; once it is cancelled, stop it there.
 
         Raises
         ------
@@ -54,9 +55,14 @@ class Pool:
             if self.n_taken >= self._most:
                 refuse(429, "too much is asked for at once; try again in a second", Retry_After="1")
             self.n_taken += 1
-        future = self._threads.submit(work, *args, **kwargs)
+        stoppable = Stoppable(work)
+        future = self._threads.submit(stoppable, *args, **kwargs)
         future.add_done_callback(self._release)  # also of work that nobody waits for any more
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            stoppable.stop()
+            raise
 
     def close(self) -> None:
         """Let what is running come to its end; what is waiting is dropped."""

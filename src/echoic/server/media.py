@@ -22,7 +22,7 @@ from echoic.server.service import Service
 from echoic.server.shapes import Part, Peaks, Picture, Waveform
 from echoic.types import FileRecord
 
-__all__ = ["FileId", "router"]
+__all__ = ["CUT_TYPE", "FileId", "cut", "router"]
 
 router = APIRouter(prefix="/v1/files")
 
@@ -39,12 +39,13 @@ _PLAYED = {
     ".webm": ("audio/webm", {"vorbis", "opus"}),
     ".m4a": ("audio/mp4", {"aac"}),
 }
-_OF_CUTS = "audio/flac"
+#: The media type of what is cut or converted.
+CUT_TYPE = "audio/flac"
 _HIGHEST_RATE = 96_000  # Hz; what has more is converted
 _NOT_AS_HEARD = frozenset({"tracks", "phase"})  # a browser would play another track, or channels that cancel
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_TYPES = dict.fromkeys(sorted({kind for kind, _ in _PLAYED.values()} | {_OF_CUTS}), _BINARY)
+_TYPES = dict.fromkeys(sorted({kind for kind, _ in _PLAYED.values()} | {CUT_TYPE}), _BINARY)
 _PARTLY = {"description": "The bytes that were asked for."}
 _AS_IT_WAS = {"description": "It is as it was."}
 _SENT: dict[int, dict[str, Any]] = {
@@ -70,10 +71,20 @@ async def play(request: Request, file_id: FileId, part: Annotated[Part, Query()]
         content = await service.looks.run(_as_it_is, record)
         if content is not None:
             return send(request, content)
-    check_part_length(record, part.start, part.end, service.settings.max_seconds)
-    how = ("cut", part.start, part.end)
-    made = await _made(service, record, how, ".flac", _OF_CUTS, partial(drawing.cut, record, *how[1:]))
-    return send(request, made)
+    return send(request, await cut(service, record, part.start, part.end))
+
+
+async def cut(service: Service, record: FileRecord, start: float | None, end: float | None) -> Content:
+    """Return a part of a file's sound, or all of it, as FLAC of one channel.
+
+    Raises
+    ------
+    UsageError
+        If it is too long.
+    """
+    check_part_length(record, start, end, service.settings.max_seconds)
+    how = ("cut", start, end)
+    return await _made(service, record, how, ".flac", CUT_TYPE, partial(drawing.cut, record, start, end))
 
 
 @router.get(

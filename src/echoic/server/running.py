@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from echoic.errors import UsageError
 from echoic.server.application import make_application
@@ -15,6 +15,7 @@ from echoic.server.settings import Settings
 
 __all__ = ["Server", "serve"]
 
+_LARGEST_MESSAGE = 1 << 20  # bytes that come by a socket at once
 _PATIENCE = 10  # s for what is being answered when the service is asked to stop
 
 
@@ -26,6 +27,8 @@ class Server(uvicorn.Server):
     settings : Settings
     started : callable
         Called with the service's address once it answers.
+    application : Starlette, optional
+        What answers, by default the service of REST.
 
     Raises
     ------
@@ -33,8 +36,13 @@ class Server(uvicorn.Server):
         If it cannot listen there.
     """
 
-    def __init__(self, settings: Settings, started: Callable[[str], None]) -> None:
-        self._app: FastAPI = make_application(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        started: Callable[[str], None],
+        application: Starlette | None = None,
+    ) -> None:
+        self._app = make_application(settings) if application is None else application
         self._begun = started
         self._socket = _listen(settings.host, settings.port)
         self.address = _address(self._socket)
@@ -42,7 +50,9 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 self._app,
                 http="h11",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=_LARGEST_MESSAGE,
+                ws_per_message_deflate=False,
                 lifespan="on",
                 log_level="warning",
                 access_log=False,

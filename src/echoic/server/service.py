@@ -57,6 +57,8 @@ class Service:
         For what listens, encodes and draws.
     looks : Pool
         For what looks something up, which must not wait for the others.
+    listeners : Semaphore
+        As many as may listen at once, less those that do.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Service:
         self.holdings = Holdings(settings.library)
         self.work = Pool(settings.n_threads, settings.n_waiting)
         self.looks = Pool(4, 256)
+        self.listeners = threading.Semaphore(settings.n_listeners)
         self.uploads = Uploads(settings.max_upload, settings.upload_seconds)
         self.made = Made()
         self._noted = threading.local()
@@ -93,7 +96,18 @@ class Service:
             return  # whoever searches will be told
 
     def search(self, asked: Asked, sound: Path | None = None) -> Found | Response:
-        """Find what is asked for; ``sound`` is what a request brought."""
+        """Find what is asked for, and tell it as is asked; ``sound`` is what a request brought."""
+        if asked.format != "json":
+            return saved(self._hits(asked, sound)[0], asked.format)
+        return self.find(asked, sound)
+
+    def find(self, asked: Asked, sound: Path | None = None) -> Found:
+        """Find what is asked for."""
+        hits, notes = self._hits(asked, sound)
+        ids = self.holdings.ids(hit.path for hit in hits)
+        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+
+    def _hits(self, asked: Asked, sound: Path | None) -> tuple[list[Hit], list[NoteShape]]:
         query = self._query(asked, sound)
         _check_search(asked, has_sound=query is not None)
         if (asked.start, asked.end) != (None, None):
@@ -103,10 +117,7 @@ class Service:
             raise UsageError(
                 f"there are more than {MOST_HITS:,} hits; ask for fewer with k, min_score or a filter"
             )
-        if asked.format != "json":
-            return saved(hits, asked.format)
-        ids = self.holdings.ids(hit.path for hit in hits)
-        return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
+        return hits, notes
 
     def _found(self, asked: Asked, query: str | None) -> list[Hit]:
         """Call what finds it; ``query`` is the path of the sound that is asked about."""

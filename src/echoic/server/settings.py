@@ -53,6 +53,8 @@ class Settings:
         Requests that are worked on at once, and those that wait for a thread; more are turned away.
     upload_seconds : float
         How long a request may take to bring its sound.
+    n_listeners : int
+        Who may listen to what plays, at once.
     heartbeat : float
         Seconds after which a stream of events without any gives a sign of life.
 
@@ -73,6 +75,7 @@ class Settings:
     n_threads: int = field(default_factory=n_cores)
     n_waiting: int = 32
     upload_seconds: float = 60.0
+    n_listeners: int = 8
     heartbeat: float = 15.0
 
     def __post_init__(self) -> None:

@@ -34,6 +34,8 @@ __all__ = [
     "Identified",
     "IndexState",
     "Listed",
+    "Listen",
+    "Listened",
     "MatchShape",
     "NoteShape",
     "Part",
@@ -207,6 +209,14 @@ class Identify(Sound, Filtered):
     include_query: bool = Field(default=False, description="Let the file itself be found.")
 
 
+class Listen(_Parameters):
+    rate: int = Field(ge=4_000, le=384_000, description="Samples a second.")
+    format: Literal["f32", "s16"] = Field(
+        default="f32", description="What a sample is: a float of 32 bits, full scale ±1, or 16 bits."
+    )
+    k: int = Field(default=3, ge=1, le=20, description="How many files that are alike.")
+
+
 class Describe(Sound):
     min_probability: float | None = Field(
         default=None, gt=0, le=1, description="Tell what is this likely or more; of a sound in the body."
@@ -375,6 +385,18 @@ class SpanShape(_Shape):
 class Described(_Shape):
     spans: list[SpanShape]
     notes: list[NoteShape]
+
+
+class Listened(_Shape):
+    """What is told while somebody listens: times are seconds since that began."""
+
+    kind: Literal["heard", "match", "end"]
+    start: float = 0.0
+    end: float = 0.0
+    spans: list[SpanShape] = Field(default=[], description="Of heard: kinds of sound.")
+    hits: list[HitShape] = Field(default=[], description="Of heard: files that sound like it.")
+    match: MatchShape | None = Field(default=None, description="Of match: the recording that was over.")
+    message: str = Field(default="", description="Why some of it cannot be told.")
 
 
 class Peaks(_Shape):
