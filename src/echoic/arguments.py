@@ -122,7 +122,7 @@ _CALLED = callable, "a function to call", False
 
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
 _KINDS: dict[str, _Kind] = {
-    **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
+    **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under", "picture"), _PATH),
     **dict.fromkeys(("paths", "like", "unlike"), _PATHS),
     **dict.fromkeys(("start", "end", "min_duration", "max_duration", "pause"), _SECONDS),
     **dict.fromkeys(("k", "jobs"), _WHOLE),
