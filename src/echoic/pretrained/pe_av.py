@@ -291,10 +291,12 @@ def build(paths: Sequence[Path], family: Family) -> Built:
     with expecting(family), silent():
         config = PeAudioVideoConfig.from_pretrained(folder, local_files_only=True)
         about = config.audio_config
-        hears = _plain(PeAudioModel(about))
+        hears = PeAudioModel(about)
         weights = {name: weight.float() for name, weight in load_file(folder / "model.safetensors").items()}
         _fill(hears, {**_under(weights, "audio_model."), **_of_words(weights)})
         sees = _seeing(config, looks, weights)
+        for network in (hears, sees):  # after both are made: they share a configuration
+            _plain(network)
     hop = about.audio_config.dac_config.hop_length
     if extractor.hop_length != hop or round(_WINDOW * extractor.sampling_rate) % hop:
         raise WeightsError(f"the front end of {family.name} is not for frames of {hop} samples")
@@ -344,15 +346,14 @@ def _seeing(config: Any, looks: Mapping[str, Any], weights: Mapping[str, Tensor]
     tower = Vision(looks["size"]["height"], width, depth, labels)
     sees = PePictures(about, looks, tower, config.text_config.hidden_size)
     _fill(sees, mine)
-    return _plain(sees)
+    return sees
 
 
-def _plain(network: Any) -> Any:
+def _plain(network: nn.Module) -> None:
     """Have all parts of a network attend by plain products: other ways are written for some devices."""
     for part in network.modules():
         if isinstance(config := getattr(part, "config", None), PreTrainedConfig):
             config._attn_implementation = "eager"
-    return network
 
 
 def _under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
