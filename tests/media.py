@@ -111,6 +111,27 @@ def write_film(path: Path, seconds: float = 2.0) -> Path:
     return path
 
 
+def write_picture(path: Path, picture: np.ndarray, codec: str = "png") -> Path:
+    """Write a picture, (height, width, 3) uint8; WebP by the codec of that name, and GIF."""
+    write_pictures(path, [picture], codec, {"libwebp": "webp", "gif": "gif"}.get(codec, "image2pipe"))
+    return path
+
+
+def write_pictures(
+    path: Path, pictures: list[np.ndarray], codec: str = "mpeg4", container_format: str = "mp4"
+) -> Path:
+    """Write pictures of one size, 10 a second."""
+    with av.open(str(path), "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=_PICTURES_PER_SECOND)
+        stream.height, stream.width, _ = pictures[0].shape
+        of_codec = {"png": "rgb24", "tiff": "rgb24", "bmp": "bgr24", "gif": "rgb8", "mjpeg": "yuvj420p"}
+        stream.pix_fmt = of_codec.get(codec, "yuv420p")
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
 def ogg_pages(data: bytes) -> list[bytes]:
     """Divide an Ogg file into its pages."""
     pages, at = [], 0

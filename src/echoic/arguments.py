@@ -129,7 +129,7 @@ _CALLED = callable, "a function to call", False
 
 #: By name: what tells whether a value fits, what it must be, and whether it may be several.
 _KINDS: dict[str, _Kind] = {
-    **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under"), _PATH),
+    **dict.fromkeys(("file", "folder", "query", "first", "second", "write", "under", "picture"), _PATH),
     **dict.fromkeys(("backup", "destination"), _PATH),
     **dict.fromkeys(("files", "paths", "like", "unlike", "sources"), _PATHS),
     **dict.fromkeys(

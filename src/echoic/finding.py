@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from echoic.arguments import checked
 from echoic.errors import UsageError
@@ -124,6 +124,33 @@ class Finder:
         return find_sounds(
             *self._open(), asked, k, filters, encoder=encoder, include_query=include_query, noted=self._note
         )
+
+    @checked
+    def pictured(
+        self,
+        picture: StrPath,
+        k: int = 10,
+        *,
+        encoder: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        path: Globs = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        tags: Sequence[str] = (),
+        include_query: bool = False,
+    ) -> list[Hit]:
+        """Find the files that sound most like what a picture shows, or a film, at frames spread over it.
+
+        ``encoder`` is by default the library's first that takes pictures, as ``pe-av`` does; ``start`` and
+        ``end`` choose a part of a film. The rest is as in :meth:`search`.
+        """
+        from echoic.search.pictures import find_pictured
+
+        part = {"start": start, "end": end}
+        more: dict[str, Any] = {"encoder": encoder, "include_query": include_query} | part
+        filters = Filters(path, min_duration, max_duration, tags)
+        return find_pictured(*self._open(), Path(picture), k, filters, **more)
 
     @checked
     def occurrences(

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from echoic.errors import unopened
 
-__all__ = ["SUBTITLES", "SUFFIXES", "Found", "Problem", "scan", "suffix_of"]
+__all__ = ["PICTURES", "SUBTITLES", "SUFFIXES", "Found", "Problem", "scan", "suffix_of"]
 
 _SOUND = """
 .3ga .722 .a52 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
@@ -46,6 +46,9 @@ _FILMS = """
 #: suffix, and what recorders and archives call the same. Left out is what holds pictures or text alone, and
 #: raw samples, whose rate nobody can know.
 SUFFIXES = frozenset(f"{_SOUND} {_OF_GAMES} {_FILMS}".split())
+
+#: What holds a picture that can be asked by, or few of them, and no sound.
+PICTURES = frozenset(".apng .bmp .gif .jfif .jpe .jpeg .jpg .png .tif .tiff .webp".split())
 
 #: What holds the words to a film or song, and no sound.
 SUBTITLES = frozenset(

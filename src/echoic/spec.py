@@ -24,7 +24,7 @@ _SHORTEST_HOP = 0.01  # s
 _HIGHEST_RATE = 768_000  # Hz
 _LARGEST_DIM = 32_768
 _HIGHEST_FRAME_RATE = 1_000.0  # Hz
-_INPUTS = frozenset({"audio", "text"})
+_INPUTS = frozenset({"audio", "text", "picture"})
 
 
 def is_plain_name(name: object) -> bool:
@@ -80,7 +80,7 @@ class EncoderSpec:
         Length of one window and distance between the starts of two, in seconds.
     dim : int
         Length of the vectors.
-    inputs : frozenset of {"audio", "text"}
+    inputs : frozenset of {"audio", "text", "picture"}
         What can be encoded into the space.
     purposes : frozenset of Purpose
         What it may be asked for: what sounds alike, as its cosines tell; the very same recording; other
@@ -134,7 +134,9 @@ class EncoderSpec:
         check_windows(self.sample_rate, self.window, self.hop)
         check_whole_number("dim", self.dim, 2, _LARGEST_DIM)
         if not isinstance(self.inputs, frozenset) or not {"audio"} <= self.inputs <= _INPUTS:
-            raise ValueError(f'inputs is {shown(self.inputs)} and must be "audio", with or without "text"')
+            raise ValueError(
+                f'inputs is {shown(self.inputs)} and must be "audio", with or without "text" and "picture"'
+            )
         check_text("licence", self.licence, 200)
         check_text("reference", self.reference, 2_000)
         check_text("description", self.description, 2_000)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from echoic.audio.synthesis import noise, tone
-from echoic.encoders.base import Encoder, TextEncoder, encode_windows
+from echoic.encoders.base import Encoder, PictureEncoder, TextEncoder, encode_windows
 from echoic.encoders.registry import DEFAULT_ENCODERS, available
-from tests.doubles.echoic_doubles import Chimes, Framed, Raw, Singers, Tunes, Words
+from tests.doubles.echoic_doubles import Chimes, Framed, Raw, Sights, Singers, Tunes, Words
 
 NAMES = [entry.name for entry in available()]
-DOUBLES = {double.spec.name: double for double in (Raw, Words, Framed, Chimes, Tunes, Singers)}
+DOUBLES = {double.spec.name: double for double in (Raw, Words, Sights, Framed, Chimes, Tunes, Singers)}
 
 
 def load(name):
@@ -46,6 +46,7 @@ def test_it_is_an_encoder_and_says_what_it_is(encoder):
     assert isinstance(encoder, Encoder)
     assert spec.name in [*NAMES, *DOUBLES]
     assert isinstance(encoder, TextEncoder) == ("text" in spec.inputs)
+    assert isinstance(encoder, PictureEncoder) == ("picture" in spec.inputs)
     assert spec.revision
     assert spec.dim > 1
     assert 0 < spec.hop <= spec.window
@@ -66,6 +67,18 @@ def test_vectors_are_float32_of_unit_length(encoder, windows):
 
 def test_two_runs_agree_to_the_bit(encoder, windows):
     np.testing.assert_array_equal(encode_windows(encoder, windows), encode_windows(encoder, windows.copy()))
+
+
+def test_pictures_of_any_shape_have_one_vector_together(encoder):
+    if not isinstance(encoder, PictureEncoder):
+        pytest.skip("takes no pictures")
+    shapes = [(20, 30, 3), (300, 7, 3), (1, 1, 3)][: encoder.n_frames]
+    film = [np.full(shape, 90 + 40 * i, np.uint8) for i, shape in enumerate(shapes)]
+    for pictures in (film, film[:1]):
+        vectors = encoder.encode_pictures(pictures)
+        assert (vectors.shape, vectors.dtype) == ((1, encoder.spec.dim), np.float32)
+        np.testing.assert_allclose(np.linalg.norm(vectors), 1, atol=1e-4)
+        np.testing.assert_array_equal(encoder.encode_pictures(iter(pictures)), vectors)
 
 
 def test_a_window_gives_the_same_alone_and_in_a_batch(encoder, windows):

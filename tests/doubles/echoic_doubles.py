@@ -1,4 +1,4 @@
-"""Encoders of a few lines each, as another package would bring: of samples, frames, words, what is said."""
+"""Encoders of a few lines each, as another package would bring: of samples, frames, words, pictures."""
 
 from io import BytesIO
 
@@ -39,6 +39,26 @@ class Words(Raw):
     def encode_text(self, texts):
         time = np.arange(RATE, dtype=np.float32) / RATE
         return self.encode(np.stack([np.sin(2 * np.pi * float(text) * time) for text in texts]))
+
+
+class Sights(Words):
+    """The same, and of pictures: the redder they are, the higher the tone."""
+
+    spec = EncoderSpec(
+        "sights",
+        "1",
+        RATE,
+        1.0,
+        0.5,
+        LAGS,
+        frozenset({"audio", "text", "picture"}),
+        reference="none",
+        description="a double",
+    )
+    n_frames = 3
+
+    def encode_pictures(self, pictures):
+        return self.encode_text([10 * np.mean([picture[..., 0].mean() for picture in pictures])])
 
 
 class Framed:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream as Track
     from av.container import InputContainer
 
-__all__ = ["claimed_duration", "guessed_duration", "open_address", "open_container", "receive"]
+__all__ = [
+    "claimed_duration",
+    "guessed_duration",
+    "open_address",
+    "open_container",
+    "open_pictures",
+    "receive",
+]
 
 # ffmpeg's names of the formats that are read: sound, and films for the sake of their sound. Not raw samples,
 # whose rate nobody could know.
@@ -41,6 +48,7 @@ _ACCEPTED = """
     xmd xmv xvag
 """.split()  # fmt: skip
 _FORMATS = ",".join(_ACCEPTED)
+_PICTURES = "jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif,apng"
 _PROTOCOLS = "http,https,tcp,tls,crypto,httpproxy"  # the last four are what the first two are made of
 _READ_SIZE = 1 << 16
 _MAX_ALLOCATION = 1 << 28  # bytes; a packet of sound has some thousands, cover art some millions
@@ -69,16 +77,37 @@ def open_container(source: Source | StreamLinks, name: str) -> InputContainer:
         If ffmpeg does not know what it is, or may not read it.
     """
     try:
-        return av.open(
-            source,
-            "r",
-            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": ""},
-            metadata_errors="replace",
-            buffer_size=_READ_SIZE,
-            io_open=_refuse,
-        )
+        return _opened(source, _FORMATS)
     except _CANNOT_OPEN:
         raise _unknown(name) from None
+
+
+def open_pictures(source: Source, name: str) -> InputContainer:
+    """Open a picture, or a film for the sake of what it shows, by the same rules.
+
+    Raises
+    ------
+    NotAudioError
+        As :func:`open_container`.
+    """
+    try:
+        return _opened(source, f"{_PICTURES},{_FORMATS}")
+    except _CANNOT_OPEN:
+        raise NotAudioError(
+            f"{name} is no picture or film: it is damaged at its start or in a format that is not read; "
+            "convert it to JPEG or PNG"
+        ) from None
+
+
+def _opened(source: Source | StreamLinks, formats: str) -> InputContainer:
+    return av.open(
+        source,
+        "r",
+        container_options={"format_whitelist": formats, "protocol_whitelist": ""},
+        metadata_errors="replace",
+        buffer_size=_READ_SIZE,
+        io_open=_refuse,
+    )
 
 
 def open_address(url: str, name: str) -> InputContainer:

@@ -37,6 +37,7 @@ def run(json: Json = False) -> None:
             cut = f"what is heard, up to {spec.window:g} s" if spec.by == "event" else windows
             shape = f"{spec.dim}-d, {cut} at {spec.sample_rate} Hz"
             words = ", takes words" if "text" in spec.inputs else ""
+            words += " and pictures" if "picture" in spec.inputs else ""
             about = f"{spec.description} [{spec.licence}, {entry.provider}]{in_words(figures)}"
             say(f"{spec.name:<12} {shape}{words}; {about}")
     if broken:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,18 +42,39 @@ from echoic.cli.output import (
     shorten,
 )
 from echoic.errors import UnreadableError, UsageError, quoted
-from echoic.scanning import SUFFIXES, suffix_of
+from echoic.scanning import PICTURES, SUFFIXES, suffix_of
 from echoic.types import Hit
 from echoic.untrusted import shown
 
 Writer = Callable[[Hit], None]
+
+
+class By(StrEnum):
+    """What of a file is asked by."""
+
+    sound = "sound"
+    picture = "picture"
+
+
 _WORDS = "text:"  # stands before words where a file could be meant
 
 
 def run(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", parser=expand_path, help="The example; need not be in the library."),
+        typer.Argument(
+            metavar="FILE",
+            parser=expand_path,
+            help="The example, or a picture; need not be in the library.",
+        ),
+    ] = None,
+    by: Annotated[
+        By | None,
+        typer.Option(
+            "--by",
+            help="Search by what is heard in FILE, or by what it shows, as of pictures is done without "
+            "saying. Needs the encoder pe-av (echoic models).",
+        ),
     ] = None,
     texts: Annotated[
         list[str] | None,
@@ -210,6 +232,12 @@ def run(
         raise UsageError(
             "--versions takes one FILE, and neither --text, --encoder, --like, --unlike nor --every"
         )
+    looks = by is By.picture or (by is None and file is not None and suffix_of(str(file)) in PICTURES)
+    if looks and (file is None or texts or like or unlike or versions or every or phrases or voice):
+        raise UsageError(
+            "a search by a picture takes one FILE, and neither --text, --like, --unlike, --every, "
+            "--versions, --phrase nor --voice"
+        )
     n_hits = 10 if k is None else k
     if file is not None and not file.suffix and not os.path.lexists(file):
         words = shlex.quote(str(file).removeprefix("text:"))
@@ -238,6 +266,8 @@ def run(
             )
         elif concept is not None:
             hits = lib.instances(concept, k, every=every, min_score=min_score, **filters)
+        elif looks and file is not None:
+            hits = lib.pictured(file, n_hits, encoder=encoder, **common)
         elif versions and file is not None:
             with progress_bar("comparing") as progress:
                 hits = lib.versions(file, n_hits, progress=progress, **common)

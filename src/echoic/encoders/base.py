@@ -7,7 +7,7 @@ every encoder handles clips shorter and longer than its window in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +21,8 @@ from echoic.types import Float32, Segments
 __all__ = [
     "Encoder",
     "PhraseEncoder",
+    "Picture",
+    "PictureEncoder",
     "RecordingEncoder",
     "SpokenEncoder",
     "TextEncoder",
@@ -34,6 +36,8 @@ __all__ = [
 
 
 Float64 = npt.NDArray[np.float64]
+#: A picture, (height, width, 3), of red, green and blue, 0 … 255.
+Picture = npt.NDArray[np.uint8]
 
 _TINY = 1e-15
 
@@ -75,6 +79,23 @@ class TextEncoder(Encoder, Protocol):
 
     def encode_text(self, texts: Sequence[str]) -> Float32:
         """Encode texts → (n, spec.dim), of length 1 each."""
+        ...
+
+
+@runtime_checkable
+class PictureEncoder(Encoder, Protocol):
+    """An encoder of sounds and of pictures into one space; ``"picture"`` is among its ``spec.inputs``.
+
+    Attributes
+    ----------
+    n_frames : int
+        How many pictures of a film it looks at; they are spread over it.
+    """
+
+    n_frames: int
+
+    def encode_pictures(self, pictures: Iterable[Picture]) -> Float32:
+        """Encode one picture, or several of a film in order → (1, spec.dim), of length 1."""
         ...
 
 

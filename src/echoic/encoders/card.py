@@ -37,6 +37,7 @@ SUFFIXES = {
     "text": ".text.npz",
     "text_graph": ".text.onnx",
     "tokenizer": ".tokenizer",
+    "picture_graph": ".picture.onnx",
     "heard": ".heard.npz",
     "letters": ".letters.onnx",
     "sounds": ".sounds.onnx",
@@ -164,6 +165,12 @@ def _checked(written: Mapping[str, Any]) -> Card:
         )
     if None not in towers or (card.sha256.text_graph is None) != (card.sha256.tokenizer is None):
         raise ValueError("sha256 is to have either text, or text_graph and tokenizer")
+    if ("picture" in spec.inputs) != (card.sha256.picture_graph is not None):
+        raise ValueError(
+            "of inputs with 'picture' and a digest of picture_graph in sha256, one is there without the other"
+        )
+    if "picture" in spec.inputs and "text" not in spec.inputs:
+        raise ValueError("inputs has 'picture' and lacks 'text', beside which pictures are taken")
     spelling = {getattr(card.sha256, kind) is not None for kind in _SPELLING}
     if spelling != {"phrases" in spec.purposes}:
         raise ValueError(

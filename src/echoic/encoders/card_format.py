@@ -48,6 +48,7 @@ class _Digests(_Strict):
     text: _Digest | None = None
     text_graph: _Digest | None = None
     tokenizer: _Digest | None = None
+    picture_graph: _Digest | None = None
     heard: _Digest | None = None
     letters: _Digest | None = None
     sounds: _Digest | None = None

@@ -75,6 +75,7 @@ def _of_hub(repository: str, revision: str, **digests: str | None) -> tuple[HubF
 _NAMES = {
     "config": "config.json",
     "front_end": "preprocessor_config.json",
+    "looks": "video_preprocessor_config.json",
     "tokenizer": "tokenizer.json",
     "safetensors": "model.safetensors",
     "pickled": "pytorch_model.bin",
@@ -349,6 +350,23 @@ _ALL = (
             front_end=None,
             tokenizer=None,
             pickled="1cd3c601bc4afe0fa87be3de4c13dd2cfadd249fac1e29acf74a9b296c3219bb",
+        ),
+    ),
+    Family(
+        "pe-av",
+        "sounds of all kinds, by example, in words, or by a picture or film; transformers on each",
+        "Apache-2.0",
+        "Vyas et al., Pushing the frontier of audiovisual perception, arXiv 2512.19687, 2025",
+        "pe_av",
+        # Of no commit in particular, as none is known: files are held to what comes first.
+        _of_hub(
+            "facebook/pe-av-base-16-frame",
+            "main",
+            config=None,
+            front_end=None,
+            looks=None,
+            tokenizer=None,
+            safetensors=None,
         ),
     ),
 )

@@ -2,9 +2,10 @@
 
 A model is two files side by side: ``NAME.onnx``, and ``NAME.json``, its card (:mod:`echoic.encoders.card`);
 one that identifies recordings has ``NAME.decision.npz``, too, one that takes words either
-``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``, one whose vectors tell kinds of sound
-``NAME.heard.npz``, one that typed phrases are found by has what :mod:`echoic.encoders.phonemes` spells with,
-and one that spoken phrases are found by ``NAME.background.npz``.
+``NAME.text.npz``, or ``NAME.text.onnx`` and ``NAME.tokenizer``, one that takes pictures, too,
+``NAME.picture.onnx``, one whose vectors tell kinds of sound ``NAME.heard.npz``, one that typed phrases are
+found by has what :mod:`echoic.encoders.phonemes` spells with, and one that spoken phrases are found by
+``NAME.background.npz``.
 The graph takes the features of windows, (n, …) as the card's front end makes them, and gives vectors of unit
 length, (n, dim), or (n, frames, dim) if it describes each frame; all of its weights lie in that one file.
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoic.encoders.base import check_vectors, no_vectors
+from echoic.encoders.base import Picture, check_vectors, no_vectors
 from echoic.encoders.card import SUFFIXES, Card, load_card
 from echoic.encoders.graph import Graph, Tensor, read_graph
 from echoic.errors import EncoderError, quoted
@@ -29,10 +30,19 @@ from echoic.untrusted import read_file
 
 if TYPE_CHECKING:
     from echoic.encoders.head import Head
+    from echoic.encoders.pictures import PictureNetwork
     from echoic.encoders.text import TextTower
     from echoic.encoders.text_network import TextNetwork
 
-__all__ = ["BUNDLED", "OnnxEncoder", "OnnxTextEncoder", "import_onnxruntime", "load_model", "started"]
+__all__ = [
+    "BUNDLED",
+    "OnnxEncoder",
+    "OnnxPictureEncoder",
+    "OnnxTextEncoder",
+    "import_onnxruntime",
+    "load_model",
+    "started",
+]
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
@@ -232,8 +242,35 @@ class OnnxTextEncoder(OnnxEncoder):
         return self._tower.unknown(text)
 
 
+class OnnxPictureEncoder(OnnxTextEncoder):
+    """An encoder whose network is an ONNX graph, and of words and pictures into the same space.
+
+    Attributes
+    ----------
+    n_frames : int
+        See :class:`~echoic.encoders.base.PictureEncoder`.
+    """
+
+    n_frames = 16
+
+    @cached_property
+    def _eye(self) -> PictureNetwork:
+        from echoic.encoders.pictures import PictureNetwork
+
+        path = self.path.with_suffix(SUFFIXES["picture_graph"])
+        graph = self._graph_beside("picture_graph")
+        try:
+            return PictureNetwork(started(path, self.n_threads), graph, self.spec)
+        except ValueError as error:
+            raise EncoderError(f"the model of pictures {quoted(path)} cannot be used: {error}") from error
+
+    def encode_pictures(self, pictures: Iterable[Picture]) -> Float32:
+        """Encode pictures of one film; see :class:`~echoic.encoders.base.PictureEncoder`."""
+        return self._eye.encode(pictures)
+
+
 def load_model(path: Path) -> OnnxEncoder:
-    """Make the encoder of a model, one of words, too, if its card says so; raises as :class:`OnnxEncoder`."""
+    """Make the encoder of a model, of what its card says that it takes; raises as :class:`OnnxEncoder`."""
     card = load_card(path)
     if "phrases" in card.spec.purposes:
         from echoic.encoders.phonemes import PhonemeEncoder
@@ -243,6 +280,8 @@ def load_model(path: Path) -> OnnxEncoder:
         from echoic.encoders.speech import SpeechEncoder
 
         return SpeechEncoder(path, card)
+    if "picture" in card.spec.inputs:
+        return OnnxPictureEncoder(path, card)
     return OnnxTextEncoder(path, card) if "text" in card.spec.inputs else OnnxEncoder(path, card)
 
 

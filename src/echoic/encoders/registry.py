@@ -16,7 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echoic.encoders.base import Encoder, PhraseEncoder, RecordingEncoder, SpokenEncoder, TextEncoder
+from echoic.encoders.base import (
+    Encoder,
+    PhraseEncoder,
+    PictureEncoder,
+    RecordingEncoder,
+    SpokenEncoder,
+    TextEncoder,
+)
 from echoic.errors import EchoicError, EncoderError, UnknownEncoderError, UsageError
 from echoic.spec import EncoderSpec, Purpose
 
@@ -131,6 +138,11 @@ class Registry:
             raise EncoderError(
                 f"{entry.provider} made a {type(encoder).__name__} for {name!r}, of which either the inputs "
                 "say text or encode_text() is there; both must be, or neither"
+            )
+        if ("picture" in encoder.spec.inputs) != isinstance(encoder, PictureEncoder):
+            raise EncoderError(
+                f"{entry.provider} made a {type(encoder).__name__} for {name!r}, of which either the inputs "
+                "say picture or encode_pictures() and n_frames are there; all must be, or none"
             )
         return encoder
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-__all__ = ["TOLERANCE", "Built", "BuiltText"]
+__all__ = ["TOLERANCE", "Built", "BuiltPictures", "BuiltText"]
 
 TOLERANCE = 1e-4  # of any number of a vector, between a network and its graph
 
@@ -28,6 +28,23 @@ class BuiltText:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltPictures:
+    """A network for pictures in the space of another for sounds.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode: (frames, 3, size, size) of levels 0 … 255, those of a film in order, or one
+        picture → (1, dim) of length 1.
+    size : int
+        Pixels of a side.
+    """
+
+    network: nn.Module
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """A pretrained network, ready to be written as a graph.
 
@@ -41,6 +58,8 @@ class Built:
         Length of one window and distance between the starts of two, in seconds.
     text : BuiltText, optional
         Where words have vectors in the same space.
+    pictures : BuiltPictures, optional
+        Where pictures have, too.
     tolerance : float
         What any number of a vector may differ by between the network and its graph.
     """
@@ -50,4 +69,5 @@ class Built:
     window: float
     hop: float
     text: BuiltText | None = None
+    pictures: BuiltPictures | None = None
     tolerance: float = TOLERANCE

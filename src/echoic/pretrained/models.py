@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echoic.encoders.base import TextEncoder
+from echoic.encoders.base import PictureEncoder, TextEncoder
 from echoic.encoders.card import FORMAT, SUFFIXES, read_card
 from echoic.encoders.families import (
     FAMILIES,
@@ -33,7 +33,7 @@ from echoic.training.publish import check_parity, publish, staged, write_card
 from echoic.types import Float32
 
 if TYPE_CHECKING:
-    from echoic.pretrained.built import Built, BuiltText
+    from echoic.pretrained.built import Built, BuiltPictures, BuiltText
 
 __all__ = ["Added", "add", "remove"]
 
@@ -161,12 +161,20 @@ def _traced(
         output_name=_OUTPUT,
     )
     about = _about(name, family, built, weights)
+    inputs, digests = ["audio"], {}
     if built.text is not None:
-        about |= {"inputs": ["audio", "text"], "sha256": _write_text(built.text, model)}
+        inputs.append("text")
+        digests |= _write_text(built.text, model)
+    if built.pictures is not None:
+        inputs.append("picture")
+        digests |= _write_pictures(built.pictures, model)
+    about |= {"inputs": inputs, "sha256": digests}
     encoder = staged(graph, about, model)
     _note(model, parity=check_parity(built.network, encoder, examples, built.tolerance))
     if built.text is not None:
         _check_text(built.text, encoder)
+    if built.pictures is not None:
+        _check_pictures(built.pictures, encoder)
     return encoder, examples
 
 
@@ -280,6 +288,21 @@ def _write_text(text: BuiltText, model: Path) -> dict[str, str]:
         "text_graph": graph.SerializeToString(deterministic=True),
         "tokenizer": text.tokenizer.encode("utf-8"),
     }
+    return _written(parts, model)
+
+
+def _write_pictures(pictures: BuiltPictures, model: Path) -> dict[str, str]:
+    """Write what pictures are encoded by beside a model → the digest of that file."""
+    from echoic.nn.graph import traced
+
+    examples = np.zeros((2, 3, pictures.size, pictures.size), np.float32)
+    about = {"input_name": "pictures", "output_name": _OUTPUT, "fed": "levels 0 … 255"}
+    graph = traced(pictures.network, examples, f"the pictures of {model.stem}", **about)
+    return _written({"picture_graph": graph.SerializeToString(deterministic=True)}, model)
+
+
+def _written(parts: Mapping[str, bytes], model: Path) -> dict[str, str]:
+    """Write files that belong to a model, and force them to the disk → their digests."""
     for part, content in parts.items():
         with model.with_suffix(SUFFIXES[part]).open("wb") as file:
             file.write(content)
@@ -301,6 +324,21 @@ def _check_text(text: BuiltText, encoder: OnnxEncoder) -> None:
         with torch.no_grad():
             expected = text.network(torch.tensor([tokenizer.encode(words).ids])).numpy()
         check_same(encoder.encode_text([words]), expected)
+
+
+def _check_pictures(pictures: BuiltPictures, encoder: OnnxEncoder) -> None:
+    """Make sure that pictures have the vectors that their network gives; raise ModelError where not."""
+    import torch
+
+    from echoic.training.publish import check_same
+
+    assert isinstance(encoder, PictureEncoder)
+    seen = np.random.default_rng(0).integers(0, 256, (3, pictures.size, pictures.size, 3), np.uint8)
+    for film in (seen[:1], seen):
+        with torch.no_grad():
+            levels = torch.from_numpy(film.transpose(0, 3, 1, 2).astype(np.float32))
+            expected = pictures.network(levels).numpy()
+        check_same(encoder.encode_pictures(film), expected)
 
 
 def _windows(n_samples: int) -> Float32:

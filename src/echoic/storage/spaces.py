@@ -60,6 +60,7 @@ _KNOWS = {
     "voices": ("who speaks", "--voice"),
     "occurrences": ("where something is heard", "--every"),
 }
+_OF_PICTURES = "pe-av"
 _PATIENCE = 600.0  # s that another process may take to bring a library's vectors up to date
 
 
@@ -267,7 +268,7 @@ class Spaces:
             those that are bundled before others.
         purpose : Purpose
             What is asked for. What sounds alike, any encoder can be asked for.
-        takes : {"audio", "text"}
+        takes : {"audio", "text", "picture"}
             What it is asked by.
 
         Raises
@@ -288,6 +289,11 @@ class Spaces:
             specs = {source: _as_installed(source, spec) for source, spec in specs.items()}
         if name is None:
             taking = {source: spec for source, spec in specs.items() if takes in spec.inputs}
+            if not taking and takes == "picture":
+                raise UsageError(
+                    f"no encoder of the library {self._catalog.folder} takes pictures; add one with: "
+                    f"echoic models add {_OF_PICTURES}, then: echoic index FOLDER --encoder {_OF_PICTURES}"
+                )
             if not taking:
                 raise UsageError(
                     f"no encoder of the library {self._catalog.folder} takes {takes}; add one that does "
@@ -306,6 +312,11 @@ class Spaces:
                 knows, how = _KNOWS[asked_for]
                 raise UsageError(
                     f"encoder {specs[source].name} knows {knows}, not what sounds alike: search {how}"
+                )
+            if takes not in specs[source].inputs and takes == "picture":
+                raise UsageError(
+                    f"encoder {specs[source].name} takes no pictures, as {_OF_PICTURES} does; search by a "
+                    "picture without naming an encoder"
                 )
             if takes not in specs[source].inputs:
                 raise UsageError(
