@@ -393,6 +393,17 @@ def test_indexing_is_followed_and_what_failed_is_told(page, home):
     assert "new call.wav" in names(page)
 
 
+def test_of_all_tabs_one_follows_indexing(page, served):
+    others = [page.context.new_page() for _ in range(2)]
+    for other in others:
+        other.goto(served.address + "/?text=rain&k=1")
+        other.locator(".row canvas").first.wait_for()
+    assert served.server.config.app.state.indexing._n_streams == 1
+    page.close()
+    others[0].wait_for_timeout(500)
+    assert served.server.config.app.state.indexing._n_streams <= 1
+
+
 def test_a_key_opens_it_and_a_cookie_plays(opened, serve, home, tmp_path):
     key = Keys.make(tmp_path / "keys", "read")
     with serve(library=home / "library", keys=Keys(tmp_path / "keys")) as served:
