@@ -6,6 +6,7 @@ import { Deck } from "./player.js";
 
 const canvas = byId("map-canvas");
 const REACH = 14; // px within which a point is meant
+const MOST_ROUND = 1000; // points; of more the pixels are set
 const FARTHEST = 0.8;
 const NEAREST = 400;
 
@@ -78,17 +79,22 @@ function draw() {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   if (!points) return;
-  const { ids, x, y, folder, folders } = points;
+  const { ids, x, y, folder } = points;
   const by = scale();
   const [left, top] = [width / 2 - view.x * by, height / 2 + view.y * by];
   const many = Math.sqrt(2000 / (ids.length + 50));
-  const size = Math.max(2, Math.min(9, 5 * many * Math.sqrt(view.zoom)));
-  for (let number = 0; number <= folders.length; number += 1) {
-    context.fillStyle = colourOf(number);
+  const size = Math.max(2, Math.min(9, 6 * many * Math.sqrt(view.zoom)));
+  const isSeen = (px, py) => px > -size && py > -size && px < width + size && py < height + size;
+  if (ids.length > MOST_ROUND) {
+    drawMany(context, ratio, size, (i) => [left + x[i] * by, top - y[i] * by]);
+  } else {
     for (let i = 0; i < ids.length; i += 1) {
-      if (folder[i] !== number) continue;
       const [px, py] = [left + x[i] * by, top - y[i] * by];
-      if (px > -size && py > -size && px < width + size && py < height + size) context.fillRect(px - size / 2, py - size / 2, size, size);
+      if (!isSeen(px, py)) continue;
+      context.fillStyle = colourOf(folder[i]);
+      context.beginPath();
+      context.arc(px, py, size / 2, 0, 2 * Math.PI);
+      context.fill();
     }
   }
   const style = getComputedStyle(document.documentElement);
@@ -101,6 +107,35 @@ function draw() {
   };
   if (found.size) for (let i = 0; i < ids.length; i += 1) if (found.has(ids[i])) ring(i, size + 2, style.getPropertyValue("--mark"), 2);
   if (chosen >= 0) ring(chosen, size + 5, style.getPropertyValue("--ink"), 3);
+}
+
+/** Set the pixels of many points, which takes a tenth of what it takes to fill as many shapes. */
+function drawMany(context, ratio, size, placeOf) {
+  const { width, height } = context.canvas;
+  const picture = context.createImageData(width, height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  const side = Math.max(2, Math.round(size * ratio));
+  const half = Math.floor(side / 2);
+  const colours = palette();
+  for (let i = 0; i < points.ids.length; i += 1) {
+    const [px, py] = placeOf(i);
+    const [left, top] = [Math.round(px * ratio) - half, Math.round(py * ratio) - half];
+    if (left < 0 || top < 0 || left + side > width || top + side > height) continue;
+    const colour = colours[points.folder[i]];
+    for (let row = top; row < top + side; row += 1) pixels.fill(colour, row * width + left, row * width + left + side);
+  }
+  context.putImageData(picture, 0, 0);
+}
+
+/** The folders' colours as the pixels of a canvas hold them. */
+function palette() {
+  const n = points.folders.length + 1;
+  const context = Object.assign(document.createElement("canvas"), { width: n, height: 1 }).getContext("2d");
+  for (let number = 0; number < n; number += 1) {
+    context.fillStyle = colourOf(number);
+    context.fillRect(number, 0, 1, 1);
+  }
+  return new Uint32Array(context.getImageData(0, 0, n, 1).data.buffer);
 }
 
 function nearest(px, py, reach = REACH) {
