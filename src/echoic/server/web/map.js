@@ -17,6 +17,7 @@ let view = { x: 0, y: 0, zoom: 1 }; // what lies in the middle, and how near it 
 let asked = 0;
 let does = null;
 let isDue = false;
+let picture = null; // the pixels of a map of many points
 
 /** Open the map; `ids` are those of what is found, which are marked; `searchBy(file)` searches by a point. */
 export async function openMap(ids, { searchBy }) {
@@ -75,7 +76,7 @@ function draw() {
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
   }
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true }); // whose pixels are set where they lie
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   if (!points) return;
@@ -86,7 +87,7 @@ function draw() {
   const size = Math.max(2, Math.min(9, 6 * many * Math.sqrt(view.zoom)));
   const isSeen = (px, py) => px > -size && py > -size && px < width + size && py < height + size;
   if (ids.length > MOST_ROUND) {
-    drawMany(context, ratio, size, (i) => [left + x[i] * by, top - y[i] * by]);
+    drawMany(context, size * ratio, left * ratio, top * ratio, by * ratio);
   } else {
     for (let i = 0; i < ids.length; i += 1) {
       const [px, py] = [left + x[i] * by, top - y[i] * by];
@@ -109,20 +110,22 @@ function draw() {
   if (chosen >= 0) ring(chosen, size + 5, style.getPropertyValue("--ink"), 3);
 }
 
-/** Set the pixels of many points, which takes a tenth of what it takes to fill as many shapes. */
-function drawMany(context, ratio, size, placeOf) {
+/** Set the pixels of many points, which takes less than to fill as many shapes. */
+function drawMany(context, size, left, top, by) {
   const { width, height } = context.canvas;
-  const picture = context.createImageData(width, height);
+  if (picture?.width !== width || picture.height !== height) picture = context.createImageData(width, height);
   const pixels = new Uint32Array(picture.data.buffer);
-  const side = Math.max(2, Math.round(size * ratio));
-  const half = Math.floor(side / 2);
+  pixels.fill(0);
+  const side = Math.max(2, Math.round(size));
   const colours = palette();
-  for (let i = 0; i < points.ids.length; i += 1) {
-    const [px, py] = placeOf(i);
-    const [left, top] = [Math.round(px * ratio) - half, Math.round(py * ratio) - half];
-    if (left < 0 || top < 0 || left + side > width || top + side > height) continue;
-    const colour = colours[points.folder[i]];
-    for (let row = top; row < top + side; row += 1) pixels.fill(colour, row * width + left, row * width + left + side);
+  const { x, y, folder, ids } = points;
+  for (let i = 0; i < ids.length; i += 1) {
+    const [column, row] = [Math.round(left + x[i] * by - side / 2), Math.round(top - y[i] * by - side / 2)];
+    if (column < 0 || row < 0 || column + side > width || row + side > height) continue;
+    const colour = colours[folder[i]];
+    for (let at = row * width + column, last = at + side * width; at < last; at += width) {
+      for (let one = at; one < at + side; one += 1) pixels[one] = colour;
+    }
   }
   context.putImageData(picture, 0, 0);
 }
