@@ -80,6 +80,15 @@ def run(
             "--max-seconds", metavar="S", parser=number(1, 1e6), help="Listen to no more for one request."
         ),
     ] = 1800,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole_number(1, 1_000_000),
+            help="Answer so many requests a minute of one client, of whom has a key, or of one address "
+            "[default: any number].",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -119,6 +128,7 @@ def run(
         folders=tuple(folder or ()),
         max_upload=round(max_upload * 1e6),
         max_seconds=max_seconds,
+        rate=rate,
         **more,
     )
     try:

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
 from echoic import __version__
-from echoic.server import jobs, listening, media, page
+from echoic.server import jobs, listening, mapping, media, page
 from echoic.server.guard import Guard
 from echoic.server.jobs import Indexing
 from echoic.server.media import FileId
@@ -94,6 +94,7 @@ def make_application(settings: Settings) -> FastAPI:
     app.include_router(media.router)
     app.include_router(jobs.router)
     app.include_router(listening.router)
+    app.include_router(mapping.router)
     app.include_router(sessions_routes)
     app.include_router(page.router)
     _describe_problems(app)

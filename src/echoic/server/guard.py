@@ -8,13 +8,16 @@ do without being asked for leave, which is never given.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Hashable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from echoic.server.keys import Role
+from echoic.server.limits import Rate
 from echoic.server.page import PREFIX
 from echoic.server.problems import problem, refuse
 from echoic.server.sessions import Sessions
@@ -24,6 +27,7 @@ __all__ = ["Guard", "is_sound"]
 
 # Asked by what watches over services, which has no key, and by whoever is about to show one.
 _OPEN = frozenset({"/healthz", "/"})
+_COUNTED = "/v1/"  # what takes work: neither the page nor what watches over services
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:@/\s]+)(:\d{1,5})?", re.ASCII)
 _SOUND = re.compile(r"(audio|video)/[\w.+-]+|application/(octet-stream|ogg)", re.ASCII)
 _HEADERS = {
@@ -53,6 +57,7 @@ class Guard:
         self._app = app
         self._settings = settings
         self._sessions = sessions
+        self._rate = None if settings.rate is None else Rate(settings.rate)
         self._hosts = settings.hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +94,8 @@ class Guard:
         headers = Headers(scope=scope)
         self._check_names(headers, is_visit=scope.get("path") == "/" and scope.get("method") == "GET")
         role = self._role(scope, headers)
+        if self._rate is not None and str(scope.get("path")).startswith(_COUNTED):
+            self._rate.take(self._client(scope, headers))
         if scope.get("method") in ("POST", "PUT", "PATCH"):
             self.check_body(headers)
         return role
@@ -124,6 +131,15 @@ class Guard:
                 WWW_Authenticate='Bearer realm="echoic"',
             )
         return role or "read"
+
+    def _client(self, scope: Scope, headers: Headers) -> Hashable:
+        """Tell clients apart: by what they have shown, which is known to be right, or by their address."""
+        if self._settings.keys is not None:
+            # However a key is spelt, and whatever other cookies come with a session's.
+            key = headers.get("authorization", "").partition(" ")[2].strip()
+            shown = key or self._sessions.shown(headers)
+            return hashlib.sha256(shown.encode("utf-8", "surrogateescape")).digest()
+        return (scope.get("client") or ("", 0))[0]
 
     def check_body(self, headers: Headers) -> None:
         """Refuse a body by what is said of it.

@@ -30,14 +30,19 @@ class Holdings:
     ----------
     folder : Path
         The library's.
+
+    Attributes
+    ----------
+    opening : Opening
+        What of it is open.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._opening = Opening(folder)
+        self.opening = Opening(folder)
 
     def close(self) -> None:
         """Close the catalog."""
-        self._opening.close()
+        self.opening.close()
 
     def named(self, reference: str) -> FileRecord:
         """Return the file of an id or a URI.
@@ -97,7 +102,7 @@ class Holdings:
 
     @property
     def _catalog(self) -> Catalog:
-        return self._opening.get()[0]
+        return self.opening.get()[0]
 
 
 def _as_path(uri: str) -> Path:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,12 +24,13 @@ from echoic.server.problems import refuse
 from echoic.server.stopping import Stoppable
 from echoic.types import FileRecord
 
-__all__ = ["Pool", "Uploads", "check_length", "check_part_length"]
+__all__ = ["Pool", "Rate", "Uploads", "check_length", "check_part_length"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _MOST_UPLOADS = 32  # that arrive at once, each with a file of its own
 _LONGEST_SUFFIX = 9
+_MOST_CLIENTS = 10_000
 
 
 class Pool:
@@ -71,6 +75,43 @@ class Pool:
     def _release(self, _: Future[_R]) -> None:
         with self._lock:
             self.n_taken -= 1
+
+
+class Rate:
+    """How often each client may ask: a minute's requests at once, then as many as come again with time.
+
+    A token bucket for each (RFC 2697's, with one rate). Those that asked longest ago are forgotten first.
+
+    Parameters
+    ----------
+    per_minute : int
+    clock : callable
+        Tells seconds.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = float(per_minute)
+        self._clock = clock
+        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: Hashable) -> None:
+        """Count a request of a client.
+
+        Raises
+        ------
+        HTTPException
+            429, if it has asked too often.
+        """
+        now = self._clock()
+        left, before = self._left.pop(client, (self._most, now))
+        left = min(self._most, left + (now - before) * self._most / 60)
+        is_free = left >= 1
+        self._left[client] = left - is_free, now
+        if len(self._left) > _MOST_CLIENTS:
+            self._left.popitem(last=False)
+        if not is_free:
+            pause = math.ceil((1 - left) * 60 / self._most)
+            refuse(429, f"you ask too often; try again in {pause} s", Retry_After=str(pause))
 
 
 class Uploads:

@@ -51,6 +51,8 @@ class Settings:
         Sound that is listened to for one request.
     n_threads, n_waiting : int
         Requests that are worked on at once, and those that wait for a thread; more are turned away.
+    rate : int, optional
+        Requests that a client may make in a minute: whoever has a key, or else an address.
     upload_seconds : float
         How long a request may take to bring its sound.
     n_listeners : int
@@ -74,6 +76,7 @@ class Settings:
     max_seconds: float = 1800.0
     n_threads: int = field(default_factory=n_cores)
     n_waiting: int = 32
+    rate: int | None = None
     upload_seconds: float = 60.0
     n_listeners: int = 8
     heartbeat: float = 15.0

@@ -34,6 +34,7 @@ __all__ = [
     "Listed",
     "Listen",
     "Listened",
+    "MapShape",
     "MatchShape",
     "NoteShape",
     "Part",
@@ -404,6 +405,20 @@ class Peaks(_Shape):
     end: float
     lows: list[float]
     highs: list[float]
+
+
+class MapShape(_Shape):
+    """The library in the plane: what sounds alike lies near to each other, −1 … 1 both ways."""
+
+    encoder: str = Field(description="By which it is told what sounds alike.")
+    total: int = Field(description="Files that the encoder has heard, of which the map has 20,000 at most.")
+    ids: list[int]
+    x: list[float]
+    y: list[float]
+    folders: list[str] = Field(description="Those that most files lie in.")
+    folder: list[int] = Field(
+        description="In which of them each file lies, from 0; in another, their number."
+    )
 
 
 class ProgressShape(_Shape):

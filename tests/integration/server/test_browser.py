@@ -393,6 +393,41 @@ def test_indexing_is_followed_and_what_failed_is_told(page, home):
     assert "new call.wav" in names(page)
 
 
+def test_the_map_leads_from_point_to_point(page):
+    page.get_by_role("button", name="Map", exact=True).click()
+    page.locator("#map-told", has_text="files").wait_for()
+    canvas = page.locator("#map-canvas")
+    page.wait_for_function(
+        """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+            .data.some((value, i) => i % 4 === 3 && value)""",
+        arg=canvas.element_handle(),
+    )
+    page.keyboard.press("ArrowRight")
+    first = page.locator("#map-card b")
+    first.wait_for()
+    name = first.inner_text()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("name => document.querySelector('#map-card b').textContent !== name", arg=name)
+    page.keyboard.press("+")
+    page.keyboard.press("Space")
+    page.wait_for_function("() => !audio.paused")
+    page.keyboard.press("Enter")
+    assert page.locator("#map").is_hidden()
+    page.locator(".example canvas").first.wait_for()
+    assert "?file=" in page.url
+
+
+def test_of_all_tabs_one_follows_indexing(page, served):
+    others = [page.context.new_page() for _ in range(2)]
+    for other in others:
+        other.goto(served.address + "/?text=rain&k=1")
+        other.locator(".row canvas").first.wait_for()
+    assert served.server.config.app.state.indexing._n_streams == 1
+    page.close()
+    others[0].wait_for_timeout(500)
+    assert served.server.config.app.state.indexing._n_streams <= 1
+
+
 def test_a_key_opens_it_and_a_cookie_plays(opened, serve, home, tmp_path):
     key = Keys.make(tmp_path / "keys", "read")
     with serve(library=home / "library", keys=Keys(tmp_path / "keys")) as served:
@@ -473,7 +508,7 @@ def test_it_is_accessible(opened, served, scheme, width):
 
     assert serious() == []
     if scheme == "light" and width > 1000:
-        for name in ("Index", "Keys and help"):
+        for name in ("Map", "Index", "Keys and help"):
             page.get_by_role("button", name=name, exact=True).click()
             assert serious() == []
             page.keyboard.press("Escape")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import socket
 import time
 
 import numpy as np
 import pytest
+from starlette.exceptions import HTTPException
 
 from echoic.audio.encode import write_audio
 from echoic.errors import UsageError
 from echoic.server.guard import is_sound
 from echoic.server.keys import Keys
+from echoic.server.limits import Rate
 from echoic.server.settings import Settings
 
 MIB = 1 << 20
@@ -320,6 +323,41 @@ def test_who_asks_for_too_much_at_once_is_told_to_come_again(serve):
         pool.n_taken -= 2
         assert ask("/v1/search", {"text": "rain"}).status == 200
         assert pool.n_taken == 0
+
+
+def test_who_asks_too_often_is_told_when_to_come_again(serve, keys):
+    with serve(rate=3, keys=Keys(keys[0])) as ask:
+        statuses = [ask("/v1/encoders", key=keys[1]).status for _ in range(4)]
+        assert statuses == [200, 200, 200, 429]
+        answer = ask("/v1/search", key=keys[1])
+        assert 0 < int(answer.headers["Retry-After"]) <= 20
+        respelt = {"Authorization": f"bearer   {keys[1]} ", "Cookie": "a=1"}
+        assert ask("/v1/encoders", headers=respelt).status == 429
+        assert ask("/v1/encoders", key=keys[2]).status == 200  # somebody else
+        assert ask("/healthz").status == ask("/").status == 200
+
+
+def test_what_a_client_may_ask_comes_again_with_time():
+    now = 0.0
+    rate = Rate(60, lambda: now)
+
+    def is_taken(client):
+        try:
+            rate.take(client)
+        except HTTPException as refusal:
+            return refusal.headers["Retry-After"] != "1"
+        return True
+
+    def taken(client="one"):
+        return sum(1 for _ in itertools.takewhile(is_taken, itertools.repeat(client)))
+
+    assert taken() == 60
+    assert taken() == 0
+    now = 2.5
+    assert taken() == 2
+    assert taken("another") == 60
+    now = 10_000.0
+    assert taken() == 60  # no more than a minute's at once
 
 
 def test_every_answer_forbids_to_be_framed_guessed_at_and_kept(ask):

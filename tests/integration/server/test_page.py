@@ -88,6 +88,12 @@ def test_a_link_of_another_site_leads_to_the_page_and_nowhere_else(ask):
     assert ask("/page/main.js", headers=visit).status == 403
 
 
+def test_the_page_is_told_under_no_other_name_and_to_no_other_site(ask):
+    for route in ("/", "/page/main.js"):
+        assert ask(route, headers={"Host": "evil.example"}).status == 421
+        assert ask(route, headers={"Origin": "http://evil.example"}).status == 403
+
+
 def test_a_key_is_shown_once_and_a_cookie_stands_for_it(guarded, keys):
     assert guarded("/").status == guarded("/page/main.js").status == 200
     assert guarded("/v1/session").status == 401

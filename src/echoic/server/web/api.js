@@ -1,5 +1,7 @@
 // The service, asked by addresses relative to the page, so that it may lie under a path of its own.
 
+const LONGEST_PAUSE = 5; // s that are waited where the service has too much to do at the moment
+
 /** What the service refuses, in its own sentence. */
 export class Refusal extends Error {
   constructor(status, sentence) {
@@ -20,7 +22,7 @@ export function address(route, asked = {}) {
 }
 
 /** Ask, and return the response; a Refusal is thrown for what is refused. */
-export async function fetched(route, asked, { method = "GET", body, headers = {}, signal } = {}) {
+export async function fetched(route, asked, { method = "GET", body, headers = {}, signal, patience = 3 } = {}) {
   const sent = body ? { "Content-Type": "application/octet-stream", ...headers } : headers;
   let response;
   try {
@@ -30,6 +32,11 @@ export async function fetched(route, asked, { method = "GET", body, headers = {}
     throw new Refusal(0, "The service does not answer. Is it still running?");
   }
   if (response.ok) return response;
+  const pause = Number(response.headers.get("retry-after") ?? Infinity);
+  if (response.status === 429 && pause <= LONGEST_PAUSE && patience > 0) {
+    await new Promise((resolve) => setTimeout(resolve, pause * 1000));
+    return fetched(route, asked, { method, body, headers, signal, patience: patience - 1 });
+  }
   const problem = await response.json().catch(() => ({}));
   if (response.status === 401) document.dispatchEvent(new Event("locked"));
   throw new Refusal(response.status, sentence(problem.detail || `the service answered ${response.status}`));

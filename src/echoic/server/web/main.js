@@ -6,6 +6,7 @@ import { button, byId, counted, el, parted } from "./dom.js";
 import { showExample } from "./example.js";
 import { follow } from "./indexing.js";
 import { listenToKeys } from "./keys.js";
+import { openMap } from "./map.js";
 import { record, whyNone } from "./microphone.js";
 import { player } from "./player.js";
 import { Row, byFile } from "./rows.js";
@@ -343,6 +344,10 @@ addEventListener("click", (event) => {
 for (const [opener, dialog] of [["open-index", "indexing"], ["open-help", "help"]]) {
   byId(opener).addEventListener("click", () => byId(dialog).showModal());
 }
+byId("open-map").addEventListener("click", () => {
+  const ids = results.get(history.state?.entry)?.found?.map((one) => one.id) ?? [];
+  openMap(ids, { searchBy: (file) => does.searchBy(file.id, null, null) });
+});
 document.querySelectorAll("[data-close]").forEach((one) => one.addEventListener("click", () => one.closest("dialog").close()));
 
 history.scrollRestoration = "manual";
