@@ -8,7 +8,9 @@ do without being asked for leave, which is never given.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Hashable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -130,11 +132,14 @@ class Guard:
             )
         return role or "read"
 
-    def _client(self, scope: Scope, headers: Headers) -> str:
-        """Tell clients apart: by their key, however it is spelt, or else by their address."""
-        key = headers.get("authorization", "").partition(" ")[2].strip()
-        client = scope.get("client")
-        return key if key and self._settings.keys is not None else client[0] if client else ""
+    def _client(self, scope: Scope, headers: Headers) -> Hashable:
+        """Tell clients apart: by what they have shown, which is known to be right, or by their address."""
+        if self._settings.keys is not None:
+            # However a key is spelt, and whatever other cookies come with a session's.
+            key = headers.get("authorization", "").partition(" ")[2].strip()
+            shown = key or self._sessions.shown(headers)
+            return hashlib.sha256(shown.encode("utf-8", "surrogateescape")).digest()
+        return (scope.get("client") or ("", 0))[0]
 
     def check_body(self, headers: Headers) -> None:
         """Refuse a body by what is said of it.

@@ -71,6 +71,10 @@ class Sessions:
         """Return what the cookie among some headers allows."""
         return self.role(_token(headers))
 
+    def shown(self, headers: Headers) -> str:
+        """Return what the cookie among some headers says; nothing if there is none."""
+        return _token(headers)
+
 
 @router.post("", responses=refusals(413, 415))
 async def begin_session(request: Request, response: Response) -> SessionShape:

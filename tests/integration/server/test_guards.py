@@ -331,6 +331,8 @@ def test_who_asks_too_often_is_told_when_to_come_again(serve, keys):
         assert statuses == [200, 200, 200, 429]
         answer = ask("/v1/search", key=keys[1])
         assert 0 < int(answer.headers["Retry-After"]) <= 20
+        respelt = {"Authorization": f"bearer   {keys[1]} ", "Cookie": "a=1"}
+        assert ask("/v1/encoders", headers=respelt).status == 429
         assert ask("/v1/encoders", key=keys[2]).status == 200  # somebody else
         assert ask("/healthz").status == ask("/").status == 200
 
