@@ -131,7 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(fill(options.library, options.into, options.hours, options.minutes)))
         return 0
     print(machine())
-    table, found = [], {}
+    table: list[list[str]] = []
+    found: dict[str, list[list[list[object]]]] = {}
     for checkout in (*options.beside, Path(__file__).parents[1]):
         with tempfile.TemporaryDirectory() as folder:
             size = ("--hours", str(options.hours), "--minutes", str(options.minutes))

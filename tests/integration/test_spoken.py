@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from echoic import AudioError, Library, UnknownEncoderError, UsageError
 from echoic.audio.encode import write_audio
+from echoic.audio.synthesis import say, talk
 from tests.doubles.echoic_doubles import RATE, Tunes
 from tests.integration.conftest import CommandsWithin
 
@@ -129,3 +131,16 @@ def test_the_command_line_tells_words_from_a_file(said, example, tmp_path, monke
     assert "./hello" in told
     assert "phonemes" in echoic("search", "--phrase", "text:hello", code=2).stderr
     assert "--phrase FILE@START-END" in echoic("search", "--phrase", "x.wav", "--start", "1", code=2).stderr
+
+
+def test_what_ships_finds_a_phrase_in_another_voice(tmp_path):
+    """What ``echoic demo`` shows: between people who talk without words, by voices of this project's own."""
+    words = "to ma to su pa"
+    people = [talk(4, RATE, seed=seed) for seed in (0, 1)]
+    write_audio(tmp_path / "talk.wav", np.concatenate([people[0], say(words, RATE, seed=1), people[1]]), RATE)
+    write_audio(tmp_path / "said.wav", say(words, RATE, seed=2), RATE)
+    with Library(tmp_path / "library") as library:
+        library.index([tmp_path / "talk.wav"], encoders=["spoken"], jobs=1)
+        best = library.phrases(tmp_path / "said.wav")[0]
+    assert (best.start, best.encoder) == (pytest.approx(4.0, abs=0.35), "spoken")
+    assert best.score > 0.9

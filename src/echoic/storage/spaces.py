@@ -50,7 +50,7 @@ __all__ = ["EMBEDDED", "Spaces"]
 EMBEDDED = "embedded"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "voices": "voice", "occurrences": "events"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "spoken", "voices": "voice", "occurrences": "events"}
 # What encoders know that compare no sounds, and how it is asked for.
 _KNOWS = {
     "phrases": ("what is said", "--phrase"),
@@ -292,7 +292,8 @@ class Spaces:
                     f"with: echoic index FOLDER --encoder {DEFAULT_ENCODERS[0]}"
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
-            fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
+            # Who fetched another than the small one that ships for spoken phrases wants that one.
+            fit.sort(key=lambda source: ([*DEFAULT_ENCODERS, source].index(source), source == "spoken"))
             alike = [source for source, spec in taking.items() if spec.compares_sounds]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:
