@@ -305,7 +305,7 @@ def look_for(
                 continue
             seen += there[:1]
             error = abs(start - there[0].start) if there else np.nan
-            chance = probability(place.score, level, len(phrase))
+            chance = probability(place.score, level, len(phrase), background.odds)
             margin = (place.score - level[0]) / level[1]
             found.append(
                 Found(id(row), place.score, margin, len(phrase), chance, bool(there), error, rank == 0)

@@ -25,6 +25,7 @@ from echoic.analysis.excerpts import embed_part
 from echoic.encoders.onnx import BUNDLED
 from echoic.encoders.registry import load_encoder
 from echoic.nn.graph import traced
+from echoic.search.spoken import Odds
 from echoic.storage.frames import whole_frames
 
 WINDOW, HOP = 20.0, 18.0  # s; the hop is a whole number of frames
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--odds", type=float, nargs=4, default=Odds(), help="by benchmarks.spoken --fit")
     parser.add_argument("--command", required=True, help="how it was trained")
     options = parser.parse_args()
     network = Spoken()
@@ -111,6 +113,7 @@ def main() -> None:
             "numbers": np.concatenate(numbers),
             "starts": np.concatenate(starts),
             "pieces": np.array(pieces),
+            "odds": np.array(options.odds),
         }
     )
     put(background)

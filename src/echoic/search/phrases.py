@@ -108,7 +108,7 @@ def find_spoken(
     phrase, (start, end) = _spoken(Examples(spaces, source, spec, noted), example, spec)
     itself = set() if include_query else ids_at(catalog, example.path)
     background = Background(loaded.read_background(), rate)
-    level, axes = background.level(phrase), background.axes()
+    level, axes, odds = background.level(phrase), background.axes(), background.odds
 
     def laid(frames: SpokenFrames, is_kept: bool) -> Heard:
         heard = heard_in(frames, rate)
@@ -118,9 +118,9 @@ def find_spoken(
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
     found = []
     files = store.remembered(ids, laid)
-    for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase))):
+    for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase), odds)):
         for place in places:
-            chance = spoken_probability(place.score, level, len(phrase))
+            chance = spoken_probability(place.score, level, len(phrase), odds)
             if chance < least:
                 break
             begin, finish = heard.span(place.first, place.last)

@@ -30,6 +30,7 @@ from echoic.untrusted import read_arrays
 __all__ = [
     "Background",
     "Heard",
+    "Odds",
     "Outline",
     "Phrase",
     "Place",
@@ -49,9 +50,19 @@ _PAUSE = 8  # frames that a pause counts for at most
 _N_AXES = 48  # of the 127 along which speech differs: nine tenths of how it does
 _AT_ONCE = 16_384  # rows that a phrase is laid against at once: what a core's cache holds
 
-# Of a logistic regression over spoken words and phrases in read books: the logarithm of the odds that what is
-# found is the phrase.
-_OFFSET, _OF_MARGIN, _OF_SCORE, _OF_FRAMES, _ENOUGH = -9.2, 1.16, 6.6, 0.03, 20
+_ENOUGH = 20  # frames of a phrase: more tell no more
+
+
+class Odds(NamedTuple):
+    """The logarithm of the odds that what is found is the phrase, by a logistic regression.
+
+    It was fitted over words and phrases spoken in read books, for ``speech`` unless a background has its own.
+    """
+
+    offset: float = -9.2
+    of_margin: float = 1.16
+    of_score: float = 6.6
+    of_frames: float = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -412,11 +423,13 @@ class Background:
     ----------
     content : bytes
         Of an ``.npz`` archive: ``numbers``, int8, (n, dim), the frames of many people, ``pieces``, int64,
-        where each piece of speech begins, and ``starts``, float64, (n,), seconds.
+        where each piece of speech begins, and ``starts``, float64, (n,), seconds; and, where the encoder has
+        its own, ``odds``, float64, (4,), the numbers of :class:`Odds`.
     """
 
     def __init__(self, content: bytes, frame_rate: float) -> None:
         found = read_arrays(content)
+        self.odds = Odds(*found["odds"].tolist()) if "odds" in found else Odds()
         numbers, starts, pieces = found["numbers"], found["starts"], found["pieces"]
         bounds = [*pieces.tolist(), len(numbers)]
         self._pieces = [
@@ -438,17 +451,23 @@ class Background:
         return float(np.mean(best)), max(float(np.std(best)), 0.01)
 
 
-def least_score(chance: float, level: tuple[float, float], n_frames: int) -> float:
+def least_score(chance: float, level: tuple[float, float], n_frames: int, odds: Odds = Odds()) -> float:  # noqa: B008
     """Say how alike something is that is as sure as this; a little less, for what rounding takes."""
     if chance <= 0:
         return -np.inf
-    odds = np.log(chance / (1 - chance)) if chance < 1 else 700.0
-    odds += _OF_MARGIN * level[0] / level[1] - _OFFSET - _OF_FRAMES * min(n_frames, _ENOUGH)
-    return float(odds / (_OF_MARGIN / level[1] + _OF_SCORE)) - 1e-4
+    due = np.log(chance / (1 - chance)) if chance < 1 else 700.0
+    due += odds.of_margin * level[0] / level[1] - odds.offset - odds.of_frames * min(n_frames, _ENOUGH)
+    return float(due / (odds.of_margin / level[1] + odds.of_score)) - 1e-4
 
 
-def probability(score: float, level: tuple[float, float], n_frames: int) -> float:
+def probability(
+    score: float,
+    level: tuple[float, float],
+    n_frames: int,
+    odds: Odds = Odds(),  # noqa: B008
+) -> float:
     """Turn how alike something is into how sure it is that it is a phrase of so many frames."""
     margin = (score - level[0]) / level[1]
-    odds = _OFFSET + _OF_MARGIN * margin + _OF_SCORE * score + _OF_FRAMES * min(n_frames, _ENOUGH)
-    return float(1 / (1 + np.exp(-odds)))
+    found = odds.offset + odds.of_margin * margin + odds.of_score * score
+    found += odds.of_frames * min(n_frames, _ENOUGH)
+    return float(1 / (1 + np.exp(-found)))
