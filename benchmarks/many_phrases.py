@@ -31,7 +31,7 @@ TYPED = (
     "in the middle of the night",
 )  # fmt: skip
 N_SPOKEN, SPOKEN = 8, 1.2  # examples, and s of each
-TIMES = 4  # that all are asked
+TIMES = 3  # that all are asked
 
 
 def fill(source: Path, folder: Path, hours: float, minutes: float) -> list[tuple[str, float]]:
@@ -141,8 +141,8 @@ def main(arguments: list[str] | None = None) -> int:
             first = json.loads(run(checkout, f"{folder}/library", "--ask", examples))
         for kind, some in answers.items():
             cold = [one[2] for one in (some[0], first[kind][0])]
-            warm = [one[1] for one in some if one[0] >= TIMES // 2]
-            cpu = [one[2] for one in some if one[0] >= TIMES // 2]
+            warm = [one[1] for one in some if one[0] >= TIMES - 1]
+            cpu = [one[2] for one in some if one[0] >= TIMES - 1]
             told = [one[3] for one in some if one[0] == TIMES - 1]
             due = found.setdefault(kind, told)
             same = sum(hit in more for one, more in zip(due, told, strict=True) for hit in one)
