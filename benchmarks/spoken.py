@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.spoken [--data DIR] [--hours H] [--fit]
+    python -m benchmarks.spoken [--data DIR] [--hours H] [--fit] [--encoder NAME]
 
 DIR (default: $ECHOIC_DATA, or ``../shared/data`` beside the checkout) is as for the other benchmarks. Words
 of ``words_arabic`` by the speakers of its test split search each other, never among a speaker's own; so they
@@ -305,7 +305,7 @@ def look_for(
                 continue
             seen += there[:1]
             error = abs(start - there[0].start) if there else np.nan
-            chance = probability(place.score, level, len(phrase))
+            chance = probability(place.score, level, len(phrase), background.odds)
             margin = (place.score - level[0]) / level[1]
             found.append(
                 Found(id(row), place.score, margin, len(phrase), chance, bool(there), error, rank == 0)
@@ -355,6 +355,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--warped", type=int, default=60, help="words that search by dynamic time warping")
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--encoder", default="speech")
     parser.add_argument("--only", choices=("words", "planted"))
     options = parser.parse_args(arguments)
     data = data_folder(options.data)
@@ -363,7 +364,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     with (data / "manifest.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    encoder = load_encoder("speech")
+    encoder = load_encoder(options.encoder)
     assert isinstance(encoder, SpokenEncoder)
     listener = Listener(encoder)
     print(machine())

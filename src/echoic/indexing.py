@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.heard.library import Listener, listen_again, listener_of
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.storage.catalog import Catalog, Known, parse_tag
+from echoic.storage.frames import FrameStore
 from echoic.storage.spaces import Spaces
 from echoic.storage.vectors.base import VectorStore
 from echoic.types import FileState, IndexReport, Note, Progress, TrackChoice, check_track
@@ -443,8 +444,13 @@ def _commit(
             Path(found.path), found.size, found.mtime_ns, analysis.digest, analysis.info, state
         )
         for key, segments in analysis.segments.items():
-            catalog.put_encoded(file_id, key, len(segments))
-            stores[key].replace(file_id, segments)
+            before = analysis.before.get(key, ())
+            catalog.put_encoded(file_id, key, len(before) + len(segments))
+            store = stores[key]
+            if isinstance(store, FrameStore):
+                store.write(file_id, chain(before, [segments]))
+            else:
+                store.replace(file_id, segments)
             if listener is not None and listener.spec.key == key:
                 catalog.put_heard(file_id, listener.name, listener.heard_in(segments))
 

@@ -155,7 +155,7 @@ KINDS = {
     ),
     "a library without that encoder": (
         2,
-        "the library has no encoder '(sound|harmony|fingerprint|phonemes|speech)', only spectral"
+        "the library has no encoder '(sound|harmony|fingerprint|phonemes|spoken)', only spectral"
         "|no encoder of the library only takes text",
         "search audio/0.flac --encoder sound --library only",
         "search audio/0.flac --versions --library only",

@@ -17,8 +17,10 @@ import pytest
 from echoic import Library, LibraryBusyError, LibraryError
 from echoic.audio.decode import read_audio
 from echoic.storage.catalog import Catalog, schema
+from echoic.storage.frames import SpokenStore
 from echoic.storage.vectors.milvus import MilvusStore
 from echoic.storage.vectors.names import unique_name
+from echoic.storage.vectors.times import pack_times
 from tests.golden.make_library import PLACE, write_sound
 from tests.milvus_server import need_milvus
 
@@ -387,3 +389,19 @@ def test_what_cannot_be_brought_up_to_date_is_left_alone(tmp_path, version, sent
     with pytest.raises(LibraryError, match=rf"format {version}\b.*{sentence}"):
         Catalog(folder)
     assert (folder / "library.sqlite").read_bytes() == before
+
+
+def test_what_was_said_in_a_file_stays_as_it_was(tmp_path):
+    old = Path(shutil.copytree(GOLDEN / "7", tmp_path / "library"))
+    with closing(sqlite3.connect(old / "library.sqlite")) as database, database:
+        [(file_id,)] = database.execute("SELECT id FROM files LIMIT 1")
+        times = pack_times(np.array([0.5])), pack_times(np.array([0.6]))
+        data = np.arange(4, dtype=np.int8).tobytes()
+        row = ("said@1", file_id, 1, zlib.crc32(b"".join((*times, data))), *times, data)
+        database.execute("INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    with Library(old) as library:
+        catalog, _ = library._open()
+        store = SpokenStore(lambda: catalog.connection, "said@1", 4)
+        [(found, frames)] = store.read([file_id])
+        assert (found, frames.starts.tolist(), frames.ends.tolist()) == (file_id, [0.5], [0.6])
+        assert frames.numbers.tolist() == [[0, 1, 2, 3]]

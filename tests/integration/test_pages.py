@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from echoic.audio.encode import write_audio
-from echoic.audio.synthesis import make_piece, make_sound
+from echoic.audio.synthesis import make_piece, make_sound, talk
 from echoic.encoders.onnx import BUNDLED
 from tests.integration.conftest import CommandsWithin
 from tests.media import mux
@@ -87,6 +87,7 @@ def home(tmp_path_factory):
         "build/demo/sounds/drums/drum-04.wav": sound("drums", 3),
         "build/demo/sounds/pieces/night-drive.mp3": drive,
         "build/demo/sounds/pieces/corner-cafe.m4a": cafe,
+        "build/demo/talk.mp3": talk(8, RATE),
         "build/demo/bar.mp3": drive[12 * RATE : 22 * RATE],
         "sounds/bells/bell-01.wav": sound("bells"),
         "sounds/birds/bird-02.ogg": sound("birds", 1),

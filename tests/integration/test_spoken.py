@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from echoic import AudioError, Library, UnknownEncoderError, UsageError
 from echoic.audio.encode import write_audio
+from echoic.audio.synthesis import make_piece, say, talk
 from tests.doubles.echoic_doubles import RATE, Tunes
 from tests.integration.conftest import CommandsWithin
 
@@ -129,3 +131,52 @@ def test_the_command_line_tells_words_from_a_file(said, example, tmp_path, monke
     assert "./hello" in told
     assert "phonemes" in echoic("search", "--phrase", "text:hello", code=2).stderr
     assert "--phrase FILE@START-END" in echoic("search", "--phrase", "x.wav", "--start", "1", code=2).stderr
+
+
+WORDS = "to ma to su pa"
+
+
+@pytest.fixture(scope="module")
+def talked(tmp_path_factory):
+    """People who talk without words, one of whom says some, by what ships: as ``echoic demo`` shows it."""
+    path = tmp_path_factory.mktemp("talk") / "talk.wav"
+    people = [talk(4, RATE, seed=seed) for seed in (0, 1)]
+    write_audio(path, np.concatenate([people[0], say(WORDS, RATE, seed=1), people[1]]), RATE)
+    with Library(tmp_path_factory.mktemp("talked")) as library:
+        library.index([path], encoders=["spoken"], jobs=1)
+        yield library
+
+
+def test_what_ships_finds_a_phrase_in_another_voice(talked, tmp_path):
+    write_audio(tmp_path / "said.wav", say(WORDS, RATE, seed=2), RATE)
+    best = talked.phrases(tmp_path / "said.wav")[0]
+    assert (best.start, best.encoder) == (pytest.approx(4.0, abs=0.35), "spoken")
+    assert best.score > 0.9
+
+
+NOBODY = {
+    "white noise": np.random.default_rng(0).normal(0, 0.1, 2 * RATE),
+    "music": make_piece("night-drive", sample_rate=RATE)[: 3 * RATE, 0],
+    "a tone": 0.3 * np.sin(0.3 * np.arange(2 * RATE)),
+    "one vowel": np.tile(say("a", RATE)[RATE // 10 : RATE // 4], 12),
+    "silence": np.zeros(2 * RATE),
+    "an offset": np.full(2 * RATE, 0.3),
+    "half a minute": np.concatenate([talk(10, RATE, seed=seed) for seed in range(3)]),
+}
+
+
+@pytest.mark.parametrize("what", NOBODY)
+def test_where_no_phrase_is_said_there_is_a_sentence_or_no_hit(talked, tmp_path, what):
+    path = tmp_path / "asked.wav"
+    write_audio(path, NOBODY[what].astype(np.float32), RATE)
+    if what in ("silence", "an offset"):
+        with pytest.raises(AudioError, match="nothing to search by: no sound in it"):
+            talked.phrases(path)
+    elif what == "half a minute":
+        with pytest.raises(UsageError, match="a phrase has 6 s at most"):
+            talked.phrases(path)
+    else:
+        try:
+            assert talked.phrases(path, every=True) == []
+        except AudioError as error:
+            assert "nobody speaks in it" in str(error) or "less than 0.3 s" in str(error)  # noqa: PT017

@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic import errors
+from echoic.analysis.parts import Parts
 from echoic.errors import EchoicError, MissingDependencyError
 from echoic.types import AudioInfo, Note, Segments, TrackChoice
 from echoic.untrusted import check_number, check_whole_number, shown
 
-__all__ = ["Analysis", "Task", "as_analysis", "as_error", "as_task", "read", "told", "write"]
+__all__ = ["Analysis", "Task", "as_analysis", "as_error", "as_segments", "as_task", "read", "told", "write"]
 
 _LENGTH = struct.Struct("<I")
 _LARGEST_HEADER = 16 << 20  # bytes
@@ -49,11 +50,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """What a worker found: ``segments`` by ``name@revision``."""
+    """What a worker found: ``segments`` by ``name@revision``, and of a long file those ``before`` them."""
 
     info: AudioInfo
     digest: str
     segments: dict[str, Segments]
+    before: dict[str, Parts] = field(default_factory=dict)
 
 
 def write(pipe: IO[bytes], header: Mapping[str, Any], arrays: Sequence[Array] = ()) -> None:
@@ -162,19 +164,32 @@ def as_analysis(header: Mapping[str, Any], arrays: Sequence[Array], keys: Collec
         raise ValueError(f"digest is {shown(digest)}")
     segments = {}
     for at, key in enumerate(keys):
-        starts, ends, vectors = arrays[3 * at : 3 * at + 3]
-        n = len(starts)
-        if (
-            [starts.dtype.char, ends.dtype.char, vectors.dtype.char] != ["d", "d", "f"]
-            or (starts.shape, ends.shape, vectors.shape[:-1]) != ((n,), (n,), (n,))
-            or not np.isfinite(vectors).all()
-            or not (np.isfinite(ends) & (starts >= 0) & (starts <= ends)).all()
-        ):
-            raise ValueError(f"segments of {shown(key)} that cannot be")
-        segments[key] = Segments(
-            starts.astype(np.float64), ends.astype(np.float64), vectors.astype(np.float32, copy=False)
-        )
+        segments[key] = as_segments(key, arrays[3 * at : 3 * at + 3])
     return Analysis(_as_info(info), digest, segments)
+
+
+def as_segments(key: str, arrays: Sequence[Array]) -> Segments:
+    """Take the segments of one encoder out of a message.
+
+    Raises
+    ------
+    ValueError
+        If times and vectors do not go together, or are what no file can have.
+    """
+    if len(arrays) != 3:
+        raise ValueError(f"segments of {shown(key)} that cannot be")
+    starts, ends, vectors = arrays
+    n = len(starts)
+    if (
+        [starts.dtype.char, ends.dtype.char, vectors.dtype.char] != ["d", "d", "f"]
+        or (starts.shape, ends.shape, vectors.shape[:-1]) != ((n,), (n,), (n,))
+        or not np.isfinite(vectors).all()
+        or not (np.isfinite(ends) & (starts >= 0) & (starts <= ends)).all()
+    ):
+        raise ValueError(f"segments of {shown(key)} that cannot be")
+    return Segments(
+        starts.astype(np.float64), ends.astype(np.float64), vectors.astype(np.float32, copy=False)
+    )
 
 
 def _as_info(fields: dict[str, Any]) -> AudioInfo:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from echoic.analysis.reach import Reach
 from echoic.audio.decode import Resampler, open_audio
@@ -22,9 +24,14 @@ from echoic.audio.spectrogram import LogMel
 from echoic.audio.windows import Windower, Windows
 from echoic.encoders.base import Encoder, check_vectors, segments_of
 from echoic.errors import EchoicError, EncoderError, NotAudioError
+from echoic.spec import EncoderSpec
 from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
-__all__ = ["embed_file", "embed_samples", "encoded", "try_encoder"]
+__all__ = ["HandOn", "embed_file", "embed_samples", "encoded", "try_encoder"]
+
+Float64 = npt.NDArray[np.float64]
+#: Takes the name of an encoder, and segments of it.
+HandOn = Callable[[str, Segments], None]
 
 # Windows gathered before they are encoded: 16 take no less time and 15 MB more.
 _BATCH = 8
@@ -34,12 +41,18 @@ _RESERVED = 8 << 20  # numbers: 32 MiB, from where on the C library (glibc) alwa
 _NOTHING_SAID = 0.95**0.5  # of a frame's last number; of CTC's blank, the root of its probability
 
 
+def is_handed_on(spec: EncoderSpec) -> bool:
+    """Tell whether segments may be had part by part: those of what is said are many, and are kept so."""
+    return spec.by == "frame" and bool(spec.purposes & {"phrases", "spoken"})
+
+
 def embed_file(
     path: Path,
     encoders: Mapping[str, Encoder],
     *,
     track: TrackChoice | None = None,
     progress: Callable[[float], None] = lambda _: None,
+    hand_on: HandOn | None = None,
 ) -> tuple[AudioInfo, dict[str, Segments]]:
     """Encode a whole file.
 
@@ -53,6 +66,10 @@ def embed_file(
         each is encoded by itself; encoders whose windows are compared as a sequence take their mix.
     progress : callable, optional
         Called with the seconds of sound of each block, once it has been dealt with.
+    hand_on : callable, optional
+        Called with the name of an encoder of what is said, frame by frame, and the next of its segments, as
+        soon as they are known: they are returned no more, but for the last. Of each track of several they are
+        returned all together.
 
     Returns
     -------
@@ -71,7 +88,7 @@ def embed_file(
     if track == "all":
         return _embed_each_track(path, encoders, progress)
     with open_mix(path) if track == "mix" else open_audio(path, track=track) as stream:
-        segments, notes = _embedded(stream.blocks(), stream.sample_rate, encoders, progress)
+        segments, notes = _embedded(stream.blocks(), stream.sample_rate, encoders, progress, hand_on)
         info = stream.info
     return replace(info, notes=(*info.notes, *notes)), segments
 
@@ -119,10 +136,12 @@ def _embedded(
     sample_rate: int,
     encoders: Mapping[str, Encoder],
     progress: Callable[[float], None] = lambda _: None,
+    hand_on: HandOn | None = None,
 ) -> tuple[dict[str, Segments], list[Note]]:
     lanes: dict[int, list[_Lane]] = {}
     for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
-        lanes[rate] = _lanes({n: e for n, e in encoders.items() if e.spec.sample_rate == rate})
+        some = {name: encoder for name, encoder in encoders.items() if encoder.spec.sample_rate == rate}
+        lanes[rate] = _lanes(some, hand_on)
     rates = _Rates(sample_rate, lanes)
     reach = Reach(sample_rate, max(lanes))
 
@@ -230,25 +249,75 @@ class _Encoded:
             self._numbers.resize(2 * self._n, refcheck=False)  # moves pages, and copies none
         self._numbers[before : self._n] = vectors.ravel()
 
-    def finish(self) -> Float32:
-        """Return all vectors; nothing can be pushed any more."""
+    def finish(self, starts: Float64, ends: Float64) -> Segments:
+        """Return all segments of windows with these spans; nothing can be pushed any more."""
+        segments = segments_of(self.encoder.spec, starts, ends, self._vectors())
+        return _telling(_in_time(segments), self.encoder)
+
+    def _vectors(self) -> Float32:
         if self._n * 8 < _RESERVED:  # many small results may be kept, and none is to hold what it reserved
             return self._numbers[: self._n].copy().reshape(-1, *self._shape)
         self._numbers.resize(self._n, refcheck=False)
         return self._numbers.reshape(-1, *self._shape)
 
 
+class _HandedOn:
+    """What is said, frame by frame, as it is encoded: of the last window alone it waits for the next.
+
+    So a file takes as much memory as a part of it, however long it is.
+    """
+
+    def __init__(self, encoder: Encoder, hand_on: Callable[[Segments], None]) -> None:
+        self.encoder = encoder
+        self._hand_on = hand_on
+        self._waiting: tuple[Float64, Float64, Float32] | None = None  # start, end and frames of a window
+        self._since = -np.inf  # where the frames of the waiting window begin to count
+
+    def push(self, windows: Windows, features: dict[FrontEnd, Float32]) -> None:
+        """Encode the next windows."""
+        starts, ends, vectors = windows.starts, windows.ends, encoded(self.encoder, windows, features)
+        if self._waiting is not None:
+            before = self._waiting
+            starts, ends = np.concatenate([before[0], starts]), np.concatenate([before[1], ends])
+            vectors = np.concatenate([before[2], vectors])
+        self._waiting = starts[-1:], ends[-1:], vectors[-1:].copy()
+        if len(starts) > 1:
+            seam = max((starts[-1] + ends[-2]) / 2, starts[-1])
+            self._hand_on(self._counting(segments_of(self.encoder.spec, starts, ends, vectors), seam))
+            self._since = seam
+
+    def finish(self, *_: Float64) -> Segments:
+        """Return the segments that were not handed on."""
+        if self._waiting is None:
+            return Segments.none(self.encoder.spec.dim)
+        return self._counting(segments_of(self.encoder.spec, *self._waiting), np.inf)
+
+    def _counting(self, segments: Segments, until: float) -> Segments:
+        frame_rate = self.encoder.spec.frame_rate
+        assert frame_rate is not None
+        middles = segments.starts + 1 / frame_rate / 2
+        here = (middles >= self._since) & (middles < until)
+        return _telling(
+            Segments(segments.starts[here], segments.ends[here], segments.vectors[here]), self.encoder
+        )
+
+
 class _Lane:
     """The encoders that take the same windows: a windower, and the windows waiting to be encoded."""
 
-    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+    def __init__(self, encoders: Mapping[str, Encoder], hand_on: HandOn | None) -> None:
         spec = next(iter(encoders.values())).spec
         self._windower = (
             EventCutter(spec.window_samples, spec.sample_rate)
             if spec.by == "event"
             else Windower(spec.window_samples, spec.hop_samples, spec.sample_rate)
         )
-        self._encoded = {name: _Encoded(encoder) for name, encoder in encoders.items()}
+        self._encoded: dict[str, _Encoded | _HandedOn] = {
+            name: _Encoded(encoder)
+            if hand_on is None or not is_handed_on(encoder.spec)
+            else _HandedOn(encoder, partial(hand_on, name))
+            for name, encoder in encoders.items()
+        }
         self._waiting: list[Windows] = []
         # Many small arrays that stay would break up the memory that large ones leave.
         self._starts, self._ends = bytearray(), bytearray()
@@ -269,12 +338,7 @@ class _Lane:
             self._take(windows)
         self._encode()
         starts, ends = (np.frombuffer(times, np.float64) for times in (self._starts, self._ends))
-        return {
-            name: _telling(
-                _in_time(segments_of(done.encoder.spec, starts, ends, done.finish())), done.encoder
-            )
-            for name, done in self._encoded.items()
-        }
+        return {name: done.finish(starts, ends) for name, done in self._encoded.items()}
 
     def _take(self, windows: Windows) -> None:
         if len(windows.starts):
@@ -310,10 +374,10 @@ def _telling(segments: Segments, encoder: Encoder) -> Segments:
     return Segments(segments.starts[tell], segments.ends[tell], segments.vectors[tell])
 
 
-def _lanes(encoders: Mapping[str, Encoder]) -> list[_Lane]:
+def _lanes(encoders: Mapping[str, Encoder], hand_on: HandOn | None) -> list[_Lane]:
     groups: dict[tuple[int, int, bool], dict[str, Encoder]] = {}
     for name, encoder in encoders.items():
         spec = encoder.spec
         cut_as = spec.window_samples, spec.hop_samples, spec.by == "event"
         groups.setdefault(cut_as, {})[name] = encoder
-    return [_Lane(group) for group in groups.values()]
+    return [_Lane(group, hand_on) for group in groups.values()]

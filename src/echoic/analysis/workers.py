@@ -20,15 +20,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, Protocol
 
+import numpy as np
+
 from echoic.analysis import messages
 from echoic.analysis.messages import Analysis, Task
+from echoic.analysis.parts import Parts
 from echoic.audio.source import Source
 from echoic.errors import AudioError, EchoicError, EncoderError, UnreadableError, UsageError, quoted
 from echoic.machine import give_back_memory, n_cores
+from echoic.types import Segments
+from echoic.untrusted import shown
 
 if TYPE_CHECKING:
     from echoic.encoders.base import Encoder
@@ -50,6 +55,7 @@ _LAST_WORDS = 1.0  # s for a worker that closed its pipe to end by itself, and s
 # A worker tells that it gets on after so much sound, or so much of a file that it only reads through.
 _STRETCH = 60.0  # s
 _STRETCH_BYTES = 256 << 20
+_PART = 16_384  # segments that are told together, of a file that has many
 
 _LOOK = 0.1  # s between two looks at what the workers take
 _LONG_LOOK = 1.0  # s that count at most, as while this process was stopped (Ctrl-Z) nobody heard the workers
@@ -287,8 +293,14 @@ class _Worker:
         self._excess = ""
         messages.write(process.stdin, *messages.told(task))
         most = int(self._budget.mebibytes * (1 << 20))
+        keys, before = [key for _, key in task.encoders], dict[str, Parts]()
         while True:
             header, arrays = messages.read(process.stdout, most)
+            if (key := header.get("part")) is not None:
+                if key not in keys:
+                    raise ValueError(f"a part of {shown(key)}")
+                before.setdefault(key, Parts()).add(messages.as_segments(key, arrays))
+                continue
             if "alive" not in header:
                 break
             self._loaded.update(task.encoders)
@@ -301,7 +313,7 @@ class _Worker:
             self.stop()
         if "error" in header:
             return messages.as_error(header)
-        return messages.as_analysis(header, arrays, [key for _, key in task.encoders])
+        return replace(messages.as_analysis(header, arrays, keys), before=before)
 
     def _at_rest(self) -> None:
         with self._watched:
@@ -357,7 +369,10 @@ def _mebibytes(pid: int) -> float:
 
 
 def _analyse(
-    task: Task, encoders: dict[tuple[str, str], Encoder], tell_alive: Callable[[], None]
+    task: Task,
+    encoders: dict[tuple[str, str], Encoder],
+    tell_alive: Callable[[], None],
+    tell_part: Callable[[str, Segments], None],
 ) -> Analysis | EchoicError:
     from echoic.analysis.pipeline import embed_file, try_encoder
     from echoic.encoders.registry import load_encoder
@@ -376,8 +391,19 @@ def _analyse(
             due[key] = encoders[source, key]
         tell_alive()
         digest = digest_of(task.path, _each(_STRETCH_BYTES, tell_alive))
-        info, segments = embed_file(task.path, due, track=task.track, progress=_each(_STRETCH, tell_alive))
-        return Analysis(info, digest, {key: segments[key] for key in due})
+        waiting: dict[str, list[Segments]] = {}
+
+        def hand_on(key: str, segments: Segments) -> None:
+            some = waiting.setdefault(key, [])
+            some.append(segments)
+            if sum(map(len, some)) >= _PART:
+                tell_part(key, _end_to_end(some))
+                some.clear()
+
+        progress = _each(_STRETCH, tell_alive)
+        info, segments = embed_file(task.path, due, track=task.track, progress=progress, hand_on=hand_on)
+        found = {key: _end_to_end([*waiting.get(key, ()), segments[key]]) for key in due}
+        return Analysis(info, digest, found)
     except EchoicError as error:
         return error
     except Exception as error:  # noqa: BLE001 - whatever a file provokes, the run goes on and says so
@@ -385,6 +411,16 @@ def _analyse(
         return UnreadableError(
             f"{quoted(task.path)} could not be analysed ({type(error).__name__}: {said}); please report it"
         )
+
+
+def _end_to_end(some: Sequence[Segments]) -> Segments:
+    if len(some) == 1:
+        return some[0]
+    return Segments(
+        np.concatenate([one.starts for one in some]),
+        np.concatenate([one.ends for one in some]),
+        np.concatenate([one.vectors for one in some]),
+    )
 
 
 def _each(stretch: float, act: Callable[[], None]) -> Callable[[float], None]:
@@ -411,9 +447,16 @@ def _main(argv: Sequence[str]) -> NoReturn:
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     encoders: dict[tuple[str, str], Encoder] = {}
+
+    def tell_alive() -> None:
+        messages.write(results, {"alive": True})
+
+    def tell_part(key: str, segments: Segments) -> None:
+        messages.write(results, {"part": key}, [segments.starts, segments.ends, segments.vectors])
+
     try:
         while True:
-            result = _analyse(tasks.get(), encoders, lambda: messages.write(results, {"alive": True}))
+            result = _analyse(tasks.get(), encoders, tell_alive, tell_part)
             give_back_memory()  # before the parent has the vectors, too
             messages.write(results, *messages.told(result))
             del result  # else it would lie here until the next file is done

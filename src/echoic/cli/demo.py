@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from echoic.library import Library
 
 _OWN_EXAMPLES = 4
+_PHRASE = "to ma to su pa"
 _IN_WORDS = ("church bells", "a bird singing")
 
 
@@ -66,6 +67,7 @@ def run(
             _show_words(lib)
             _show_versions(lib, piece)
             _identify(lib, piece, output / "bar.mp3")
+            _show_phrase(lib, output / "talk.mp3", output / "said.wav")
             _score(lib, files)
         else:
             for file in files[:: max(1, len(files) // _OWN_EXAMPLES)][:_OWN_EXAMPLES]:
@@ -149,6 +151,26 @@ def _identify(lib: Library, piece: Path, heard: Path) -> None:
     say(f"\n$ {shlex.join(['echoic', 'identify', shorten(str(heard))])}")
     for match in lib.identify(heard):
         say(match_line(match))
+
+
+def _show_phrase(lib: Library, talk: Path, said: Path) -> None:
+    """Have people talk for a minute, one of whom says a phrase, and ask where, in another voice."""
+    import numpy as np
+
+    from echoic.audio import synthesis
+    from echoic.audio.encode import write_audio
+
+    rate = 22_050
+    people = [synthesis.talk(8, rate, seed=seed) for seed in range(7)]
+    write_audio(talk, np.concatenate([*people[:4], synthesis.say(_PHRASE, rate, seed=1), *people[4:]]), rate)
+    write_audio(said, synthesis.say(_PHRASE, rate, seed=2), rate)
+    lib.index([talk], encoders=["spoken"], jobs=1)
+    phrase = _PHRASE.replace(" ", "-")
+    say(f"\nSeven people talk for a minute. When does one say {phrase!r}, as another voice says it?")
+    say(f"\n$ {shlex.join(['echoic', 'index', shorten(str(talk)), '--encoder', 'spoken'])}")
+    say(f"$ {shlex.join(['echoic', 'search', '--phrase', shorten(str(said))])}")
+    for hit in lib.phrases(said):
+        say(hit_line(hit))
 
 
 def _score(lib: Library, files: list[Path]) -> None:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from echoic.encoders.base import PhraseEncoder, SpokenEncoder
 from echoic.errors import NotAudioError, PartError, UnknownEncoderError, UsageError, quoted
-from echoic.search.keyword import join, spot
+from echoic.search.keyword import FRAMES_A_SOUND, PIECE, join, looked_over, outline, spot
 from echoic.search.query import Examples, Filters, Query, checked_limits, ids_at
 from echoic.search.ranking import FileMatch, as_hits
-from echoic.search.spoken import Background, Phrase, heard_in
+from echoic.search.spoken import Background, Heard, Phrase, heard_in, least_score, outlined
 from echoic.search.spoken import probability as spoken_probability
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
-from echoic.storage.frames import Frames, SpokenStore, SymbolStore, whole_frames
+from echoic.storage.frames import Frames, SpokenFrames, SpokenStore, SymbolStore, whole_frames
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
 from echoic.untrusted import shown
 
 __all__ = ["LIKELY", "find_phrases", "find_spoken", "probability"]
+
+Ints = npt.NDArray[np.int64]
 
 #: Score from which on a phrase is told.
 LIKELY = 0.5
@@ -70,7 +73,13 @@ def find_phrases(
         raise UsageError(f"the phrase has {len(sounds)} sounds; use {_MOST} at most, some fifteen words")
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
-    found = [one for some in _portions(store, ids) for one in _occurrences(some, sounds, least, every=every)]
+    outlines = store.remembered(ids, lambda frames, _: outline(frames, spec.dim))
+    possible = looked_over(outlines, sounds, _least_cost(least, len(sounds)))
+    found = [
+        one
+        for some in _portions(store, possible, len(sounds))
+        for one in _occurrences(some, sounds, least, every=every)
+    ]
     return as_hits(catalog, spec, found, k)
 
 
@@ -95,24 +104,31 @@ def find_spoken(
         raise UnknownEncoderError(f"encoder {spec.name} cannot compare spoken phrases")
     assert spec.frame_rate is not None
     assert example.path is not None
+    rate = spec.frame_rate
     phrase, (start, end) = _spoken(Examples(spaces, source, spec, noted), example, spec)
     itself = set() if include_query else ids_at(catalog, example.path)
-    level = Background(loaded.read_background(), spec.frame_rate).level(phrase)
+    background = Background(loaded.read_background(), rate)
+    level, axes, odds = background.level(phrase), background.axes(), background.odds
+
+    def laid(frames: SpokenFrames, is_kept: bool) -> Heard:
+        heard = heard_in(frames, rate)
+        return outlined(heard, axes) if is_kept else heard
+
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
     found = []
-    for file_id, frames in store.read(ids):
-        heard = heard_in(frames, spec.frame_rate)
-        told = False
-        for place in phrase.places(heard):
-            chance = spoken_probability(place.score, level, len(phrase))
-            if chance < least or (told and not every):
+    files = store.remembered(ids, laid)
+    for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase), odds)):
+        for place in places:
+            chance = spoken_probability(place.score, level, len(phrase), odds)
+            if chance < least:
                 break
             begin, finish = heard.span(place.first, place.last)
             if file_id in itself and begin < end and finish > start:
                 continue  # the example itself
             found.append(FileMatch(file_id, begin, finish, chance))
-            told = True
+            if not every:
+                break
     return as_hits(catalog, spec, found, k)
 
 
@@ -160,13 +176,32 @@ def _chosen(spaces: Spaces, encoder: str | None, purpose: Purpose) -> tuple[str,
     return source, spec
 
 
-def _portions(store: SymbolStore, ids: list[int]) -> Iterator[list[tuple[int, Frames]]]:
-    """Read the frames of files, about as many at a time as are looked at at once."""
-    some: list[tuple[int, Frames]] = []
+class _Excerpt(NamedTuple):
+    """Stretches of a file in which a phrase may be said, each with what lies before it.
+
+    Parameters
+    ----------
+    file_id : int
+    stretches : list of Frames
+    counts : ndarray of bool, shape (n,)
+        At which of their frames a path may end.
+    """
+
+    file_id: int
+    stretches: list[Frames]
+    counts: npt.NDArray[np.bool_]
+
+
+def _portions(
+    store: SymbolStore, possible: Iterable[tuple[int, Ints]], n_sounds: int
+) -> Iterator[list[_Excerpt]]:
+    """Read where a phrase may be said, about as many frames at a time as are looked at at once."""
+    some: list[_Excerpt] = []
     n = 0
-    for file_id, frames in store.read(ids):
-        some.append((file_id, frames))
-        n += len(frames.starts)
+    for file_id, ends in possible:
+        excerpt = _excerpt(store, file_id, ends, n_sounds)
+        some.append(excerpt)
+        n += len(excerpt.counts)
         if n >= _AT_ONCE:
             yield some
             some, n = [], 0
@@ -174,20 +209,34 @@ def _portions(store: SymbolStore, ids: list[int]) -> Iterator[list[tuple[int, Fr
         yield some
 
 
+def _excerpt(store: SymbolStore, file_id: int, ends: Ints, n_sounds: int) -> _Excerpt:
+    """Read whole pieces of a file, so that what is found in one does not depend on what else is read."""
+    before = -(-FRAMES_A_SOUND * n_sounds // PIECE)
+    pieces = np.unique(ends // PIECE)
+    runs = np.split(pieces, np.flatnonzero(np.diff(pieces) > before) + 1)
+    stretches, counts = [], []
+    for run in runs:
+        first, last = max(0, int(run[0]) - before) * PIECE, (int(run[-1]) + 1) * PIECE
+        stretch = store.read_between(file_id, first, last)
+        stretches.append(stretch)
+        counts.append(np.isin(np.arange(first, first + len(stretch.starts)) // PIECE, run))
+    return _Excerpt(file_id, stretches, np.concatenate(counts))
+
+
 def _occurrences(
-    files: list[tuple[int, Frames]], sounds: Float32, least: float, *, every: bool
+    excerpts: list[_Excerpt], sounds: Float32, least: float, *, every: bool
 ) -> Iterator[FileMatch]:
-    spoken = join([frames for _, frames in files], sounds.shape[1])
+    spoken = join([frames for one in excerpts for frames in one.stretches], sounds.shape[1])
     scores, firsts = spot(spoken, sounds, _least_cost(least, len(sounds)))
     chances = probability(scores, len(sounds))
     at = 0
-    for file_id, frames in files:
-        here = slice(at, at + len(frames.starts))
+    for file_id, stretches, counts in excerpts:
+        here = slice(at, at + len(counts))
         began = firsts[here] - at
-        is_said = frames.ends - frames.starts[began] <= _SLOWEST * len(sounds)
+        starts, ends = (np.concatenate([frames[i] for frames in stretches]) for i in (0, 1))
+        is_said = counts & (ends - starts[began] <= _SLOWEST * len(sounds))
         for first, last in _apart(chances[here] * is_said, began, least, every=every):
-            score = float(chances[at + last])
-            yield FileMatch(file_id, float(frames.starts[first]), float(frames.ends[last]), score)
+            yield FileMatch(file_id, float(starts[first]), float(ends[last]), float(chances[at + last]))
         at = here.stop
 
 

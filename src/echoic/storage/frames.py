@@ -10,11 +10,12 @@ bytes a frame before they are compressed. Where all numbers of the vectors matte
 from __future__ import annotations
 
 import sqlite3
+import threading
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import groupby
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +27,25 @@ from echoic.storage.vectors.neighbours import Neighbours
 from echoic.storage.vectors.times import pack_times, unpack_times
 from echoic.types import Float32, Segments
 
-__all__ = ["N_SYMBOLS", "FrameStore", "Frames", "SpokenFrames", "SpokenStore", "SymbolStore", "whole_frames"]
+__all__ = [
+    "N_OF_PART",
+    "N_SYMBOLS",
+    "FrameStore",
+    "Frames",
+    "SpokenFrames",
+    "SpokenStore",
+    "SymbolStore",
+    "whole_frames",
+]
 
 #: Symbols of a frame that are kept.
 N_SYMBOLS = 10
+#: Frames of a part of a file, at most: what a row of the database holds.
+N_OF_PART = 2048
 _LEVELS = 255
 _HIGHEST = 127  # of what takes 8 bits with a sign
 _AT_ONCE = 500  # files that are read in one statement
+_ROOM = 512 << 20  # bytes of what is remembered of a collection: two hundred hours of speech
 
 Bytes = npt.NDArray[np.uint8]
 SmallInts = npt.NDArray[np.int8]
@@ -77,6 +90,19 @@ class SpokenFrames(NamedTuple):
 Kept = TypeVar("Kept")
 
 
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Made = TypeVar("Made", bound=_Sized)
+
+
+class _Remembered(NamedTuple):
+    stamp: tuple[int, ...]  # ids of the rows that it was made of, which are never used again
+    made: Any
+
+
 class FrameStore(ABC, Generic[Kept]):
     """The frames of one encoder revision in one library; a :class:`~echoic.storage.vectors.base.VectorStore`.
 
@@ -96,19 +122,35 @@ class FrameStore(ABC, Generic[Kept]):
         self.dim = dim
         self.collection = collection
         self._connect = connect
+        self._memory: dict[int, _Remembered] = {}  # by file
+        self._remembering = threading.Lock()
+        self._was_asked = False
 
     def replace(self, file_id: int, segments: Segments) -> None:
         """Make ``segments`` all that is stored for a file."""
-        segments = checked(segments, self.dim)
-        data = self._packed(segments.vectors)
-        starts, ends = pack_times(segments.starts), pack_times(segments.ends)
-        checksum = zlib.crc32(starts + ends + data)
-        row = (self.collection, file_id, len(segments), checksum, starts, ends, data)
+        self.write(file_id, [segments])
+
+    def write(self, file_id: int, parts: Iterable[Segments]) -> None:
+        """Make what is in ``parts``, in order of time, all that is stored for a file; few are held at a time.
+
+        It is one change where a transaction is open; else a kill may leave the first parts.
+        """
+        self.delete([file_id])
         connection = self._connect()
-        if len(segments):
-            connection.execute("INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        else:
-            self.delete([file_id])
+        number = 0
+        for segments in parts:
+            segments = checked(segments, self.dim)
+            for first in range(0, len(segments), N_OF_PART):
+                here = slice(first, first + N_OF_PART)
+                starts, ends = pack_times(segments.starts[here]), pack_times(segments.ends[here])
+                data = self._packed(segments.vectors[here])
+                n, checksum = len(segments.starts[here]), zlib.crc32(starts + ends + data)
+                connection.execute(
+                    "INSERT INTO frames (collection, file_id, part, n, checksum, starts, ends, data)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (self.collection, file_id, number, n, checksum, starts, ends, data),
+                )
+                number += 1
 
     def delete(self, file_ids: Sequence[int]) -> None:
         """Forget files; ids that are not stored are passed over."""
@@ -138,18 +180,76 @@ class FrameStore(ABC, Generic[Kept]):
         """
         for _, some in groupby(enumerate(sorted(file_ids)), lambda item: item[0] // _AT_ONCE):
             ids = [file_id for _, file_id in some]
-            rows = self._connect().execute(
-                "SELECT file_id, checksum, starts, ends, data FROM frames"
-                f" WHERE collection = ? AND file_id IN ({','.join('?' * len(ids))}) ORDER BY file_id",
-                (self.collection, *ids),
-            )
-            for file_id, checksum, starts, ends, data in rows:
-                if zlib.crc32(starts + ends + data) != checksum:
-                    raise StoreError(
-                        f"what is said in file {file_id} is damaged in collection {self.collection};"
-                        " echoic doctor says which file that is"
-                    )
-                yield file_id, self._unpacked(unpack_times(starts), unpack_times(ends), data)
+            rows = self._rows(f"file_id IN ({','.join('?' * len(ids))})", ids)
+            for file_id, parts in groupby(rows, lambda row: row[0]):
+                yield file_id, self._joined([kept for _, kept in parts])
+
+    def remembered(
+        self, file_ids: Sequence[int], make: Callable[[Kept, bool], Made]
+    ) -> Iterator[tuple[int, Made]]:
+        """Read the frames of files, in order of their ids, and make of each file's what it is searched by.
+
+        Who asks a second time is likely to ask again, so from then on what was made is kept in memory as long
+        as there is room; the first question of a process takes none.
+
+        Parameters
+        ----------
+        make : callable
+            Takes frames, and whether what is made of them is kept; the same for each call.
+
+        Raises
+        ------
+        StoreError
+            If they are damaged.
+        """
+        rows = self._connect().execute(
+            "SELECT file_id, id FROM frames WHERE collection = ? ORDER BY file_id, part", (self.collection,)
+        )
+        stamps = {file_id: tuple(i for _, i in some) for file_id, some in groupby(rows, lambda row: row[0])}
+        with self._remembering:
+            known = {i: one for i, one in self._memory.items() if stamps.get(i) == one.stamp}
+            self._memory, room = known, _ROOM - sum(one.made.nbytes for one in known.values())
+            is_first, self._was_asked = not self._was_asked, True
+        for is_known, some in groupby(sorted(file_ids), known.__contains__):
+            if is_known:
+                yield from ((file_id, known[file_id].made) for file_id in some)
+                continue
+            for file_id, kept in self.read(list(some)):
+                is_kept = not is_first and room > 0 and file_id in stamps
+                made = make(kept, is_kept)
+                if is_kept:
+                    room -= made.nbytes
+                    with self._remembering:
+                        self._memory[file_id] = _Remembered(stamps[file_id], made)
+                yield file_id, made
+
+    def read_between(self, file_id: int, first: int, last: int) -> Kept:
+        """Read the frames of a file from one to another, as far as there are any; raises as ``read``."""
+        counts = self._connect().execute(
+            "SELECT n FROM frames WHERE collection = ? AND file_id = ? ORDER BY part",
+            (self.collection, file_id),
+        )
+        bounds = np.cumsum([0, *(n for (n,) in counts)])
+        parts = np.flatnonzero((bounds[:-1] < last) & (bounds[1:] > first))
+        rows = self._rows("file_id = ? AND part BETWEEN ? AND ?", [file_id, int(parts[0]), int(parts[-1])])
+        joined = self._joined([kept for _, kept in rows])
+        before = int(bounds[parts[0]])
+        return self._cut(joined, slice(first - before, last - before))
+
+    def _rows(self, condition: str, values: Sequence[int]) -> Iterator[tuple[int, Kept]]:
+        """Read parts, of one file after the other and in order of time → file, frames."""
+        rows = self._connect().execute(
+            "SELECT file_id, checksum, starts, ends, data FROM frames"
+            f" WHERE collection = ? AND {condition} ORDER BY file_id, part",
+            (self.collection, *values),
+        )
+        for file_id, checksum, starts, ends, data in rows:
+            if zlib.crc32(data, zlib.crc32(ends, zlib.crc32(starts))) != checksum:
+                raise StoreError(
+                    f"what is said in file {file_id} is damaged in collection {self.collection};"
+                    " echoic doctor says which file that is"
+                )
+            yield file_id, self._unpacked(unpack_times(starts), unpack_times(ends), data)
 
     def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
         """Return what is stored for files, as vectors; those for which nothing is are left out."""
@@ -157,11 +257,19 @@ class FrameStore(ABC, Generic[Kept]):
 
     @abstractmethod
     def _packed(self, vectors: Float32) -> bytes:
-        """Write the vectors of a file."""
+        """Write the vectors of a part."""
 
     @abstractmethod
     def _unpacked(self, starts: Float64, ends: Float64, data: bytes) -> Kept:
-        """Read what was written of a file."""
+        """Read what was written of a part."""
+
+    @abstractmethod
+    def _joined(self, parts: Sequence[Kept]) -> Kept:
+        """Put parts together, one or more."""
+
+    @abstractmethod
+    def _cut(self, kept: Kept, here: slice) -> Kept:
+        """Take some of the frames."""
 
     @abstractmethod
     def _segments(self, kept: Kept) -> Segments:
@@ -170,7 +278,7 @@ class FrameStore(ABC, Generic[Kept]):
     def file_ids(self) -> npt.NDArray[np.int64]:
         """Return the ids of all stored files, ascending."""
         rows = self._connect().execute(
-            "SELECT file_id FROM frames WHERE collection = ? ORDER BY file_id", (self.collection,)
+            "SELECT DISTINCT file_id FROM frames WHERE collection = ? ORDER BY file_id", (self.collection,)
         )
         return np.array([file_id for (file_id,) in rows], np.int64)
 
@@ -211,6 +319,12 @@ class SymbolStore(FrameStore[Frames]):
         both = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, N_SYMBOLS, len(starts))
         return Frames(starts, ends, both[0].T, both[1].T)
 
+    def _joined(self, parts: Sequence[Frames]) -> Frames:
+        return Frames(*map(_end_to_end, zip(*parts, strict=True)))
+
+    def _cut(self, kept: Frames, here: slice) -> Frames:
+        return Frames(kept.starts[here], kept.ends[here], kept.symbols[here], kept.levels[here])
+
     def _segments(self, kept: Frames) -> Segments:
         return Segments(kept.starts, kept.ends, unpack(kept.symbols, kept.levels, self.dim))
 
@@ -224,8 +338,18 @@ class SpokenStore(FrameStore[SpokenFrames]):
     def _unpacked(self, starts: Float64, ends: Float64, data: bytes) -> SpokenFrames:
         return SpokenFrames(starts, ends, np.frombuffer(data, np.int8).reshape(len(starts), self.dim))
 
+    def _joined(self, parts: Sequence[SpokenFrames]) -> SpokenFrames:
+        return SpokenFrames(*map(_end_to_end, zip(*parts, strict=True)))
+
+    def _cut(self, kept: SpokenFrames, here: slice) -> SpokenFrames:
+        return SpokenFrames(kept.starts[here], kept.ends[here], kept.numbers[here])
+
     def _segments(self, kept: SpokenFrames) -> Segments:
         return Segments(kept.starts, kept.ends, normalize(kept.numbers.astype(np.float32)))
+
+
+def _end_to_end(columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def whole_frames(segments: Segments) -> SpokenFrames:

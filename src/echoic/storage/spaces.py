@@ -52,7 +52,7 @@ EMBEDDED = "embedded"
 INDEX = "index"
 
 # What serves a purpose that no bundled encoder does.
-_OF_OTHERS = {"phrases": "phonemes", "spoken": "speech", "voices": "voice", "occurrences": "events"}
+_OF_OTHERS = {"phrases": "phonemes", "spoken": "spoken", "voices": "voice", "occurrences": "events"}
 # What encoders know that compare no sounds, and how it is asked for.
 _KNOWS = {
     "phrases": ("what is said", "--phrase"),
@@ -300,7 +300,8 @@ class Spaces:
                     f"with: echoic index FOLDER --encoder {DEFAULT_ENCODERS[0]}"
                 )
             fit = [source for source, spec in taking.items() if purpose in spec.purposes]
-            fit.sort(key=lambda source: [*DEFAULT_ENCODERS, source].index(source))
+            # Who fetched another than the small one that ships for spoken phrases wants that one.
+            fit.sort(key=lambda source: ([*DEFAULT_ENCODERS, source].index(source), source == "spoken"))
             alike = [source for source, spec in taking.items() if spec.compares_sounds]
             source = next(iter(fit or (alike if purpose == "sounds" else ())), "")
         else:

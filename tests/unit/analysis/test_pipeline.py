@@ -7,6 +7,7 @@ import pytest
 import soxr
 
 from echoic.analysis.excerpts import Excerpt, embed_densely
+from echoic.analysis.parts import Parts
 from echoic.analysis.pipeline import _Rates, embed_file, embed_samples
 from echoic.audio.decode import Resampler, read_audio
 from echoic.audio.encode import write_audio
@@ -14,6 +15,8 @@ from echoic.audio.synthesis import PIECES, make_piece
 from echoic.audio.windows import cut
 from echoic.encoders.base import encode_windows
 from echoic.encoders.registry import load_encoder
+from echoic.types import Segments
+from tests.doubles import echoic_doubles as doubles
 
 RATE = 16_000
 
@@ -109,3 +112,34 @@ def test_sound_at_hand_is_encoded_as_a_file_is(tmp_path):
         np.testing.assert_allclose(of_blocks[name].vectors, of_file[name].vectors, atol=0.02)
         silent = embed_samples([np.zeros(RATE, np.float32)], RATE, {name: encoder})[name]
         assert silent.vectors.shape == (0, encoder.spec.dim)
+
+
+@pytest.mark.parametrize("seconds", [3, 61.3])
+def test_what_is_handed_on_is_what_would_be_returned(tmp_path, seconds):
+    played = np.random.default_rng(0).choice(list("abcdef   "), round(seconds / 0.16))
+    write_audio(tmp_path / "tune.wav", doubles.Tunes.play("".join(played)), doubles.RATE)
+    encoders = {"tunes": doubles.Tunes(), "spectral": load_encoder("spectral")}
+    _, due = embed_file(tmp_path / "tune.wav", encoders)
+    handed: list[tuple[str, Segments]] = []
+    _, last = embed_file(tmp_path / "tune.wav", encoders, hand_on=lambda *part: handed.append(part))
+    assert {name for name, _ in handed} <= {"tunes"}
+    parts = [*(one for _, one in handed), last["tunes"]]
+    for column in ("starts", "ends", "vectors"):
+        joined = np.concatenate([getattr(one, column) for one in parts])
+        np.testing.assert_array_equal(joined, getattr(due["tunes"], column))
+    assert max(map(len, parts)) <= 8 * 50  # the windows that are encoded at once
+    np.testing.assert_array_equal(last["spectral"].vectors, due["spectral"].vectors)
+
+
+def test_parts_lie_in_a_scratch_file_until_they_are_asked_for():
+    parts, rng = Parts(), np.random.default_rng(0)
+    given = [
+        Segments(np.arange(n) / 5, np.arange(n) / 5 + 0.2, rng.random((n, 3), np.float32)) for n in (4, 0, 7)
+    ]
+    for one in given:
+        parts.add(one)
+    for _ in range(2):
+        assert len(parts) == 11
+        for one, other in zip(given, parts, strict=True):
+            np.testing.assert_array_equal(one.vectors, other.vectors)
+            np.testing.assert_array_equal(one.ends, other.ends)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoic.search import keyword
-from echoic.search.keyword import join, spot
+from echoic.search.keyword import join, looked_over, outline, spot
 from echoic.search.phrases import probability
 from echoic.storage.frames import Frames, pack
 
@@ -114,11 +114,49 @@ def test_the_pieces_that_it_is_gone_through_in_do_not_show(monkeypatch):
     files = [frames_of(at_random(seed, n)) for seed, n in ((1, 300), (2, 7), (3, 90))]
     sounds = phrase(3, 8, 1)
     whole, first = spot(join(files, DIM), sounds)
-    monkeypatch.setattr(keyword, "_PIECE", 64)
+    monkeypatch.setattr(keyword, "PIECE", 64)
     in_pieces, first_in_pieces = spot(join(files, DIM), sounds)
     likely = whole > -8  # a path of many frames a sound may begin before what is gone through
     np.testing.assert_allclose(in_pieces[likely], whole[likely], atol=1e-4)
     np.testing.assert_array_equal(first_in_pieces[likely], first[likely])
+
+
+def peaked(rng: np.random.Generator, n: int) -> Frames:
+    """Make frames as a recogniser gives them: one symbol is likely for one to three, then another."""
+    likely = rng.integers(0, DIM, n)
+    likely += np.concatenate([[0], likely[1:] == likely[:-1]]) * (likely < DIM - 1)
+    chances = 0.1 * rng.dirichlet(np.full(DIM, 0.1), n) + 0.9 * np.eye(DIM)[likely]
+    return frames_of(np.repeat(chances, rng.integers(1, 4, n), axis=0)[:n])
+
+
+@pytest.mark.parametrize("n_sounds", [3, 6, 12])
+def test_what_is_looked_over_hides_no_path_that_is_told(n_sounds):
+    rng = np.random.default_rng(n_sounds)
+    files = [peaked(rng, n) for n in (700, 3, 90)]
+    least = -1.5 * n_sounds
+    at = int(rng.integers(600))
+    said = files[0].symbols[at : at + 40, 0]
+    sounds = phrase(
+        *[s for s, before in zip(said[1:], said, strict=False) if s != before and s < 12][:n_sounds]
+    )
+    sounds[:, :3] = np.maximum(sounds[:, :3], 0.1 * sounds[:, 3:4])
+    found = dict(looked_over([(i, outline(file, DIM)) for i, file in enumerate(files)], sounds, least))
+    assert at < found[0].max(initial=0)
+    for number, file in enumerate(files):
+        due = np.flatnonzero(spot(join([file], DIM), sounds)[0] >= least)
+        assert np.isin(due, found.get(number, [])).all()
+    if n_sounds > 3:
+        assert sum(map(len, found.values())) < 200
+
+
+def test_the_pieces_that_outlines_are_looked_over_in_do_not_show(monkeypatch):
+    rng = np.random.default_rng(3)
+    outlines = [(number, outline(peaked(rng, n), DIM)) for number, n in enumerate((700, 3, 90))]
+    whole = {number: ends.tolist() for number, ends in looked_over(outlines, phrase(1, 2, 3), -9.0)}
+    monkeypatch.setattr(keyword, "_AT_ONCE", 128)
+    cut = {number: ends.tolist() for number, ends in looked_over(outlines, phrase(1, 2, 3), -9.0)}
+    assert len(whole[0]) > 5
+    assert cut[0] == whole[0]
 
 
 def test_probabilities_rise_with_what_is_heard_and_with_the_length_of_the_phrase():

@@ -6,10 +6,20 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echoic.search.spoken import Background, Phrase, best_paths, heard_in, probability
+from echoic.search import spoken
+from echoic.search.spoken import (
+    Background,
+    Phrase,
+    best_paths,
+    best_scores,
+    heard_in,
+    least_score,
+    outlined,
+    probability,
+)
 from echoic.storage.frames import SpokenFrames
 
 RATE = 12.5
@@ -53,6 +63,7 @@ def test_the_best_path_is_the_best_of_all(rows, columns, seed):
     scores, firsts = best_paths(alike)
     np.testing.assert_allclose(scores, [by_all_paths(alike, end) for end in range(columns)], atol=1e-4)
     assert (firsts <= np.arange(columns)).all()
+    np.testing.assert_array_equal(best_scores(alike), scores)
 
 
 @pytest.mark.parametrize("slower", [1, 2])
@@ -91,6 +102,57 @@ def test_a_long_pause_counts_for_a_short_one_and_times_are_those_of_the_file():
 
 def test_nothing_is_found_where_nothing_is_said():
     assert phrase([1, 2, 3]).places(heard_in(said([]), RATE)) == []
+
+
+def of_people(rng: np.random.Generator, n: int) -> SpokenFrames:
+    """Make frames that go from one thing to another, with pauses, and of which some hardly count."""
+    what = rng.normal(size=(n // 2 + 1, DIM - 1))
+    what = np.repeat(what, rng.integers(2, 5, len(what)), axis=0)[:n] + 0.3 * rng.normal(size=(n, DIM - 1))
+    much = rng.uniform(0.2, 1, (n, 1))
+    numbers = np.hstack([much * what / np.linalg.norm(what, axis=1, keepdims=True), np.sqrt(1 - much**2)])
+    starts = np.cumsum(rng.choice([1, 1, 1, 1, 2, 20], n)) / RATE
+    return SpokenFrames(starts, starts + 1 / RATE, np.rint(127 * numbers).astype(np.int8))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 16), st.sampled_from([0.0, 0.3, 0.45, 0.6]))
+def test_an_outline_hides_nothing(seed, n_axes, least):
+    rng = np.random.default_rng(seed)
+    frames = [of_people(rng, n) for n in (150, 4, 40)]
+    axes = np.linalg.qr(rng.normal(size=(DIM - 1, DIM - 1)))[0][:n_axes].astype(np.float32)
+    begin = int(rng.integers(0, 130))
+    asked = Phrase(heard_in(SpokenFrames(*(column[begin : begin + 9] for column in frames[0])), RATE))
+    plain = [(number, heard_in(one, RATE)) for number, one in enumerate(frames)]
+    drawn = [(number, outlined(heard, axes)) for number, heard in plain]
+    found, due = [
+        [(number, [(p.first, p.last) for p in places]) for number, _, places in asked.find(files, least)]
+        for files in (drawn, plain)
+    ]
+    assert found == due
+    assert due[0][0] == 0  # it is found where it was taken from
+
+
+def test_the_stretches_that_a_file_is_gone_through_in_do_not_show(monkeypatch):
+    rng = np.random.default_rng(4)
+    files = [(number, heard_in(of_people(rng, n), RATE)) for number, n in enumerate((300, 3, 120))]
+    asked = Phrase(heard_in(of_people(rng, 8), RATE))
+    whole = [(number, places) for number, _, places in asked.find(files)]
+    monkeypatch.setattr(spoken, "_AT_ONCE", 64)
+    cut = [(number, places) for number, _, places in asked.find(files)]
+    assert [number for number, _ in whole] == [number for number, _ in cut]
+    for (_, one), (_, other) in zip(whole, cut, strict=True):
+        assert [(p.first, p.last) for p in one] == [(p.first, p.last) for p in other]
+    assert [places for _, places in whole] == [
+        asked.places(heard) for _, heard in files if asked.places(heard)
+    ]
+
+
+def test_what_is_alike_enough_is_what_is_sure_enough():
+    level = (0.4, 0.05)
+    for chance in (0.01, 0.5, 0.99):
+        least = least_score(chance, level, 12)
+        assert probability(least + 2e-4, level, 12) >= chance > probability(least - 2e-4, level, 12)
+    assert least_score(0, level, 12) == -np.inf
 
 
 def test_what_is_sure_rises_with_what_is_alike():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echoic import StoreError, UsageError
+from echoic.storage import frames
 from echoic.storage.catalog import schema
 from echoic.storage.frames import N_SYMBOLS, SymbolStore, pack, unpack
 from echoic.types import Segments
@@ -66,6 +67,48 @@ def test_what_is_written_replaces_and_what_is_deleted_is_gone(store):
     assert len(store) == 0
 
 
+def test_a_long_file_lies_in_parts_and_is_read_whole_or_in_part(store, database, monkeypatch):
+    monkeypatch.setattr(frames, "N_OF_PART", 64)
+    whole = said(0, 300)
+    store.replace(7, whole)
+    once = store.fetch([7])[7]
+    cuts = [
+        Segments(*(column[a:b] for column in (whole.starts, whole.ends, whole.vectors)))
+        for a, b in ((0, 100), (100, 100), (100, 300))
+    ]
+    store.write(7, iter(cuts))
+    twice = store.fetch([7])[7]
+    assert len(store) == len(twice) == 300
+    for one, other in zip(
+        (once.starts, once.ends, once.vectors), (twice.starts, twice.ends, twice.vectors), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert database.execute("SELECT max(n), count(*) FROM frames").fetchone() == (64, 6)
+    np.testing.assert_array_equal(store.read_between(7, 70, 130).starts, once.starts[70:130])
+
+
+def test_what_was_asked_twice_is_remembered_until_it_changes(store, database):
+    for file_id in (1, 2, 3):
+        store.replace(file_id, said(file_id, 20))
+    made = []
+
+    def make(kept, is_kept):
+        made.append((len(kept.starts), is_kept))
+        return kept.starts
+
+    def ask():
+        made.clear()
+        found = dict(store.remembered([1, 2, 3], make))
+        return {file_id: len(starts) for file_id, starts in found.items()}, list(made)
+
+    assert ask() == ({1: 20, 2: 20, 3: 20}, [(20, False)] * 3)
+    assert ask()[1] == [(20, True)] * 3
+    assert ask() == ({1: 20, 2: 20, 3: 20}, [])
+    store.replace(2, said(9, 5))
+    store.delete([3])
+    assert ask() == ({1: 20, 2: 5}, [(5, True)])
+
+
 def test_collections_do_not_know_each_other(store, database):
     other = SymbolStore(lambda: database, "said@2", DIM)
     store.replace(7, said(0, 3))
@@ -109,5 +152,5 @@ def test_packing_keeps_the_likeliest_symbols(seed, n):
 
 def test_a_frame_takes_few_bytes(store, database):
     store.replace(7, said(0, 5_000))
-    [(size,)] = database.execute("SELECT length(starts) + length(ends) + length(data) FROM frames")
+    [(size,)] = database.execute("SELECT sum(length(starts) + length(ends) + length(data)) FROM frames")
     assert size < 25 * 5_000

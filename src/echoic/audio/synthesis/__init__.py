@@ -6,7 +6,7 @@ Everything is a pure function of its arguments and a seed: no global state, no o
 from echoic.audio.synthesis.demo import long_recording, write_demo
 from echoic.audio.synthesis.pieces import ARRANGEMENTS, PIECES, make_piece, make_version
 from echoic.audio.synthesis.signals import noise, tone
-from echoic.audio.synthesis.sounds import FAMILIES, make_sound, talk
+from echoic.audio.synthesis.sounds import FAMILIES, make_sound, say, talk
 
 __all__ = [
     "ARRANGEMENTS",
@@ -17,6 +17,7 @@ __all__ = [
     "make_sound",
     "make_version",
     "noise",
+    "say",
     "talk",
     "tone",
     "write_demo",

@@ -31,6 +31,7 @@ from echoic.audio.synthesis.signals import (
 
 __all__ = [
     "BELLS",
+    "CONSONANTS",
     "VOWELS",
     "babble",
     "bell",
@@ -45,6 +46,7 @@ __all__ = [
     "string",
     "synth_bass",
     "tom",
+    "utter",
 ]
 
 # Ratios of the modes to the note that is heard, and their levels.
@@ -70,6 +72,17 @@ VOWELS: dict[str, tuple[float, float, float, float]] = {
     "u": (300, 870, 2240, 3200),
     "m": (250, 1000, 2100, 3200),
 }
+#: Consonants that can be said before a vowel: what kind each is, and where its noise lies, in Hz.
+CONSONANTS: dict[str, tuple[str, float | None]] = {
+    "": ("none", None),
+    "m": ("nasal", None),
+    "s": ("fricative", 6000.0),
+    "f": ("fricative", 3500.0),
+    "p": ("stop", 1000.0),
+    "k": ("stop", 2200.0),
+    "t": ("stop", 4500.0),
+}
+_ONSETS = {"stop": 0.05, "nasal": 0.07, "fricative": 0.1, "none": 0.03}  # s before the vowel
 _FORMANT_BANDWIDTHS = (80.0, 100.0, 140.0, 200.0)
 
 
@@ -310,6 +323,93 @@ def sing(
     return out if hiss is None else out + hiss
 
 
+class _Mouth:
+    """Speaks syllable after syllable, of a consonant and a vowel each.
+
+    Parameters
+    ----------
+    n : int
+        Samples.
+    pitch : float
+        Mean of the voice, Hz.
+    tract : float
+        Factor on the formants: 1 a man, 1.17 a woman, 1.35 a child.
+    """
+
+    def __init__(
+        self, n: int, sample_rate: int, rng: np.random.Generator, pitch: float, tract: float
+    ) -> None:
+        self._n, self._sample_rate, self._rng = n, sample_rate, rng
+        self._pitch, self._tract = pitch, tract
+        self._knots: list[tuple[float, ...]] = []
+        self._pitches: list[tuple[float, float]] = []
+        self._levels: list[tuple[float, float]] = [(0.0, 0.0)]
+        self._hiss = np.zeros(n)
+
+    def syllable(
+        self, at: float, consonant: str, vowel: str, held: float, fall: float, centre: float | None = None
+    ) -> float:
+        """Say a syllable from a time on; return when it is over.
+
+        Parameters
+        ----------
+        consonant : {"stop", "nasal", "fricative", "none"}
+        held : float
+            Seconds of the vowel.
+        fall : float
+            Factor on the pitch.
+        centre : float, optional
+            Hz, of a consonant's noise; by default any.
+        """
+        rng, sample_rate, tract = self._rng, self._sample_rate, self._tract
+        formants, onset = tract * np.array(VOWELS[vowel]), _ONSETS[consonant]
+        if consonant in ("stop", "fricative"):
+            size = round((0.02 if consonant == "stop" else 0.09) * sample_rate)
+            centre = min(rng.uniform(2500, 6000) if centre is None else centre, 0.4 * sample_rate)
+            respond = partial(resonance, centre=centre, bandwidth=2500.0)
+            burst = filtered(rng.standard_normal(size), sample_rate, respond)
+            burst *= np.hanning(size) * (0.16 if consonant == "stop" else 0.07) / (burst.std() + 1e-12)
+            place(self._hiss, burst, round((at + 0.02) * sample_rate))
+        murmur = 0.35 if consonant == "nasal" else 0.02
+        start = (
+            tract * np.array(VOWELS["m"])
+            if consonant == "nasal"
+            else 0.75 * formants + 0.25 * np.mean(formants)
+        )
+        top = rng.uniform(0.6, 1.0)
+        self._knots += [
+            (at, *start),
+            (at + onset, *start),
+            (at + onset + 0.04, *formants),
+            (at + onset + held, *formants),
+        ]
+        self._levels += [
+            (at, murmur),
+            (at + onset, murmur),
+            (at + onset + 0.03, top),
+            (at + onset + held, 0.7 * top),
+        ]
+        self._pitches.append((at + onset, self._pitch * fall * rng.uniform(0.93, 1.08)))
+        return at + (onset + held)
+
+    def silent(self, since: float, until: float) -> None:
+        """Say nothing between two times."""
+        end = self._n / self._sample_rate
+        self._levels += [(min(since + 0.05, end), 0.0), (min(until, end), 0.0)]
+
+    def sound(self) -> Float64:
+        """Return all that was said."""
+        knots, pitches, levels = self._knots, self._pitches, self._levels
+        if not pitches:  # shorter than one syllable
+            knots = [(0.0, *(self._tract * np.array(VOWELS["a"])))]
+            pitches, levels = [(0.0, self._pitch)], [(0.0, 0.7)]
+        time = np.arange(self._n) / self._sample_rate
+        contour = np.interp(time, *np.array(pitches).T)
+        loudness = np.interp(time, *np.array(levels).T)
+        formants = np.array(knots)
+        return sing(contour, loudness, formants, self._sample_rate, self._rng, breath=0.03, hiss=self._hiss)
+
+
 def babble(n: int, sample_rate: int, rng: np.random.Generator, *, pitch: float, tract: float) -> Float64:
     """Talk without words: syllables of a consonant and a vowel in phrases, the pitch falling in each.
 
@@ -320,56 +420,40 @@ def babble(n: int, sample_rate: int, rng: np.random.Generator, *, pitch: float, 
     tract : float
         Factor on the formants: 1 a man, 1.17 a woman, 1.35 a child.
     """
-    knots: list[tuple[float, ...]] = []
-    pitches: list[tuple[float, float]] = []
-    levels: list[tuple[float, float]] = [(0.0, 0.0)]
-    hiss = np.zeros(n)
+    mouth = _Mouth(n, sample_rate, rng, pitch, tract)
     at, end = 0.04, n / sample_rate
     while at < end - 0.2:
         n_syllables = int(rng.integers(3, 8))
         for syllable in range(n_syllables):
             consonant = str(rng.choice(["stop", "nasal", "fricative", "none"]))
-            vowel = tract * np.array(VOWELS[str(rng.choice(list("aeiou")))])
+            vowel = str(rng.choice(list("aeiou")))
             held = rng.uniform(0.09, 0.2) * (1.6 if syllable == n_syllables - 1 else 1.0)
-            onset = {"stop": 0.05, "nasal": 0.07, "fricative": 0.1, "none": 0.03}[consonant]
-            if at + onset + held + 0.05 > end:
+            if at + _ONSETS[consonant] + held + 0.05 > end:
                 at = end
                 break
-            if consonant in ("stop", "fricative"):
-                size = round((0.02 if consonant == "stop" else 0.09) * sample_rate)
-                centre = min(rng.uniform(2500, 6000), 0.4 * sample_rate)
-                respond = partial(resonance, centre=centre, bandwidth=2500.0)
-                burst = filtered(rng.standard_normal(size), sample_rate, respond)
-                burst *= np.hanning(size) * (0.16 if consonant == "stop" else 0.07) / (burst.std() + 1e-12)
-                place(hiss, burst, round((at + 0.02) * sample_rate))
-            murmur = 0.35 if consonant == "nasal" else 0.02
-            start = (
-                tract * np.array(VOWELS["m"])
-                if consonant == "nasal"
-                else 0.75 * vowel + 0.25 * np.mean(vowel)
-            )
-            top = rng.uniform(0.6, 1.0)
-            knots += [
-                (at, *start),
-                (at + onset, *start),
-                (at + onset + 0.04, *vowel),
-                (at + onset + held, *vowel),
-            ]
-            levels += [
-                (at, murmur),
-                (at + onset, murmur),
-                (at + onset + 0.03, top),
-                (at + onset + held, 0.7 * top),
-            ]
-            fall = 1.15 - 0.3 * syllable / n_syllables
-            pitches.append((at + onset, pitch * fall * rng.uniform(0.93, 1.08)))
-            at += onset + held
-        levels.append((min(at + 0.05, end), 0.0))
+            at = mouth.syllable(at, consonant, vowel, held, 1.15 - 0.3 * syllable / n_syllables)
+        since = at
         at += rng.uniform(0.18, 0.4)
-        levels.append((min(at, end), 0.0))
-    if not pitches:  # shorter than one syllable
-        knots, pitches, levels = [(0.0, *(tract * np.array(VOWELS["a"])))], [(0.0, pitch)], [(0.0, 0.7)]
-    time = np.arange(n) / sample_rate
-    contour = np.interp(time, *np.array(pitches).T)
-    loudness = np.interp(time, *np.array(levels).T)
-    return sing(contour, loudness, np.array(knots), sample_rate, rng, breath=0.03, hiss=hiss)
+        mouth.silent(since, at)
+    return mouth.sound()
+
+
+def utter(
+    syllables: str, n: int, sample_rate: int, rng: np.random.Generator, *, pitch: float, tract: float
+) -> Float64:
+    """Say syllables, as in "to ma to": a consonant of ``CONSONANTS``, or none, and a vowel each.
+
+    Parameters
+    ----------
+    pitch, tract
+        As of :func:`babble`.
+    """
+    mouth = _Mouth(n, sample_rate, rng, pitch, tract)
+    said = syllables.split()
+    at = 0.04
+    for number, syllable in enumerate(said):
+        kind, centre = CONSONANTS[syllable[:-1]]
+        held = rng.uniform(0.11, 0.16) * (1.4 if number == len(said) - 1 else 1.0)
+        at = mouth.syllable(at, kind, syllable[-1], held, 1.15 - 0.3 * number / len(said), centre)
+    mouth.silent(at, n / sample_rate)
+    return mouth.sound()

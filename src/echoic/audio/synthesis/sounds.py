@@ -12,7 +12,7 @@ from echoic.audio.synthesis.takes import Take
 from echoic.errors import UsageError
 from echoic.types import Float32
 
-__all__ = ["FAMILIES", "make_sound", "talk"]
+__all__ = ["FAMILIES", "make_sound", "say", "talk"]
 
 _LONGEST = 6.0  # seconds
 _HISS = 2e-4  # of the peak: -74 dB
@@ -103,4 +103,43 @@ def talk(seconds: float, sample_rate: int, *, seed: int = 0) -> Float32:
     height = rng.uniform()  # from a man's voice to a child's
     n = round(seconds * sample_rate)
     samples = instruments.babble(n, sample_rate, rng, pitch=95 * 2.6**height, tract=1 + 0.25 * height)
+    return finish(samples, sample_rate, peak=0.7)
+
+
+def say(syllables: str, sample_rate: int, *, seed: int = 0) -> Float32:
+    """Have a voice say syllables.
+
+    Parameters
+    ----------
+    syllables : str
+        With spaces between them, as in "to ma to": one of the consonants m, s, f, p, k and t, or none, and a
+        vowel each.
+    sample_rate : int
+        Hz, at least 8000.
+    seed : int
+        Chooses the voice, and how fast it speaks.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        Peak 0.7.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or one that cannot be said.
+
+    Examples
+    --------
+    >>> say("to ma to", 16_000).dtype
+    dtype('float32')
+    """
+    said = syllables.split()
+    if not said or any(one[-1] not in "aeiou" or one[:-1] not in instruments.CONSONANTS for one in said):
+        raise UsageError(f"{syllables!r} cannot be said; write syllables such as 'to ma to'")
+    rng = np.random.default_rng([seed, 7])
+    height = rng.uniform()
+    n = round((0.3 * len(said) + 0.3) * sample_rate)
+    pitch, tract = 95 * 2.6**height, 1 + 0.25 * height
+    samples = instruments.utter(syllables, n, sample_rate, rng, pitch=pitch, tract=tract)
     return finish(samples, sample_rate, peak=0.7)

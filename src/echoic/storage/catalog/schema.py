@@ -64,10 +64,25 @@ CREATE TABLE listened (
 # What is said in a file, see echoic.storage.frames.
 _FRAMES = """
 CREATE TABLE frames (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,   -- never reused: what was read under it is as it was
     collection TEXT NOT NULL,                       -- an encoder's key
     file_id    INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    part       INTEGER NOT NULL,                    -- 0, 1 …, in order of time
     n          INTEGER NOT NULL,
     checksum   INTEGER NOT NULL,                    -- CRC-32 of all that follows
+    starts     BLOB NOT NULL,
+    ends       BLOB NOT NULL,
+    data       BLOB NOT NULL,
+    UNIQUE (collection, file_id, part)
+);
+"""
+# As they were in version 7: a row a file.
+_FRAMES_7 = """
+CREATE TABLE frames (
+    collection TEXT NOT NULL,
+    file_id    INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    n          INTEGER NOT NULL,
+    checksum   INTEGER NOT NULL,
     starts     BLOB NOT NULL,
     ends       BLOB NOT NULL,
     data       BLOB NOT NULL,
@@ -234,11 +249,18 @@ def _count(blob: bytes) -> int:
 def _to_7(connection: sqlite3.Connection) -> None:
     """What is heard in files, which the next indexing tells from the vectors that are there; what is said."""
     _run(connection, _HEARD)
-    _run(connection, _FRAMES)
+    _run(connection, _FRAMES_7)
 
 
 def _to_8(connection: sqlite3.Connection) -> None:
-    """What was taught."""
+    """What is said in a long file lies in parts; what was taught."""
+    connection.execute("ALTER TABLE frames RENAME TO earlier_frames")
+    _run(connection, _FRAMES)
+    connection.execute(
+        "INSERT INTO frames (collection, file_id, part, n, checksum, starts, ends, data)"
+        " SELECT collection, file_id, 0, n, checksum, starts, ends, data FROM earlier_frames"
+    )
+    connection.execute("DROP TABLE earlier_frames")
     _run(connection, _CONCEPTS)
 
 
