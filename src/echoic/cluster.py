@@ -36,7 +36,7 @@ __all__ = ["LOCAL", "ClusterPool"]
 #: Means a cluster of this machine alone, started for the run.
 LOCAL = "local"
 
-_A_CORE = 2  # files an actor has at a time: one that it is at, one that waits
+_A_CORE = 2  # files that an actor has at a time: one that it is at, one that waits
 _MOST_TRIES = 3  # of a file that takes actors with it
 _MOST_STARTS = 5  # that fail one after the other
 _CONNECTS_WITHIN = 10.0  # s
@@ -123,19 +123,22 @@ class ClusterPool:
         """
         source = iter(tasks)
         again: deque[Task] = deque()
-        under_way: dict[Any, tuple[Any, Task]] = {}  # in the order in which they were sent
+        under_way: dict[Any, tuple[Any, Task, int]] = {}  # by what will answer: who has it, and as how many
         tries: Counter[Task] = Counter()
         is_drawn = False
         try:
             while True:
                 self._fill()
                 while actor := self._free():
-                    task = again.popleft() if again else next(source, None)
+                    # A file that was lost with an actor is alone with the next: it may be what ended it.
+                    if again and self._loads[actor]:
+                        break
+                    task, size = (again.popleft(), _A_CORE) if again else (next(source, None), 1)
                     if task is None:
                         is_drawn = True
                         break
-                    under_way[actor.analyse.remote(task)] = actor, task
-                    self._loads[actor] += 1
+                    under_way[actor.analyse.remote(task)] = actor, task, size
+                    self._loads[actor] += size
                 if is_drawn and not under_way and not again:
                     return
                 done, _ = self._ray.wait([*self._starting, *under_way], num_returns=1, timeout=_LOOK)
@@ -143,21 +146,17 @@ class ClusterPool:
                     if answer in self._starting:
                         self._start(answer)
                         continue
-                    actor, task = under_way[answer]
-                    # Of those that a lost actor had, it was at the one that was sent first.
-                    is_first = next(other for other, (a, _) in under_way.items() if a == actor) == answer
-                    del under_way[answer]
-                    result = self._result(answer, actor)
-                    if isinstance(result, AudioError | Analysis):
-                        yield task, result
-                    elif isinstance(result, EchoicError):
-                        raise result
-                    else:
-                        tries[task] += is_first
+                    actor, task, size = under_way.pop(answer)
+                    result = self._result(answer, actor, size)
+                    if result is None:
+                        tries[task] += 1
                         if tries[task] < _MOST_TRIES:
                             again.append(task)
-                        else:
-                            yield task, _poison(task)
+                            continue
+                        result = _poison(task)
+                    if isinstance(result, EchoicError) and not isinstance(result, AudioError):
+                        raise result
+                    yield task, result
         finally:
             if under_way:  # stopped half way
                 self._end_actors()
@@ -189,19 +188,17 @@ class ClusterPool:
         least = min(self._loads, key=self._loads.__getitem__, default=None)
         return None if least is None or self._loads[least] >= _A_CORE else least
 
-    def _result(self, answer: Any, actor: Any) -> Analysis | EchoicError | None:
+    def _result(self, answer: Any, actor: Any, size: int) -> Analysis | EchoicError | None:
         """Take what an actor found; None if that was lost, for which the file is given out again."""
         try:
             result: Analysis | EchoicError | None = self._ray.get(answer)
         except self._ray.exceptions.RayActorError:
             self._loads.pop(actor, None)
             return None
-        except (
-            self._ray.exceptions.RayError
-        ):  # the actor lives, and what it found is gone with a machine, say
-            result = None
+        except self._ray.exceptions.RayError:
+            result = None  # the actor lives, and what it found is gone with a machine, say
         if actor in self._loads:
-            self._loads[actor] -= 1
+            self._loads[actor] -= size
         return result
 
 
@@ -237,7 +234,13 @@ def _connected(address: str, n_workers: int | None) -> tuple[ModuleType, bool]:
         if is_main:
             with suppress(TypeError):  # one that Python did not set
                 signal.signal(signal.SIGTERM, terminating)  # Ray has its own; Echoic says how it was stopped
+    # Of each lost worker Ray tells at length on standard output, where results go, whatever log_to_driver is.
+    ray._private.worker.print_to_stdstream = _pass_over
     return ray, True
+
+
+def _pass_over(data: Any, ignore_prefix: bool) -> None:
+    """Print nothing: what a lost worker means for a file is told with the file."""
 
 
 def _check_reached(address: str) -> None:

@@ -76,7 +76,9 @@ def test_a_file_that_takes_its_workers_with_it_is_given_up_after_three(two_nodes
     assert log.read_text().splitlines().count("poison") == 3
 
 
-def test_a_worker_and_a_machine_are_lost_and_nothing_else(two_nodes, folder, library, tmp_path, worker):
+def test_a_worker_and_a_machine_are_lost_and_nothing_else(
+    two_nodes, folder, library, tmp_path, worker, capfd
+):
     made, second = two_nodes
     for seed in range(N_FILES):
         write_clip(folder / f"{seed:02d}.wav", seed, 3)
@@ -91,6 +93,7 @@ def test_a_worker_and_a_machine_are_lost_and_nothing_else(two_nodes, folder, lib
             made.remove_node(second, allow_graceful=False)
 
     report = library.index([folder], encoders=["spectral"], ray=made.address, progress=progress)
+    assert "worker died" not in capfd.readouterr().out  # nor anything else of Ray's among results
     assert (report.added, len(report.failed)) == (N_FILES, 1)
     assert sorted(seen) == sorted(map(str, folder.iterdir()))
     assert_whole_but_failed(library)
