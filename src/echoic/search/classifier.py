@@ -83,7 +83,7 @@ class GaussianProcess:
         return np.maximum(left, 0.0)
 
     def _kernel(self, vectors: Float32) -> Float64:
-        cosines = (vectors @ self._vectors.T).astype(np.float64)
+        cosines = np.minimum(vectors @ self._vectors.T, 1).astype(np.float64)  # rounded, they may be above
         kernel: Float64 = _VARIANCE * np.exp((cosines - 1) / _REACH)
         return kernel
 

@@ -98,15 +98,21 @@ class Background:
         """
         own = float(self._usual(asked[None])[0])
         towards = asked - self._axes @ (self._taken * (asked @ self._axes))
+        # All that is needed of a sound are its products with these, as it is of unit length.
+        products = np.concatenate([np.stack([towards, self._mean], axis=1), self._axes], axis=1)
+        of_mean = self._mean @ products
 
         def likeness(events: Vectors, least: float) -> Float32:
             alike = np.full(len(events), -np.inf, np.float32)
             for at in range(0, len(events), _AT_ONCE):
-                vectors = normalize(events[at : at + _AT_ONCE].astype(np.float32)) - self._mean
-                squares = np.square(vectors).sum(axis=1) - np.square(vectors @ self._axes) @ self._squares
-                twice = 2 * (vectors @ towards) / np.sqrt(np.maximum(squares, 1e-12)) - own
+                vectors = events[at : at + _AT_ONCE].astype(np.float32)
+                lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+                along = vectors @ products / np.maximum(lengths, 1e-12)[:, None]
+                squares = 1 - 2 * along[:, 1] + of_mean[1]
+                squares -= np.square(along[:, 2:] - of_mean[2:]) @ self._squares
+                twice = 2 * (along[:, 0] - of_mean[0]) / np.sqrt(np.maximum(squares, 1e-12)) - own
                 rows = np.flatnonzero(twice >= least)  # nothing is unlike to what is near
-                alike[at + rows] = twice[rows] - self._usual(self.seen(vectors[rows] + self._mean))
+                alike[at + rows] = twice[rows] - self._usual(self.seen(normalize(vectors[rows])))
             return alike
 
         return likeness
