@@ -297,7 +297,7 @@ class AudioStream:
             if wanted <= 0:
                 break
         yield within(resampler.finish())
-        if not n:
+        if not n and start > 0:
             raise PartError(f"{self._name} ends before {start} s; ask for an earlier part")
         duration = n / sample_rate
         self._info = self._describe(duration) if wanted <= 0 else replace(self.info, duration=duration)
