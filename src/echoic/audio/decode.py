@@ -297,7 +297,7 @@ class AudioStream:
             if wanted <= 0:
                 break
         yield within(resampler.finish())
-        if not n:
+        if not n and start > 0:
             raise PartError(f"{self._name} ends before {start} s; ask for an earlier part")
         duration = n / sample_rate
         self._info = self._describe(duration) if wanted <= 0 else replace(self.info, duration=duration)
@@ -341,11 +341,9 @@ class AudioStream:
         losses = list(self._lost)
         if self._source.error is not None:
             losses.append(f"the disk failed while it was read ({self._source.error.strerror})")
-        if self._timeline.lost_inside >= _MIN_LOST:
-            lost = self._timeline.lost_inside
+        if (lost := self._timeline.lost_inside) >= _MIN_LOST:
             losses.append(f"{lost:.2f} s within could not be decoded and are silent")
-        if self._timeline.n_not_finite:
-            n_bad = self._timeline.n_not_finite
+        if n_bad := self._timeline.n_not_finite:
             losses.append(f"{n_bad} samples were not finite or beyond ±1e10 and became 0")
         return AudioInfo(
             duration=duration,

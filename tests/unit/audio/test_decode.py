@@ -306,6 +306,14 @@ def test_a_span_of_any_mp3(tmp_path: Path, quality: int | None, xing: str) -> No
     np.testing.assert_allclose(span, whole[round(15.2 * 16_000) :], atol=1e-5)
 
 
+def test_of_a_single_sample_only_a_part_behind_its_begin_is_refused(tmp_path: Path) -> None:
+    write_audio(tmp_path / "one.flac", np.ones((1, 1), np.float32), RATE)
+    samples, info = read_audio(tmp_path / "one.flac", 8_000, end=5)  # of which nothing is left at this rate
+    assert (len(samples), info.duration) == (0, 0)
+    with pytest.raises(UsageError, match=r"one\.flac ends before 1 s"):
+        read_audio(tmp_path / "one.flac", 8_000, start=1)
+
+
 def test_a_span_of_matroska_is_on_time_within_a_millisecond(tmp_path: Path) -> None:
     path = tmp_path / "a.webm"
     samples = sound(20.0, 48_000)
