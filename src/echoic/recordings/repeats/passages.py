@@ -5,8 +5,8 @@ in a row that have it, beside a second of others, is a candidate; those that go 
 Along it a line is laid, at the speed that fits best, and followed as far as the two are alike. It is told by
 how much more alike they are on the line than a little beside it: noise and long tones are alike anyway.
 
-The products of all pairs of windows are made a tile at a time, which stays in the processor's cache: for ten
-hours they take a minute or two, in constant memory.
+The products of all pairs of windows are made a tile at a time, which stays in the processor's cache. They are
+as many as the square of the hours, and none is kept that is no hit.
 """
 
 from __future__ import annotations
