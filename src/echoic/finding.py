@@ -1,37 +1,28 @@
-"""What may be asked of a library: the half of :class:`echoic.library.Library` that finds things.
+"""What of :class:`echoic.library.Library` finds sounds, phrases, voices and versions.
 
-Wiring only: it hands what is open (:mod:`echoic.opening`) to the parts that do the work.
+Wiring only, as all of its parts: it hands what is open (:mod:`echoic.opening`) to those that do the work.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from echoic.arguments import checked
 from echoic.errors import UsageError
-from echoic.opening import Opening, default_folder, explained
+from echoic.opening import Globs, Opened, Report, explained
 from echoic.search.query import Filters, Query, read_examples
-from echoic.storage.catalog import Catalog, unusable
-from echoic.storage.spaces import Spaces
-from echoic.types import Hit, LiveSound, Note, Progress, StrPath
+from echoic.storage.catalog import unusable
+from echoic.types import Hit, StrPath
 
-if TYPE_CHECKING:
-    from echoic.recordings.recognition import Recognition
-    from echoic.recordings.result import Duplicate, Match, Repeat, SourceStatus
-
-__all__ = ["Finder", "Globs", "Report"]
-
-Globs = str | Sequence[str] | None
-Report = Callable[[Progress], None] | None
+__all__ = ["Finder"]
 
 
-class Finder:
-    """Finds sounds, versions, recordings and duplicates; see :class:`echoic.library.Library`.
+class Finder(Opened):
+    """Finds sounds, phrases, voices and versions; see :class:`echoic.library.Library`.
 
     Notes
     -----
@@ -49,26 +40,6 @@ class Finder:
     encoder for what is asked, AudioError if a query cannot be read or nothing can be heard in it, and
     UsageError if an argument makes no sense.
     """
-
-    @checked
-    def __init__(
-        self, folder: StrPath | None = None, *, noted: Callable[[str, Note], None] | None = None
-    ) -> None:
-        self.folder = default_folder() if folder is None else Path(folder)
-        self._noted = noted
-        self._opening = Opening(self.folder)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release files, connections and worker processes. The library opens itself again when used."""
-        self._opening.close()
 
     @explained
     @checked
@@ -212,44 +183,6 @@ class Finder:
                 min_score=min_score,
                 include_query=include_query,
                 noted=self._note,
-            )
-        except sqlite3.Error as error:  # while they are read: explained() would only see it begin
-            raise unusable(self.folder, error) from error
-
-    @checked
-    def instances(
-        self,
-        name: str,
-        k: int | None = None,
-        *,
-        every: bool = False,
-        min_score: float | None = None,
-        path: Globs = None,
-        min_duration: float | None = None,
-        max_duration: float | None = None,
-        tags: Sequence[str] = (),
-    ) -> Iterator[Hit]:
-        """Find where a concept is heard that the library was taught; see :meth:`Library.teach`.
-
-        Parameters
-        ----------
-        name : str
-        k, every, min_score
-            As of :meth:`voices`.
-
-        Yields
-        ------
-        Hit
-            The surest first; with ``every`` and without ``k`` file by file, in order of time. What was
-            answered is certain: what is of it scores 1, and what is not is left out.
-        """
-        from echoic.search.concepts import find_instances
-
-        filters = Filters(path, min_duration, max_duration, tags)
-        k = 10 if k is None and not every else k
-        try:
-            yield from find_instances(
-                *self._open(), name, k, filters, every=every, min_score=min_score, noted=self._note
             )
         except sqlite3.Error as error:  # while they are read: explained() would only see it begin
             raise unusable(self.folder, error) from error
@@ -406,190 +339,3 @@ class Finder:
         return find_versions(
             *self._open(), asked, k, filters, include_query=include_query, noted=self._note, progress=progress
         )
-
-    @explained
-    @checked
-    def identify(
-        self,
-        query: StrPath,
-        *,
-        start: float | None = None,
-        end: float | None = None,
-        min_score: float | None = None,
-        path: Globs = None,
-        tags: Sequence[str] = (),
-        include_query: bool = False,
-    ) -> list[Match]:
-        """Tell which recordings of the library are heard in a file, and where; none if it is none of them.
-
-        Noise, rooms, telephones, codecs and changes of speed or tempo up to 10 % are seen through. The file
-        may be of any length, and several recordings may be heard in it; of one that is indexed, its other
-        copies are found.
-
-        Parameters
-        ----------
-        min_score : float, optional
-            Probability from which on a match is told; by default one that unknown recordings rarely reach.
-
-        Returns
-        -------
-        list of Match
-            In order of time; each airing once. All of a query, a jingle say, is told at every place of a
-            recording where it lies, the nearest first, as copies of a recording are.
-        """
-        asked = Query(Path(query), start=start, end=end)
-        recognition = self._recognition(min_score)
-        scope = Filters(path, tags=tags).scope(self._open()[0], () if include_query else asked.examples)
-        return recognition.identify(Path(query), start, end, scope)
-
-    @checked
-    def monitor(
-        self,
-        source: StrPath | LiveSound,
-        *,
-        min_score: float | None = None,
-        path: Globs = None,
-        tags: Sequence[str] = (),
-    ) -> Iterator[Match]:
-        """Listen to a stream, or a long file, and tell each recording of the library once it is over.
-
-        Memory does not grow.
-
-        Parameters
-        ----------
-        source : path, str or LiveSound
-            A file; an ``http://``, ``https://`` or ``icy://`` address: web radio, a playlist (M3U, PLS) whose
-            first address is listened to, or a file; or sound that comes in some other way, such as
-            :func:`~echoic.audio.live.microphone`. A stream that breaks off is connected to again; times are
-            seconds since listening began. Matches name an address without its user and password.
-        min_score : float, optional
-            As of :meth:`identify`.
-        """
-        try:
-            yield from self._recognition(min_score).monitor(
-                source if isinstance(source, LiveSound) else os.fspath(source),
-                Filters(path, tags=tags).scope(self._open()[0]),
-            )
-        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
-            raise unusable(self.folder, error) from error
-
-    @checked
-    def monitor_all(
-        self,
-        sources: Sequence[StrPath],
-        *,
-        min_score: float | None = None,
-        path: Globs = None,
-        tags: Sequence[str] = (),
-        told: Callable[[SourceStatus], None] = lambda _: None,
-    ) -> Iterator[Match]:
-        """Listen to many sources at once, and tell each recording of the library once it is over.
-
-        A hundred web radios and more take one core and one process. Each is connected to again by itself when
-        it breaks off; one that fails for good stops no other. A match's ``query`` is its source.
-
-        Parameters
-        ----------
-        sources : sequence of path or str
-            Addresses as of :meth:`monitor` are listened to all at once, and ``"-"``, standard input; files
-            one after the other.
-        min_score : float, optional
-            As of :meth:`identify`.
-        told : callable, optional
-            Called with a :class:`~echoic.recordings.result.SourceStatus` whenever it changes what has become
-            of a source.
-        """
-        from echoic.recordings.many import listen
-
-        try:
-            scope = Filters(path, tags=tags).scope(self._open()[0])
-            names = [os.fspath(source) for source in sources]
-            yield from listen(self._recognition(min_score), names, scope, told, self._note)
-        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
-            raise unusable(self.folder, error) from error
-
-    @explained
-    @checked
-    def duplicates(self, *, min_score: float | None = None, progress: Report = None) -> list[Duplicate]:
-        """Find all recordings that the library holds twice; see :meth:`duplicates_as_found`.
-
-        Returns
-        -------
-        list of Duplicate
-            Each pair of files once for each part that they share.
-        """
-        found = self.duplicates_as_found(min_score=min_score, progress=progress)
-        return [duplicate for finding in found for duplicate in finding]
-
-    @checked
-    def duplicates_as_found(
-        self, *, min_score: float | None = None, progress: Report = None
-    ) -> Iterator[tuple[Duplicate, ...]]:
-        """Tell the recordings that the library holds twice, while they are looked for.
-
-        Whole or in part, in any format and level. What was found is kept beside the library until that
-        changes: a search that was stopped goes on where it was, after it has told the same again.
-
-        Parameters
-        ----------
-        min_score : float, optional
-            Probability from which on two files are told.
-
-        Yields
-        ------
-        tuple of Duplicate
-            What belongs together: all pairs of a group of copies, or the parts that one file shares with
-            others.
-        """
-        from echoic.recordings.duplicates import Duplication
-
-        try:
-            yield from Duplication(*self._open(), min_score).findings(progress)
-        except (OSError, sqlite3.Error) as error:
-            raise unusable(self.folder, error) from error
-
-    @explained
-    @checked
-    def repeats(
-        self,
-        *,
-        min_length: float = 2.0,
-        apart: float = 300.0,
-        min_score: float | None = None,
-        progress: Report = None,
-    ) -> list[tuple[Repeat, ...]]:
-        """Find what is heard again and again within the library's files and across them.
-
-        By their fingerprints: nothing is decoded. It needs no reference; :func:`echoic.find_repeats` finds
-        more of what is short, since it encodes files twice as densely.
-
-        Parameters
-        ----------
-        min_length, apart, min_score
-            As of :func:`echoic.find_repeats`.
-
-        Returns
-        -------
-        list of tuple of Repeat
-            Groups in order of their first places; of a group the surest place first.
-        """
-        from echoic.recordings.repeats.repetition import library_repeats
-
-        return library_repeats(
-            *self._open(), min_length=min_length, apart=apart, min_score=min_score, progress=progress
-        )
-
-    # Wiring
-
-    def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
-        return self._opening.get(create=create)
-
-    def _recognition(self, min_score: float | None) -> Recognition:
-        from echoic.recordings.recognition import Recognition
-
-        return Recognition(*self._open(), min_score, noted=self._note)
-
-    def _note(self, query: Path | str, note: Note) -> None:
-        """Pass on what a person should know of a query."""
-        if self._noted is not None:
-            self._noted(os.fspath(query), note)

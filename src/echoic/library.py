@@ -5,34 +5,29 @@ Wiring only: it hands what is open (:mod:`echoic.opening`) to the parts that do 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
-from echoic.finding import Finder, Globs, Report
-from echoic.opening import explained
-from echoic.search.query import Filters
+from echoic.finding import Finder
+from echoic.keeping import Keeper
+from echoic.learning import Learner
+from echoic.opening import Report, explained
+from echoic.recognising import Recogniser
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, Hit, IndexReport, Status, StrPath, TrackChoice
+from echoic.types import FileRecord, IndexReport, StrPath, TrackChoice
 
 if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan
-    from echoic.search.concepts import Part
-    from echoic.search.result import Concept, Taught
 
 __all__ = ["Library"]
 
-#: A part of a file: path, start and end in seconds.
-Span = tuple[StrPath, float | None, float | None]
 
-
-class Library(Finder):
+class Library(Finder, Recogniser, Learner, Keeper):
     """A searchable collection of audio files.
 
     It may be used from many threads, and while one of them indexes: they share its encoders and its index.
@@ -48,9 +43,10 @@ class Library(Finder):
 
     Notes
     -----
-    What it finds, and how, say :meth:`search`, :meth:`versions`, :meth:`identify`, :meth:`monitor` and
-    :meth:`duplicates` of :class:`echoic.finding.Finder`. What writes raises LibraryBusyError while another
-    thread or process is writing.
+    Its parts say what it finds (:class:`echoic.finding.Finder`), recognises
+    (:class:`echoic.recognising.Recogniser`) and learns (:class:`echoic.learning.Learner`), and how it is kept
+    (:class:`echoic.keeping.Keeper`). What writes raises LibraryBusyError while another thread or process is
+    writing.
 
     Examples
     --------
@@ -206,98 +202,6 @@ class Library(Finder):
 
     @explained
     @checked
-    def teach(
-        self, name: str, yes: Sequence[StrPath | Span] = (), no: Sequence[StrPath | Span] = ()
-    ) -> Taught:
-        """Teach the library a concept by examples: what it is, and what it is not.
-
-        They add up over calls; of two answers on one span the later counts. It is then found by
-        :meth:`instances`, in what is heard in the library's files (``index(..., encoders=["events"])``), or
-        else in the windows of ``sound``. The files need not be in the library.
-
-        Parameters
-        ----------
-        name : str
-            Of the concept, new or known; in any case.
-        yes, no : sequence of path or (path, start, end)
-            Files, and parts of files in seconds. Of what :meth:`proposals` chose, start and end are those of
-            it.
-
-        Returns
-        -------
-        Taught
-            Of several examples, files that cannot be used are told there, and all others are kept.
-
-        Raises
-        ------
-        UsageError
-            If nothing is there that the concept is, or a span is none.
-        AudioError
-            If no file can be used.
-        """
-        from echoic.search.concepts import Part, teach
-
-        spans = [[_part(one, Part) for one in given] for given in (yes, no)]
-        return teach(*self._open(), name, *spans, noted=self._note)
-
-    @explained
-    @checked
-    def proposals(
-        self,
-        name: str,
-        k: int = 10,
-        *,
-        path: Globs = None,
-        min_duration: float | None = None,
-        max_duration: float | None = None,
-        tags: Sequence[str] = (),
-    ) -> list[Hit]:
-        """Choose spans whose answer would help most to find a concept.
-
-        They are to be listened to, and given to :meth:`teach` as what is, or is not, of it.
-
-        Returns
-        -------
-        list of Hit
-            At most ``k``, in the order in which to ask: in turn what is surest and what is most in doubt.
-            None where nothing is near enough.
-        """
-        from echoic.search.concepts import propose
-
-        filters = Filters(path, min_duration, max_duration, tags)
-        return propose(*self._open(), name, k, filters, noted=self._note)
-
-    @explained
-    def concepts(self) -> list[Concept]:
-        """Return what the library was taught, in order of name."""
-        from echoic.search.concepts import known
-
-        return known(*self._open(), noted=self._note)
-
-    @explained
-    @checked
-    def concept(self, name: str) -> Concept:
-        """Return what the library was taught of one concept.
-
-        Raises
-        ------
-        UsageError
-            If it was taught nothing of that name.
-        """
-        from echoic.search.concepts import known
-
-        return known(*self._open(), name, noted=self._note)[0]
-
-    @explained
-    @checked
-    def forget_concept(self, name: str) -> None:
-        """Forget a concept with all that was said of it."""
-        from echoic.search.concepts import forget
-
-        forget(self._open()[0], name)
-
-    @explained
-    @checked
     def remove_encoder(self, encoder: str) -> None:
         """Forget an encoder, by name or path, with all vectors that it made; it need not be installed."""
         catalog, spaces = self._open()
@@ -356,171 +260,3 @@ class Library(Finder):
     def encoders(self) -> dict[str, EncoderSpec]:
         """Return the library's encoders, by the name or path that they are loaded by."""
         return self._open()[0].encoders()
-
-    @explained
-    def status(self) -> Status:
-        """Sum up the library: files, hours, encoders, vectors, bytes on disk."""
-        catalog, spaces = self._open()
-        counts = catalog.count()
-        return Status(
-            folder=str(self.folder),
-            store=spaces.uri,
-            files=sum(counts.values()),
-            partial=counts.get("partial", 0),
-            failed=counts.get("failed", 0),
-            duration=catalog.total_duration(),
-            segments={spec.key: len(spaces.store(spec)) for spec in catalog.encoders().values()},
-            bytes_on_disk=_size_on_disk(self.folder),
-        )
-
-    @explained
-    @checked
-    def check(self, *, read_files: bool = False, progress: Report = None) -> list[str]:
-        """Look for damage; return one sentence for each finding, none if the library is sound.
-
-        The database is checked page by page, and each collection against its store: whatever a file's row
-        promises must be there, segment for segment, with the checksums that it was written with. So must the
-        cache of the index. Every encoder must load, from the very bytes that its card is of.
-
-        Parameters
-        ----------
-        read_files : bool
-            Read all files, too, and compare them with what was indexed.
-        progress : callable, optional
-            Told of each file that is read.
-        """
-        from echoic.care.upkeep import check_files
-
-        catalog, spaces = self._open()
-        findings = [*catalog.check(), *spaces.check()]
-        return [*findings, *check_files(catalog, progress)] if read_files else findings
-
-    # Keeping it for years
-
-    @explained
-    @checked
-    def backup(self, destination: StrPath, *, told: Callable[[int, int], None] | None = None) -> list[str]:
-        """Copy the library as it is at this moment, also while somebody indexes, to a folder made for it.
-
-        The copy is a library itself, with its vectors beside its catalog also where they are in Milvus; then
-        nobody may index meanwhile. Audio is not copied, and models that lie outside of Echoic are not.
-
-        Parameters
-        ----------
-        destination : path
-            A folder that is not there yet.
-        told : callable, optional
-            Told how many bytes of how many are copied.
-
-        Returns
-        -------
-        list of str
-            Paths of the models that the library's encoders are loaded from, which are to be kept, too.
-
-        Raises
-        ------
-        UsageError
-            If something is there already.
-        LibraryError
-            If the library is damaged.
-        """
-        from echoic.care.backup import back_up
-
-        catalog, spaces = self._open()
-        back_up(catalog, spaces, Path(os.path.abspath(destination)), told or _tell_nobody)
-        return [source for source in catalog.encoders() if source.endswith(".onnx")]
-
-    @explained
-    @checked
-    def restore(self, backup: StrPath, *, told: Callable[[int, int], None] | None = None) -> None:
-        """Make this library, which must not be there yet, of a backup; ``told`` is as of :meth:`backup`.
-
-        Raises
-        ------
-        UsageError
-            If there is a library, or anything else, in the folder.
-        LibraryError
-            If a bit of the backup has changed since it was made, or it is none.
-        """
-        from echoic.care.backup import restore
-
-        restore(Path(backup), Path(os.path.abspath(self.folder)), told or _tell_nobody)
-
-    @explained
-    def rebuild(self) -> None:
-        """Make the cache of the index anew; nothing of what is there is believed."""
-        from echoic.care.upkeep import rebuild
-
-        catalog, spaces = self._open()
-        with catalog.writing():
-            rebuild(catalog, spaces)
-
-    @explained
-    def compact(self) -> int:
-        """Drop vectors that belong to no file, give room back to the system, and return how many bytes."""
-        from echoic.care.upkeep import compact
-
-        catalog, spaces = self._open()
-        with catalog.writing():
-            before = _size_on_disk(self.folder)
-            compact(catalog, spaces)
-        return max(0, before - _size_on_disk(self.folder))
-
-    @explained
-    @checked
-    def export_vectors(self, file: StrPath, *, encoder: str | None = None, progress: Report = None) -> int:
-        """Write all vectors of an encoder as a table of Apache Parquet, a row a segment.
-
-        The columns are told in :mod:`echoic.care.exchange`. It needs the extra ``[parquet]``.
-
-        Parameters
-        ----------
-        file : path
-            Nothing may be there yet.
-        encoder : str, optional
-            By default the one that searches by sound use.
-
-        Returns
-        -------
-        int
-            How many rows.
-        """
-        from echoic.care.exchange import export_vectors
-
-        return export_vectors(*self._open(), Path(file), encoder, progress)
-
-    @explained
-    @checked
-    def import_vectors(self, file: StrPath, *, progress: Report = None) -> tuple[int, list[str]]:
-        """Give files of the library the vectors of a table, as :meth:`export_vectors` writes it.
-
-        A file must have the very content that the vectors are of, and the encoder the very revision.
-
-        Returns
-        -------
-        n_files : int
-            That were given vectors.
-        left_out : list of str
-            A sentence for each file that was not.
-        """
-        from echoic.care.exchange import import_vectors
-
-        catalog, spaces = self._open()
-        with catalog.writing():
-            return import_vectors(catalog, spaces, Path(file), progress)
-
-
-def _tell_nobody(done: int, total: int) -> None:
-    """Take how far something is, where nobody asks."""
-
-
-def _part(given: StrPath | Span, make: Callable[..., Part]) -> Part:
-    return make(Path(given[0]), *given[1:]) if isinstance(given, tuple) else make(Path(given))
-
-
-def _size_on_disk(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another process may be renewing the cache
-            total += path.stat().st_size if path.is_file() else 0
-    return total

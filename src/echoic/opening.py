@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
+from echoic.arguments import checked
 from echoic.errors import LibraryError
 from echoic.storage.catalog import Catalog, unusable
 from echoic.storage.spaces import Spaces
+from echoic.types import Note, Progress, StrPath
 
 if TYPE_CHECKING:
     from echoic.analysis.workers import Pool
 
-__all__ = ["Opening", "default_folder", "explained"]
+__all__ = ["Globs", "Opened", "Opening", "Report", "default_folder", "explained"]
+
+Globs = str | Sequence[str] | None
+Report = Callable[[Progress], None] | None
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -118,3 +124,35 @@ class Opening:
                     pool = self._stack.enter_context(ClusterPool(ray, jobs))
                 self._pool = (chosen, pool)
             return self._pool[1]
+
+
+class Opened:
+    """A library that is opened when it is used: what all parts of :class:`echoic.library.Library` share."""
+
+    @checked
+    def __init__(
+        self, folder: StrPath | None = None, *, noted: Callable[[str, Note], None] | None = None
+    ) -> None:
+        self.folder = default_folder() if folder is None else Path(folder)
+        self._noted = noted
+        self._opening = Opening(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files, connections and worker processes. The library opens itself again when used."""
+        self._opening.close()
+
+    def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
+        return self._opening.get(create=create)
+
+    def _note(self, query: Path | str, note: Note) -> None:
+        """Pass on what a person should know of a query."""
+        if self._noted is not None:
+            self._noted(os.fspath(query), note)

@@ -161,7 +161,8 @@ def _traced(
         output_name=_OUTPUT,
     )
     about = _about(name, family, built, weights)
-    inputs, digests = ["audio"], {}
+    inputs = ["audio"]
+    digests: dict[str, str] = {}
     if built.text is not None:
         inputs.append("text")
         digests |= _write_text(built.text, model)

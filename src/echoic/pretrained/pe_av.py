@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 from transformers import PeAudioFeatureExtractor, PeAudioModel, PeAudioVideoConfig, PreTrainedConfig
 from transformers.models.pe_audio.modeling_pe_audio import Snake1d
-from transformers.models.pe_video import modeling_pe_video as layers
+from transformers.models.pe_video import modeling_pe_video
 
 from echoic.encoders.families import Family
 from echoic.errors import WeightsError, quoted
@@ -37,6 +37,8 @@ from echoic.pretrained.checkpoint import expecting, front_end, silent
 from echoic.pretrained.front import covered, unit
 
 __all__ = ["build"]
+
+layers: Any = modeling_pe_video  # it has types of its own in part
 
 _WINDOW = 10.0  # s; it takes any length, and was trained on clips of some seconds to half a minute
 _LONGEST_TEXT = 512  # tokens
@@ -238,7 +240,8 @@ def _through(mlp: nn.ModuleDict, x: Tensor) -> Tensor:
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-    return scores.softmax(dim=-1) @ value
+    attended: Tensor = scores.softmax(dim=-1) @ value
+    return attended
 
 
 def _turns(side: int, size: int) -> tuple[Tensor, Tensor]:
