@@ -102,8 +102,8 @@ class Recogniser(Opened):
     ) -> Iterator[Match]:
         """Listen to many sources at once, and tell each recording of the library once it is over.
 
-        A hundred web radios and more take one core and one process. Each is connected to again by itself when
-        it breaks off; one that fails for good stops no other. A match's ``query`` is its source.
+        They take one process, and some 4 MB each. Each is connected to again by itself when it breaks off;
+        one that fails for good stops no other. A match's ``query`` is its source.
 
         Parameters
         ----------

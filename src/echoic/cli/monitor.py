@@ -66,8 +66,8 @@ def run(
 
     Each recording of the library is told once it is over, with its times in seconds since listening began.
     Goes on until Ctrl-C, or the end of a file. A stream that breaks off is connected to again. Of several
-    SOURCES, all streams are listened to at once, a hundred and more on one core, and files one after the
-    other; when one breaks off, comes back or fails, that is told beside the results.
+    SOURCES, all streams are listened to at once, in one process, and files one after the other; when one
+    breaks off, comes back or fails, that is told beside the results.
     """
     from echoic.library import Library
 

@@ -13,6 +13,7 @@ from echoic.recordings.repeats.passages import Passage
 __all__ = ["Place", "grouped"]
 
 _SAME = 0.5  # share of the longer of two spans that both have, if they are one place
+_LOOP = 30.0  # s from one place of a group to the next, at least: sooner, it is a loop that is heard
 _ERROR = 0.4  # s by which a length may seem to be less than it is
 _COVERED = 0.5  # share of a place that others may have, if it is told besides
 
@@ -79,7 +80,10 @@ def grouped(passages: Sequence[Passage], min_length: float, apart: float) -> lis
     for group in sorted(_joined(places, links), key=lambda group: -sum(place.weight for place in group)):
         for place in group:
             place.settle()
-        kept = [place for place in group if not _is_covered(place, told)]
+        kept: list[Place] = []
+        for place in sorted(group, key=lambda place: -place.weight):
+            if not _is_covered(place, told) and not any(_is_turn(place, other, apart) for other in kept):
+                kept.append(place)
         lasting = bool(kept) and float(np.median([p.end - p.begin for p in kept])) >= min_length - _ERROR
         begins = [place.begin for place in kept]
         if len(kept) > 1 and lasting and max(begins) - min(begins) >= apart:
@@ -108,6 +112,12 @@ def _joined(
 
 def _overlap(place: Place, begin: float, end: float) -> float:
     return min(place.end, end) - max(place.begin, begin)
+
+
+def _is_turn(place: Place, other: Place, apart: float) -> bool:
+    """Tell whether a place lies so near another of its group that it is a further turn of a loop."""
+    near = abs(place.begin - other.begin) < min(_LOOP, apart)
+    return near or _overlap(place, other.begin, other.end) > 0
 
 
 def _is_covered(place: Place, others: Iterable[Place]) -> bool:

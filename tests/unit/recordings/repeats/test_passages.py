@@ -91,6 +91,13 @@ def test_what_lies_within_a_longer_group_is_not_told_besides():
     assert [(place.begin, place.end) for place in group] == [(0.0, 60.0), (1000.0, 1060.0)]
 
 
+def test_turns_of_a_loop_are_no_places_of_their_own():
+    whole = Passage(0.0, 20.0, 1000.0, 1.0, 1.0, 5.0)
+    turns = [Passage(0.0, 20.0, 1000.0 + aside, 1.0, 0.9, 2.0) for aside in (11.0, 21.0)]
+    [group] = grouped([whole, *turns], 2.0, 300.0)
+    assert sorted(place.begin for place in group) == [0.0, 1000.0]
+
+
 def test_places_carry_their_pace():
     fast = Passage(0.0, 10.0, 1000.0, 1 / 1.02, 1.0, 3.0)
     plain = Passage(0.0, 10.0, 2000.0, 1.0, 0.9, 2.0)
