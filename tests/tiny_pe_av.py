@@ -53,7 +53,7 @@ class Seen(torch.nn.Module):
 
 
 def pe_av_config(tokenizer):
-    dac = {"encoder_hidden_size": 2, "downsampling_ratios": [40, 48], "hidden_size": 32, "codebook_dim": 8}
+    dac = {"encoder_hidden_size": 2, "downsampling_ratios": [1920], "hidden_size": 32, "codebook_dim": 8}
     audio = LAYERS | {"dac_config": {"model_type": "dac", **dac}}
     vision = {
         "architecture": "vit_pe_core_large_patch14_336",
