@@ -135,6 +135,8 @@ def _ebml(look: Look) -> int:
     if n_id > 4 or len(head) <= n_id or not head[n_id]:
         return 0
     n_size = 9 - head[n_id].bit_length()
+    if len(head) < n_id + n_size:
+        return 0
     size = int.from_bytes(head[n_id : n_id + n_size], "big") - (1 << 7 * n_size)
     return n_id + n_size + (0 if size == (1 << 7 * n_size) - 1 else size)
 

@@ -51,7 +51,8 @@ def test_an_element_without_a_length_is_gone_into() -> None:
     assert kind.size(lambda n: segment[:n]) == 12
     assert kind.size(lambda n: cluster[:n]) == 5
     assert kind.size(lambda n: b"\xa3\x85"[:n]) == 7
-    assert kind.size(lambda n: b""[:n]) == 0
+    for cut_off in (b"", b"\xa3", b"\x80\x01"):
+        assert kind.size(lambda n, data=cut_off: data[:n]) == 0
 
 
 @given(name=st.sampled_from(sorted(HEADS)), data=st.binary(max_size=80))
