@@ -71,7 +71,8 @@ def test_two_runs_agree_to_the_bit(encoder, windows):
 
 def test_pictures_of_any_shape_have_one_vector_together(encoder):
     if not isinstance(encoder, PictureEncoder):
-        pytest.skip("takes no pictures")
+        assert not hasattr(encoder, "encode_pictures")
+        return
     shapes = [(20, 30, 3), (300, 7, 3), (1, 1, 3)][: encoder.n_frames]
     film = [np.full(shape, 90 + 40 * i, np.uint8) for i, shape in enumerate(shapes)]
     for pictures in (film, film[:1]):
