@@ -52,7 +52,7 @@ def run(
     track: TrackOption = None,
     jobs: Jobs = None,
 ) -> None:
-    """Write vectors of files to an archive, or print those of a stream.
+    """Write vectors of files to an archive, or print a stream's.
 
     No library is needed. The archive holds the arrays 'paths' and 'vectors', and with --segments also
     'starts' and 'ends', in seconds; 'encoder' says whose vectors they are, as NAME@REVISION. With --stream,

@@ -306,7 +306,7 @@ def is_sound(folder: Path) -> bool:
             is_as_written = all(
                 _checksum(folder / f"{stamp['token']}.{end}") == part["crc32"] for end, part in parts
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # of the folder, too
             if not (folder / _STAMP).exists():
                 return True
             is_as_written = False
