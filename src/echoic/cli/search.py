@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,14 +48,15 @@ from echoic.untrusted import shown
 Writer = Callable[[Hit], None]
 
 
-class By(StrEnum):
-    """What of a file is asked by."""
-
-    sound = "sound"
-    picture = "picture"
-
-
+_BY = ("sound", "picture")  # what of a file is asked by
 _WORDS = "text:"  # stands before words where a file could be meant
+
+
+def _by(text: str) -> str:
+    """Read what of a file is asked by."""
+    if text not in _BY:
+        raise typer.BadParameter(f"{text!r} is neither sound nor picture")
+    return text
 
 
 def run(
@@ -69,9 +69,11 @@ def run(
         ),
     ] = None,
     by: Annotated[
-        By | None,
+        str | None,
         typer.Option(
             "--by",
+            metavar="|".join(_BY),
+            parser=_by,
             help="Search by what is heard in FILE, or by what it shows, as of pictures is done without "
             "saying. Needs the encoder pe-av (echoic models).",
         ),
@@ -232,7 +234,7 @@ def run(
         raise UsageError(
             "--versions takes one FILE, and neither --text, --encoder, --like, --unlike nor --every"
         )
-    looks = by is By.picture or (by is None and file is not None and suffix_of(str(file)) in PICTURES)
+    looks = by == "picture" or (by is None and file is not None and suffix_of(str(file)) in PICTURES)
     if looks and (file is None or texts or like or unlike or versions or every or phrases or voice):
         raise UsageError(
             "a search by a picture takes one FILE, and neither --text, --like, --unlike, --every, "

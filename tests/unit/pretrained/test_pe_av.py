@@ -44,7 +44,8 @@ def expected(network, clips=None, text=None, pictures=None):
     if clips is not None:
         heard = tiny.pe_av_extractor()(list(clips), sampling_rate=48_000, return_tensors="pt")
         with torch.no_grad():
-            return unit(network.audio_model.get_audio_embeds(heard.input_values, heard.padding_mask))
+            samples, mask = (torch.as_tensor(heard[name]) for name in ("input_values", "padding_mask"))
+            return unit(network.audio_model.get_audio_embeds(samples, mask))
     levels = np.stack([squared(picture, tiny.SIZE) for picture in pictures]) / 255
     seen = (levels - tiny.LOOKS["image_mean"]) / tiny.LOOKS["image_std"]
     asked["pixel_values_videos"] = torch.from_numpy(seen.transpose(0, 3, 1, 2)[None]).float()
