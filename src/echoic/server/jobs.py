@@ -74,7 +74,9 @@ class Indexing:
         if self._is_closing:
             refuse(503, "the service is being stopped")
         paths = [self._allowed(uri) for uri in uris] or self._folders
-        if self._thread is not None and self._thread.is_alive():
+        if (
+            self.state.state == "running"
+        ):  # and not: the thread lives, which it may for a moment after its end
             refuse(409, "indexing is under way; wait for its end, or cancel it")
         self._stop.clear()
         self._publish(IndexState(job=self.state.job + 1, state="running"))
