@@ -76,7 +76,7 @@ class Indexing:
         paths = [self._allowed(uri) for uri in uris] or self._folders
         if (
             self.state.state == "running"
-        ):  # and not: the thread lives, which it may for a moment after its end
+        ):  # its thread may outlive its end for a moment
             refuse(409, "indexing is under way; wait for its end, or cancel it")
         self._stop.clear()
         self._publish(IndexState(job=self.state.job + 1, state="running"))
