@@ -74,9 +74,7 @@ class Indexing:
         if self._is_closing:
             refuse(503, "the service is being stopped")
         paths = [self._allowed(uri) for uri in uris] or self._folders
-        if (
-            self.state.state == "running"
-        ):  # its thread may outlive its end for a moment
+        if self.state.state == "running":  # its thread may outlive its end for a moment
             refuse(409, "indexing is under way; wait for its end, or cancel it")
         self._stop.clear()
         self._publish(IndexState(job=self.state.job + 1, state="running"))
