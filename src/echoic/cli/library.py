@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand, expand_path
+from echoic.cli.options import LibraryFolder, expand, expand_path, one_of
 from echoic.cli.output import as_size, complain, counted, progress_bar, say, shorten
 from echoic.errors import UsageError
 
@@ -30,18 +30,11 @@ class Action(StrEnum):
 _WITHOUT_PATH = (Action.rebuild, Action.compact)
 
 
-def _action(word: str) -> Action:
-    try:
-        return Action(word)
-    except ValueError:
-        raise typer.BadParameter(f"{word!r} is none of {', '.join(Action)}") from None
-
-
 def run(
     action: Annotated[
         Action,
         typer.Argument(
-            metavar="backup|restore|rebuild|compact|export|import", parser=_action, help="What to do."
+            metavar="backup|restore|rebuild|compact|export|import", parser=one_of(Action), help="What to do."
         ),
     ],
     path: Annotated[

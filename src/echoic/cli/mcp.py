@@ -7,20 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import expand_path, number, whole_number
+from echoic.cli.options import (
+    MaxSeconds,
+    ServedFolder,
+    Threads,
+    expand_path,
+    modules_of,
+    whole_number,
+)
 from echoic.cli.output import complain
-from echoic.errors import MissingDependencyError, UsageError
+from echoic.errors import UsageError
 
 
 def run(
-    library: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="LIBRARY",
-            parser=expand_path,
-            help="The library's folder [default: $ECHOIC_LIBRARY, or the platform's for a user's data].",
-        ),
-    ] = None,
+    library: ServedFolder = None,
     allow: Annotated[
         list[Path] | None,
         typer.Option(
@@ -62,34 +62,18 @@ def run(
             metavar="HOST", help="With --http, a name that it is called by behind a proxy; may be repeated."
         ),
     ] = None,
-    max_seconds: Annotated[
-        float,
-        typer.Option(
-            "--max-seconds", metavar="S", parser=number(1, 1e6), help="Listen to no more for one call."
-        ),
-    ] = 1800,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            parser=whole_number(1, 1_000),
-            help="Work on so many calls at once [default: one for each core].",
-        ),
-    ] = None,
+    max_seconds: MaxSeconds = 1800,
+    threads: Threads = None,
 ) -> None:
     """Offer a library to assistants, by the Model Context Protocol.
 
     Assistants start it themselves, and talk to it by standard input and output; with --http it waits for
     them.
     """
-    try:
+    with modules_of("mcp", "offering a library to assistants"):
         from echoic.assistants.running import answer, serve
         from echoic.server.keys import Keys
         from echoic.server.settings import Settings
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "echoic":
-            raise
-        raise MissingDependencyError("offering a library to assistants", "mcp") from error
     from echoic.opening import default_folder
 
     given = {"--host": host, "--port": port, "--key-file": key_file, "--name": name}

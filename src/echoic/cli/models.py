@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Json, expand_path
+from echoic.cli.options import Json, expand_path, one_of
 from echoic.cli.output import as_size, print_json, say
 from echoic.errors import UsageError, quoted
 
@@ -21,16 +21,9 @@ class Action(StrEnum):
     remove = "remove"
 
 
-def _action(word: str) -> Action:
-    try:
-        return Action(word)
-    except ValueError:
-        raise typer.BadParameter(f"{word!r} is none of {', '.join(Action)}") from None
-
-
 def run(
     action: Annotated[
-        Action, typer.Argument(metavar="list|add|remove", parser=_action, help="What to do.")
+        Action, typer.Argument(metavar="list|add|remove", parser=one_of(Action), help="What to do.")
     ] = Action.list_,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Which networks; list shows them.")

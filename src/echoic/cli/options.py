@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -31,28 +31,32 @@ __all__ = [
     "Json",
     "LabelColumn",
     "LibraryFolder",
+    "MaxSeconds",
     "Microphone",
     "MicrophoneDevice",
     "MinScore",
     "PathColumn",
     "PathGlobs",
+    "ServedFolder",
     "SplitColumn",
     "Tags",
+    "Threads",
     "TrackOption",
     "columns",
     "expand",
     "expand_example",
     "expand_path",
+    "modules_of",
     "need_known",
     "need_source",
     "number",
+    "one_of",
     "opened_source",
     "parted",
     "read_part",
     "refuse_address",
     "seconds",
     "time_option",
-    "training_modules",
     "whole_number",
 ]
 
@@ -114,12 +118,25 @@ TrackOption = Annotated[
     ),
 ]
 
+_Word = TypeVar("_Word", bound=str)
 _Number = TypeVar("_Number", int, float)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
 _PART = re.compile(r"(.+)@([^@]*)")
 _UNITS = re.compile(rf"(?=.)(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.ASCII | re.IGNORECASE)
+
+
+def one_of(words: Iterable[_Word]) -> Callable[[Any], _Word]:
+    """Make a parser of a few words, or of the members of an enumeration of them."""
+    known = {str(word): word for word in words}
+
+    def read(text: Any) -> _Word:
+        if str(text) not in known:
+            raise typer.BadParameter(f"{str(text)!r} is none of {', '.join(known)}")
+        return known[str(text)]
+
+    return read
 
 
 def need_known(library: Library, paths: Sequence[Path]) -> None:
@@ -233,6 +250,31 @@ LibraryFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
+ServedFolder = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="LIBRARY",
+        parser=expand_path,
+        help="The library's folder [default: $ECHOIC_LIBRARY, or the platform's for a user's data].",
+    ),
+]
+
+MaxSeconds = Annotated[
+    float,
+    typer.Option(
+        "--max-seconds", metavar="S", parser=number(1, 1e6), help="Listen to no more for one request."
+    ),
+]
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        parser=whole_number(1, 1_000),
+        help="Work on so many requests at once [default: one for each core].",
+    ),
+]
+
 Microphone = Annotated[bool, typer.Option("--mic", help="Listen to the microphone.")]
 MicrophoneDevice = Annotated[
     str | None,
@@ -310,11 +352,11 @@ def columns(path: str | None, label: str | None, split: str | None, group: str |
 
 
 @contextmanager
-def training_modules() -> Iterator[None]:
-    """Say which extra to install where an import within finds no torch."""
+def modules_of(extra: str, feature: str) -> Iterator[None]:
+    """Say which extra a feature needs where an import within finds a module missing that is not Echoic's."""
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "echoic":
             raise
-        raise MissingDependencyError("training", "train") from error
+        raise MissingDependencyError(feature, extra) from error

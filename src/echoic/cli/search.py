@@ -23,6 +23,7 @@ from echoic.cli.options import (
     expand_example,
     expand_path,
     number,
+    one_of,
     parted,
     read_part,
     refuse_address,
@@ -52,13 +53,6 @@ _BY = ("sound", "picture")  # what of a file is asked by
 _WORDS = "text:"  # stands before words where a file could be meant
 
 
-def _by(text: str) -> str:
-    """Read what of a file is asked by."""
-    if text not in _BY:
-        raise typer.BadParameter(f"{text!r} is neither sound nor picture")
-    return text
-
-
 def run(
     file: Annotated[
         Path | None,
@@ -73,7 +67,7 @@ def run(
         typer.Option(
             "--by",
             metavar="|".join(_BY),
-            parser=_by,
+            parser=one_of(_BY),
             help="Search by what is heard in FILE, or by what it shows, as of pictures is done without "
             "saying. Needs the encoder pe-av (echoic models).",
         ),

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from echoic.cli.options import expand_path, number, whole_number
+from echoic.cli.options import (
+    MaxSeconds,
+    ServedFolder,
+    Threads,
+    expand_path,
+    modules_of,
+    number,
+    one_of,
+    whole_number,
+)
 from echoic.cli.output import complain, say
-from echoic.errors import MissingDependencyError, UsageError
-
-
-def _role(text: Any) -> str:
-    if text not in ("read", "admin"):
-        raise typer.BadParameter(f"{str(text)!r} is neither read nor admin")
-    return str(text)
+from echoic.errors import UsageError
 
 
 def run(
-    library: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="LIBRARY",
-            parser=expand_path,
-            help="The library's folder [default: $ECHOIC_LIBRARY, or the platform's for a user's data].",
-        ),
-    ] = None,
+    library: ServedFolder = None,
     host: Annotated[
         str,
         typer.Option(metavar="ADDRESS", help="Listen here. One that other machines reach wants --key-file."),
@@ -49,7 +45,7 @@ def run(
         typer.Option(
             "--new-key",
             metavar="read|admin",
-            parser=_role,
+            parser=one_of(("read", "admin")),
             help="Add a key to --key-file, print it, which is done once, and end. admin may index, too.",
         ),
     ] = None,
@@ -74,12 +70,7 @@ def run(
             "--max-upload", metavar="MB", parser=number(0.001, 1e6), help="Take no larger sound than this."
         ),
     ] = 64,
-    max_seconds: Annotated[
-        float,
-        typer.Option(
-            "--max-seconds", metavar="S", parser=number(1, 1e6), help="Listen to no more for one request."
-        ),
-    ] = 1800,
+    max_seconds: MaxSeconds = 1800,
     rate: Annotated[
         int | None,
         typer.Option(
@@ -89,28 +80,17 @@ def run(
             "[default: any number].",
         ),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            parser=whole_number(1, 1_000),
-            help="Work on so many requests at once [default: one for each core].",
-        ),
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Serve a library over HTTP: search, identify, describe, play.
 
     What may be asked, /openapi.json of the service says. Ctrl-C, or SIGTERM, ends it once what is being
     answered is done.
     """
-    try:
+    with modules_of("server", "serving"):
         from echoic.server.keys import Keys
         from echoic.server.running import serve
         from echoic.server.settings import Settings
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "echoic":
-            raise
-        raise MissingDependencyError("serving", "server") from error
     from echoic.opening import default_folder
 
     if new_key is not None:

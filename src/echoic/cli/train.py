@@ -18,8 +18,8 @@ from echoic.cli.options import (
     columns,
     expand,
     expand_path,
+    modules_of,
     number,
-    training_modules,
     whole_number,
 )
 from echoic.cli.output import as_clock, complain, counted, progress_bar, say
@@ -158,7 +158,7 @@ def run(
     if data is None:
         raise UsageError("say what to train on: echoic train DATA (a folder or a manifest)")
     chosen = find_recipe(recipe)
-    with training_modules():
+    with modules_of("train", "training"):
         from echoic.datasets import name_some
         from echoic.evaluation.report import check_target
         from echoic.training.loop import Settings

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from echoic.encoders.families import Family
 from echoic.errors import WeightsError, quoted
 from echoic.nn.graph import first_line
 
-__all__ = ["expecting", "front_end", "network", "silent"]
+__all__ = ["expecting", "front_end", "network", "silent", "tokenizer"]
 
 
 def network(kind: type[Any], folder: Path, **changes: Any) -> Any:
@@ -64,6 +65,30 @@ def front_end(kind: type[Any], folder: Path) -> Any:
     """
     with _refusing(folder), silent():
         return kind.from_pretrained(folder, local_files_only=True)
+
+
+def tokenizer(folder: Path, most: int) -> str:
+    """Read what makes tokens of words, and have it cut a text behind so many.
+
+    Returns
+    -------
+    str
+        In the JSON of the ``tokenizers`` library.
+
+    Raises
+    ------
+    WeightsError
+        If the folder has none.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        read = Tokenizer.from_file(str(path))
+    except Exception as error:  # it raises nothing more exact
+        raise WeightsError(f"{quoted(path)} is no tokenizer ({error})") from error
+    read.no_padding()
+    read.enable_truncation(most)
+    written: str = read.to_str()
+    return written
 
 
 # What reading a file raises that holds something else than weights, or weights of another network.

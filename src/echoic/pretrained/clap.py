@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import ClapFeatureExtractor, ClapModel
 from transformers.audio_utils import window_function
 
 from echoic.encoders.families import Family
-from echoic.errors import WeightsError, quoted
+from echoic.errors import WeightsError
 from echoic.pretrained.built import Built, BuiltText
-from echoic.pretrained.checkpoint import front_end, network
+from echoic.pretrained.checkpoint import front_end, network, tokenizer
 from echoic.pretrained.front import Spectra, covered, unit
 
 __all__ = ["build"]
@@ -91,20 +90,9 @@ def build(paths: Sequence[Path], family: Family) -> Built:
         )
     if extractor.feature_size != audio.num_mel_bins:
         raise WeightsError(f"the front end of {family.name} is not for {audio.num_mel_bins} bands")
-    text = BuiltText(ClapText(model).eval(), _tokenizer(folder, model.config.text_config))
+    words = model.config.text_config
+    # Its places are counted from the one of padding.
+    most = words.max_position_embeddings - words.pad_token_id - 1
+    text = BuiltText(ClapText(model).eval(), tokenizer(folder, most))
     window = extractor.nb_max_samples / extractor.sampling_rate
     return Built(ClapSound(model, extractor).eval(), extractor.sampling_rate, window, window / 2, text)
-
-
-def _tokenizer(folder: Path, config: Any) -> str:
-    """Read what makes tokens of words, and have it cut a text where the network's places end."""
-    path = folder / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # it raises nothing more exact
-        raise WeightsError(f"{quoted(path)} is no tokenizer ({error})") from error
-    tokenizer.no_padding()
-    # Its places are counted from the one of padding.
-    tokenizer.enable_truncation(config.max_position_embeddings - config.pad_token_id - 1)
-    written: str = tokenizer.to_str()
-    return written

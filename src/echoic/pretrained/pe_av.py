@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 from transformers import PeAudioFeatureExtractor, PeAudioModel, PeAudioVideoConfig, PreTrainedConfig
@@ -31,9 +30,9 @@ from transformers.models.pe_audio.modeling_pe_audio import Snake1d
 from transformers.models.pe_video import modeling_pe_video
 
 from echoic.encoders.families import Family
-from echoic.errors import WeightsError, quoted
+from echoic.errors import WeightsError
 from echoic.pretrained.built import Built, BuiltPictures, BuiltText
-from echoic.pretrained.checkpoint import expecting, front_end, silent
+from echoic.pretrained.checkpoint import expecting, front_end, silent, tokenizer
 from echoic.pretrained.front import covered, unit
 
 __all__ = ["build"]
@@ -303,7 +302,7 @@ def build(paths: Sequence[Path], family: Family) -> Built:
     hop = about.audio_config.dac_config.hop_length
     if extractor.hop_length != hop or round(_WINDOW * extractor.sampling_rate) % hop:
         raise WeightsError(f"the front end of {family.name} is not for frames of {hop} samples")
-    text = BuiltText(PeText(hears).eval(), _tokenizer(folder))
+    text = BuiltText(PeText(hears).eval(), tokenizer(folder, _LONGEST_TEXT))
     pictures = BuiltPictures(sees.eval(), looks["size"]["height"])
     sound = PeSound(hears, hop).eval()
     return Built(sound, extractor.sampling_rate, _WINDOW, _WINDOW / 2, text, pictures)
@@ -375,16 +374,3 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     if missing:
         raise LookupError(f"{len(missing)} of the weights are missing, such as {missing[0]}")
     network.load_state_dict(weights, strict=False)
-
-
-def _tokenizer(folder: Path) -> str:
-    """Read what makes tokens of words, and have it cut a text that is too long to mean one thing."""
-    path = folder / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # it raises nothing more exact
-        raise WeightsError(f"{quoted(path)} is no tokenizer ({error})") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(_LONGEST_TEXT)
-    written: str = tokenizer.to_str()
-    return written
