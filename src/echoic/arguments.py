@@ -18,7 +18,10 @@ from echoic.errors import UsageError
 from echoic.types import LiveSound
 from echoic.untrusted import shown
 
-__all__ = ["check_part", "checked"]
+__all__ = ["WORDS", "check_part", "checked"]
+
+#: Stands before words where a file could be meant.
+WORDS = "text:"
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

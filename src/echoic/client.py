@@ -20,7 +20,7 @@ from typing import Any, Self
 from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 from echoic import errors
-from echoic.arguments import checked
+from echoic.arguments import WORDS, checked
 from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
@@ -32,7 +32,6 @@ Globs = str | Sequence[str] | None
 Report = Callable[[Progress], None] | None
 _PAGE = 1_000  # files that are asked for at a time
 _PATIENCE = 120.0  # s for an answer
-_WORDS = "text:"
 
 
 class Client:
@@ -355,12 +354,12 @@ class Client:
     def _example(self, one: StrPath) -> str:
         """Spell an example as the service takes it."""
         spelt = os.fspath(one)
-        if not spelt.startswith(_WORDS) and self._record(spelt) is None:
+        if not spelt.startswith(WORDS) and self._record(spelt) is None:
             raise UsageError(
                 f"{quoted(spelt)} is not in the library that is served; like and unlike are files "
                 "of it, or words"
             )
-        return spelt if spelt.startswith(_WORDS) else _uri(spelt)
+        return spelt if spelt.startswith(WORDS) else _uri(spelt)
 
     def _tell(self, told: Any, query: StrPath | None) -> None:
         if self._noted is not None and query is not None:

@@ -7,7 +7,6 @@ import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -34,6 +33,7 @@ from echoic.assistants.told import CLIP_TEMPLATE, LONGEST_CLIP, refused, span_of
 from echoic.assistants.tools import TOOLS, Desk
 from echoic.errors import EchoicError
 from echoic.server.media import CUT_TYPE, cut
+from echoic.server.problems import spelt_out
 from echoic.server.service import Service
 from echoic.server.settings import Settings
 
@@ -145,8 +145,4 @@ async def _read_resource(context: _Context, params: ReadResourceRequestParams) -
 def _sentence(error: EchoicError | HTTPException | ValidationError) -> str:
     if isinstance(error, HTTPException):
         return error.detail
-    if not isinstance(error, ValidationError):
-        return str(error)
-    # What was given is not repeated: it may be anything.
-    told: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in told)
+    return spelt_out(error.errors()) if isinstance(error, ValidationError) else str(error)

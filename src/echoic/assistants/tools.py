@@ -10,6 +10,7 @@ from typing import Any
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from pydantic import BaseModel
 
+from echoic.arguments import WORDS
 from echoic.assistants import asked as given
 from echoic.assistants.examples import Examples, absolute
 from echoic.assistants.told import (
@@ -28,7 +29,6 @@ from echoic.server.shapes import text_of, uri_of
 
 __all__ = ["TOOLS", "Desk", "ToolOfLibrary"]
 
-_WORDS = "text:"
 _LONGEST_NAME = 255
 
 
@@ -149,7 +149,7 @@ class Desk:
         }
 
     def _examples(self, named: list[str]) -> list[str]:
-        return [one if one.startswith(_WORDS) else str(self.examples.of_library(one).id) for one in named]
+        return [one if one.startswith(WORDS) else str(self.examples.of_library(one).id) for one in named]
 
     def _which(self, reference: str) -> tuple[dict[str, Any], Path | None]:
         """Return what tells the service which file is meant, and the path of one that the library lacks."""

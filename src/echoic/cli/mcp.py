@@ -76,9 +76,10 @@ def run(
         from echoic.server.settings import Settings
     from echoic.opening import default_folder
 
-    given = {"--host": host, "--port": port, "--key-file": key_file, "--name": name}
-    if not http and any(value for value in given.values()):
-        raise UsageError(f"{' and '.join(one for one, value in given.items() if value)} go with --http")
+    given = {"--host": host, "--port": port, "--key-file": key_file, "--name": name or None}
+    alone = [one for one, value in given.items() if value is not None]
+    if alone and not http:
+        raise UsageError(f"{' and '.join(alone)}: give --http as well")
     more: dict[str, Any] = {} if threads is None else {"n_threads": threads}
     settings = Settings(
         default_folder() if library is None else library,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from echoic.arguments import WORDS
 from echoic.cli.options import (
     Csv,
     EncoderName,
@@ -50,7 +51,6 @@ Writer = Callable[[Hit], None]
 
 
 _BY = ("sound", "picture")  # what of a file is asked by
-_WORDS = "text:"  # stands before words where a file could be meant
 
 
 def run(
@@ -236,7 +236,7 @@ def run(
         )
     n_hits = 10 if k is None else k
     if file is not None and not file.suffix and not os.path.lexists(file):
-        words = shlex.quote(str(file).removeprefix("text:"))
+        words = shlex.quote(str(file).removeprefix(WORDS))
         raise UnreadableError(f"{quoted(file)} does not exist; check the path, or for words: --text {words}")
     filters: dict[str, Any] = {
         "path": path or None,
@@ -308,19 +308,19 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
         If it may be either, or is a file that is not there.
     """
     refuse_address(phrase)
-    if phrase.startswith(_WORDS):
-        return phrase.removeprefix(_WORDS), (None, None)
+    if phrase.startswith(WORDS):
+        return phrase.removeprefix(WORDS), (None, None)
     name, (start, end) = parted(phrase, "--phrase")
     is_named_as_sound = suffix_of(name) in SUFFIXES
     if not os.path.lexists(expand(name)):
         if is_named_as_sound:
             raise UnreadableError(
-                f"{quoted(name)} does not exist; check the path, or for words: --phrase {_WORDS}…"
+                f"{quoted(name)} does not exist; check the path, or for words: --phrase {WORDS}…"
             )
         return phrase, (None, None)
     if not is_named_as_sound and os.sep not in name:
         raise UsageError(
-            f"{shown(name)} may be words, and is a file here; write --phrase {shlex.quote(_WORDS + name)} "
+            f"{shown(name)} may be words, and is a file here; write --phrase {shlex.quote(WORDS + name)} "
             f"for the words, or --phrase {shlex.quote('./' + name)} for what is said in the file"
         )
     return expand_path(name), (start, end)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from echoic.arguments import check_part
+from echoic.arguments import WORDS, check_part
 from echoic.encoders.base import TextEncoder, encode_windows, mean_vector
 from echoic.errors import NotAudioError, UsageError, quoted
 from echoic.spec import EncoderSpec
@@ -23,7 +23,6 @@ __all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "checked_limits",
 
 _LONGEST_TEXT = 2_000  # characters
 _NAMED = 8  # words that are not known, before the rest is counted
-_WORDS = "text:"  # stands before words where a file could be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +238,7 @@ def read_examples(given: Sequence[StrPath]) -> tuple[Path | str, ...]:
     ('rain on tin',)
     """
     spelt = [os.fspath(one) for one in given]
-    return tuple(one.removeprefix(_WORDS) if one.startswith(_WORDS) else Path(one) for one in spelt)
+    return tuple(one.removeprefix(WORDS) if one.startswith(WORDS) else Path(one) for one in spelt)
 
 
 def ids_at(catalog: Catalog, path: Path) -> set[int]:

@@ -8,7 +8,6 @@ do without being asked for leave, which is never given.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Hashable
 
@@ -20,7 +19,7 @@ from echoic.server.keys import Role
 from echoic.server.limits import Rate
 from echoic.server.page import PREFIX
 from echoic.server.problems import problem, refuse
-from echoic.server.sessions import Sessions
+from echoic.server.sessions import Sessions, digest, key_in
 from echoic.server.settings import Settings
 
 __all__ = ["Guard", "is_sound"]
@@ -93,9 +92,9 @@ class Guard:
         """
         headers = Headers(scope=scope)
         self._check_names(headers, is_visit=scope.get("path") == "/" and scope.get("method") == "GET")
-        role = self._role(scope, headers)
+        role, client = self._who(scope, headers)
         if self._rate is not None and str(scope.get("path")).startswith(_COUNTED):
-            self._rate.take(self._client(scope, headers))
+            self._rate.take(client)
         if scope.get("method") in ("POST", "PUT", "PATCH"):
             self.check_body(headers)
         return role
@@ -114,32 +113,27 @@ class Guard:
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not is_visit:
             refuse(403, "pages of other sites may not ask this service")
 
-    def _role(self, scope: Scope, headers: Headers) -> Role:
-        keys = self._settings.keys
+    def _who(self, scope: Scope, headers: Headers) -> tuple[Role, Hashable]:
+        """Return what whoever asks may do, and what tells them from others: their key, or their address."""
+        keys, address = self._settings.keys, (scope.get("client") or ("", 0))[0]
         if keys is None:
-            return "admin"
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        if scheme:
-            role = keys.role(key.strip()) if scheme.lower() == "bearer" else None
+            return "admin", address
+        key = key_in(headers)
+        if key is None:
+            session = self._sessions.of(headers)
+            role, client = (None, None) if session is None else (session.role, session.client)
         else:
-            role = self._sessions.of(headers)
+            role, client = keys.role(key), digest(key)
+        if role is not None:
+            return role, client
         path = str(scope.get("path"))
-        if role is None and path not in _OPEN and not path.startswith(PREFIX):
+        if path not in _OPEN and not path.startswith(PREFIX):
             refuse(
                 401,
                 "this service wants a key; send it as Authorization: Bearer KEY",
                 WWW_Authenticate='Bearer realm="echoic"',
             )
-        return role or "read"
-
-    def _client(self, scope: Scope, headers: Headers) -> Hashable:
-        """Tell clients apart: by what they have shown, which is known to be right, or by their address."""
-        if self._settings.keys is not None:
-            # However a key is spelt, and whatever other cookies come with a session's.
-            key = headers.get("authorization", "").partition(" ")[2].strip()
-            shown = key or self._sessions.shown(headers)
-            return hashlib.sha256(shown.encode("utf-8", "surrogateescape")).digest()
-        return (scope.get("client") or ("", 0))[0]
+        return "read", address
 
     def check_body(self, headers: Headers) -> None:
         """Refuse a body by what is said of it.

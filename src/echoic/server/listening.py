@@ -24,7 +24,7 @@ from echoic.audio.encode import write_audio
 from echoic.audio.timeline import finite
 from echoic.errors import AudioError, EchoicError
 from echoic.recordings.result import Match
-from echoic.server.problems import problem
+from echoic.server.problems import problem, spelt_out
 from echoic.server.service import Service
 from echoic.server.shapes import Asked, Describe, Listen, Listened, MatchShape
 from echoic.types import Float32, LiveSound
@@ -52,8 +52,8 @@ async def listen(socket: WebSocket) -> None:
     try:
         asked = Listen.model_validate(dict(socket.query_params))
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        await socket.send_denial_response(problem(422, told, error="UsageError"))
+        sentence = spelt_out(error.errors())
+        await socket.send_denial_response(problem(422, sentence, error="UsageError"))
         return
     if not service.listeners.acquire(blocking=False):
         sentence = "too many listen at once; try again later"
@@ -78,7 +78,7 @@ class _Listener:
         self._n_looked = 0
         self._blocks: queue.Queue[Float32 | None] = queue.Queue()
         self._n_identified = 0  # samples, or passed over
-        self._is_over = False
+        self._is_over = self._has_all_come = False
         self._loop = asyncio.get_running_loop()
         self._messages: asyncio.Queue[Listened | None] = asyncio.Queue()
 
@@ -124,6 +124,8 @@ class _Listener:
             block = message.get("bytes")
             if block is None:
                 return (_DONE, "") if message.get("text") == _END else (_NOT_SOUND, "send samples, or: end")
+            if not block:
+                return _NOT_SOUND, "a block has no samples"
             if len(block) % kind.itemsize:
                 return _NOT_SOUND, f"a block of {self._asked.format} has {kind.itemsize} bytes a sample"
             samples = np.frombuffer(block, kind).astype(np.float32)
@@ -149,14 +151,14 @@ class _Listener:
 
     async def _look(self) -> None:
         """Look at the last seconds; where too much is asked for at once, at later ones."""
-        samples, end = self._recent, self._seconds
-        self._n_looked = self._n_come
+        samples, end, n_come = self._recent, self._seconds, self._n_come
         with suppress(HTTPException):  # 429
             heard = await self._service.work.run(
                 self._heard_in, samples, end - len(samples) / self._asked.rate
             )
             heard.end = end
             self._messages.put_nowait(heard)
+        self._n_looked = n_come  # not before: one that is cut short is made up for at the end
 
     def _heard_in(self, samples: Float32, start: float) -> Listened:
         told = Listened(kind="heard", start=start)
@@ -185,15 +187,19 @@ class _Listener:
                 self._say(self._told(match))
         except EchoicError as error:
             self._say(Listened(kind="match", end=0.0, message=str(error)))
-            for _ in self._come():
-                pass
         finally:
+            for _ in self._come():  # or what comes would wait for ever
+                pass
             self._say(None)
 
     def _come(self) -> Iterator[Float32]:
-        while (block := self._blocks.get()) is not None and not self._is_over:
-            self._n_identified += len(block)
-            yield block
+        while not self._has_all_come:
+            block = self._blocks.get()
+            if block is None or self._is_over:
+                self._has_all_come = True
+            else:
+                self._n_identified += len(block)
+                yield block
 
     def _told(self, match: Match) -> Listened:
         ids = self._service.holdings.ids([match.path])

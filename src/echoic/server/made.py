@@ -56,7 +56,11 @@ class Made:
                     self._drop(before)
                 while len(self._paths) > 1 and sum(self._sizes.values()) > self._most_bytes:
                     self._drop(self._paths.popitem(last=False)[1])
-        except BaseException:
+        except BaseException:  # which may come at any place, where work is stopped
+            with self._lock:
+                if self._paths.get(key) == path:
+                    del self._paths[key]
+                self._sizes.pop(path, None)
             path.unlink(missing_ok=True)
             raise
         return content

@@ -6,6 +6,7 @@ that points lie as dense everywhere. It is drawn once for each state of the libr
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ _STRETCHED = 0.6  # how far from the components themselves towards even density
 async def show(request: Request) -> Response:
     """Return a point for each file, 20,000 at most; what sounds alike lies near to each other."""
     service: Service = request.app.state.service
-    mapping = Mapping(service.holdings.opening)
+    mapping = await service.looks.run(Mapping, service.holdings.opening)
     key = await service.looks.run(mapping.state)
     content = await service.looks.run(service.made.find, key, _JSON)
     if content is None:
@@ -62,9 +63,11 @@ class Mapping:
         self._store = spaces.store(self._spec)
 
     def state(self) -> tuple[object, ...]:
-        """Tell states of the library apart."""
-        ids = self._store.file_ids()
-        return "map", self._spec.key, len(ids), len(self._store), int(ids.sum())
+        """Tell states of the library apart: where which sounds lie, and which have vectors."""
+        facts = hashlib.sha256(self._store.file_ids().tobytes())
+        for record in self._catalog.files():
+            facts.update(repr((record.id, record.path, record.digest)).encode("utf-8", "surrogateescape"))
+        return "map", self._spec.key, facts.hexdigest()
 
     def draw(self) -> MapShape:
         """Place all files, or as many as a map may have, drawn evenly from all."""

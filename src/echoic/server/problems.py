@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ from echoic.errors import (
     UsageError,
 )
 
-__all__ = ["Problem", "handle_problems", "problem", "refusals", "refuse"]
+__all__ = ["Problem", "handle_problems", "problem", "refusals", "refuse", "spelt_out"]
 
 MEDIA_TYPE = "application/problem+json"
 _SCHEMA = "#/components/schemas/Problem"
@@ -65,6 +65,11 @@ def refuse(status: int, detail: str, **headers: str) -> NoReturn:
     """Refuse a request; of a header's name, ``_`` stands for ``-``."""
     spelt = {name.replace("_", "-"): value for name, value in headers.items()}
     raise HTTPException(status, detail, spelt)
+
+
+def spelt_out(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Say what pydantic found in one line; what was given is not repeated: it may be anything."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors)
 
 
 def status_of(error: EchoicError) -> int:
@@ -111,9 +116,8 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        # What was given is not repeated: it may be anything.
-        places = [(".".join(map(str, one["loc"][1:])), one["msg"]) for one in error.errors()]
-        return problem(422, "; ".join(f"{place}: {message}" for place, message in places), error="UsageError")
+        found = [{**one, "loc": one["loc"][1:]} for one in error.errors()]  # without: in the query
+        return problem(422, spelt_out(found), error="UsageError")
 
     @app.exception_handler(EchoicError)
     async def raised(_: Request, error: EchoicError) -> Response:

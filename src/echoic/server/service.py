@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from fastapi.responses import Response
 
+from echoic.arguments import WORDS
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.heard.result import HeardSpan
@@ -41,7 +42,6 @@ from echoic.types import Hit, Note
 __all__ = ["Service"]
 
 _R = TypeVar("_R")
-_WORDS = "text:"
 
 
 class Service:
@@ -214,7 +214,7 @@ class Service:
             check_part_length(record, asked.start, asked.end, self.settings.max_seconds)
 
     def _examples(self, given: Sequence[str]) -> list[str]:
-        return [one if one.startswith(_WORDS) else self.holdings.named(one).path for one in given]
+        return [one if one.startswith(WORDS) else self.holdings.named(one).path for one in given]
 
     def _told(
         self, work: Callable[[], list[_R]], sound: Path | None, asked: Sound

@@ -12,22 +12,31 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import Headers
 
 from echoic.server.keys import Role
-from echoic.server.problems import refusals
+from echoic.server.problems import refusals, refuse
 from echoic.server.settings import Settings
 from echoic.server.shapes import SessionShape
 
-__all__ = ["Sessions", "router"]
+__all__ = ["Session", "Sessions", "digest", "key_in", "router"]
 
 router = APIRouter(prefix="/v1/session")
 
 _SECONDS = 12 * 3600.0
 _MOST = 10_000  # then the oldest one ends
+
+
+class Session(NamedTuple):
+    """What a key that was shown allows, until when, and a digest of it, which tells clients apart."""
+
+    role: Role
+    client: bytes
+    until: float
 
 
 class Sessions:
@@ -45,45 +54,55 @@ class Sessions:
         self.seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._roles: OrderedDict[bytes, tuple[Role, float]] = OrderedDict()
+        self._kept: OrderedDict[bytes, Session] = OrderedDict()
 
-    def begin(self, role: Role) -> str:
-        """Begin a session; return what its cookie says."""
+    def begin(self, role: Role, key: str) -> str:
+        """Begin a session of a key; return what its cookie says."""
         token = secrets.token_urlsafe(32)
         with self._lock:
-            self._roles[_digest(token)] = role, self._clock() + self.seconds
-            while len(self._roles) > _MOST:
-                self._roles.popitem(last=False)
+            self._kept[digest(token)] = Session(role, digest(key), self._clock() + self.seconds)
+            while len(self._kept) > _MOST:
+                self._kept.popitem(last=False)
         return token
 
-    def role(self, token: str) -> Role | None:
-        """Return what who has a cookie may do; None if the session is over, or there was none."""
+    def get(self, token: str) -> Session | None:
+        """Return the session of a cookie; None if it is over, or there was none."""
         with self._lock:
-            role, until = self._roles.get(_digest(token), (None, 0.0))
-        return role if self._clock() < until else None
+            session = self._kept.get(digest(token))
+        return session if session is not None and self._clock() < session.until else None
 
     def end(self, token: str) -> None:
         """End a session."""
         with self._lock:
-            self._roles.pop(_digest(token), None)
+            self._kept.pop(digest(token), None)
 
-    def of(self, headers: Headers) -> Role | None:
-        """Return what the cookie among some headers allows."""
-        return self.role(_token(headers))
+    def of(self, headers: Headers) -> Session | None:
+        """Return the session of the cookie among some headers."""
+        return self.get(_token(headers))
 
-    def shown(self, headers: Headers) -> str:
-        """Return what the cookie among some headers says; nothing if there is none."""
-        return _token(headers)
+
+def key_in(headers: Headers) -> str | None:
+    """Return the key among some headers, however it is spelt; None if there is none."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return None if not scheme else key.strip() if scheme.lower() == "bearer" else ""
+
+
+def digest(secret: str) -> bytes:
+    """Return what is kept in the place of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 @router.post("", responses=refusals(413, 415))
 async def begin_session(request: Request, response: Response) -> SessionShape:
     """Begin a session: whoever shows a key in ``Authorization`` gets a cookie that stands for it."""
     if _settings(request).keys is not None:
+        key = key_in(request.headers)
+        if key is None:  # a cookie begets no other, or a session would never end
+            refuse(401, "a session is begun with a key; send it as Authorization: Bearer KEY")
         sessions: Sessions = request.app.state.sessions
         response.set_cookie(
             _name(request.headers),
-            sessions.begin(request.scope["state"]["role"]),
+            sessions.begin(request.scope["state"]["role"], key),
             max_age=int(sessions.seconds),
             path="",  # left out, so that a service under a path of its own is alone in being sent it
             httponly=True,
@@ -137,7 +156,3 @@ def _token(headers: Headers) -> str:
         if key == name:
             return value
     return ""
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -39,11 +39,11 @@ class Stoppable(Generic[_P, _R]):
         self._is_stopped = self._has_ended = False
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with self._lock:
-            if self._is_stopped:
-                raise StoppedError
-            self._thread = threading.get_ident()
         try:
+            with self._lock:
+                if self._is_stopped:
+                    raise StoppedError
+                self._thread = threading.get_ident()
             return self._work(*args, **kwargs)
         finally:
             self._has_ended = True  # first, and nothing can come between: none is raised from here on

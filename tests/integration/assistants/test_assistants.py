@@ -378,7 +378,7 @@ def test_what_cannot_be_offered_is_told_in_one_sentence(home, tmp_path):
     commands = CommandsWithin(home / "library")
     assert "there is no library" in commands("mcp", tmp_path / "none", code=1).stderr
     assert "is no folder that examples" in commands("mcp", "--allow", tmp_path / "none", code=2).stderr
-    assert "--port and --name go with --http" in commands("mcp", "--port", "1", "--name", "a", code=2).stderr
+    assert "--port and --name: give --http" in commands("mcp", "--port", "0", "--name", "a", code=2).stderr
     assert "can be reached" in commands("mcp", "--http", "--host", "0.0.0.0", code=2).stderr
 
 

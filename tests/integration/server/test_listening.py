@@ -55,6 +55,29 @@ def test_what_plays_is_heard_and_recognised(ask, place):
     assert not list(ask.service.uploads.folder.iterdir())
 
 
+def test_a_look_that_the_end_cuts_short_is_made_up_for(ask, monkeypatch):
+    describe, held = ask.service.describe, threading.Event()
+
+    def slowly(*given):
+        held.wait(1)  # till long after the end has come
+        return describe(*given)
+
+    monkeypatch.setattr(ask.service, "describe", slowly)
+    told = play(ask, make_sound("rain", 0, sample_rate=RATE)[: round(2.6 * RATE)], block=round(2.6 * RATE))
+    assert [one["kind"] for one in told].count("heard") >= 1
+
+
+def test_a_thread_that_breaks_down_gives_its_place_back(ask, monkeypatch):
+    def broken(source):
+        next(source.blocks)
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr(ask.service.library, "monitor", broken)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    told = play(ask, np.zeros(40 * RATE, np.float32), block=5 * RATE)
+    assert all(one["kind"] == "heard" for one in told)
+
+
 def test_silence_and_absurd_samples_are_no_sound(ask):
     samples = np.zeros(3 * RATE, np.float32)
     samples[::100] = np.nan
@@ -100,7 +123,7 @@ def test_who_may_not_ask_is_refused_before_the_connection_is_taken(serve, tmp_pa
 
 
 def test_what_is_no_sound_ends_the_connection(ask):
-    for message, code in ((b"abc", 1003), ("stop", 1003), (bytes((1 << 20) + 4), 1009)):
+    for message, code in ((b"abc", 1003), (b"", 1003), ("stop", 1003), (bytes((1 << 20) + 4), 1009)):
         with listening(ask) as socket:
             socket.send(message)
             with pytest.raises(ConnectionClosed):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from echoic import Library
+from echoic.opening import Opening
 from echoic.server import mapping
 from echoic.server.mapping import flatten
 
@@ -32,6 +37,19 @@ def test_it_is_drawn_once(ask, monkeypatch):
     again = ask("/v1/map", headers={"If-None-Match": first.headers["ETag"]})
     assert again.status == 304
     assert ask("/v1/map").body == first.body
+
+
+def test_it_is_drawn_anew_once_a_file_has_another_place(place, tmp_path):
+    shutil.copytree(place.library, tmp_path / "library")
+    with Library(tmp_path / "library") as library, closing(Opening(library.folder)) as opening:
+        drawn = mapping.Mapping(opening)
+        before = drawn.state()
+        assert mapping.Mapping(opening).state() == before
+        catalog, _ = library._open()
+        record = library.files()[0]
+        with catalog.transaction():
+            catalog.move_file(record.id, tmp_path / "elsewhere.wav", record.mtime_ns)
+        assert drawn.state() != before
 
 
 def test_of_many_files_some_are_drawn_from_all(ask, monkeypatch):

@@ -130,13 +130,21 @@ def test_a_cookie_is_of_no_use_to_a_page_of_another_site(guarded, keys):
 def test_sessions_end(monkeypatch):
     now = 0.0
     sessions = Sessions(10, lambda: now)
-    token = sessions.begin("admin")
-    assert (sessions.role(token), sessions.role("")) == ("admin", None)
+    token = sessions.begin("admin", "key")
+    assert sessions.get(token).role == "admin"
+    assert sessions.get("") is None
     now = 11.0
-    assert sessions.role(token) is None
+    assert sessions.get(token) is None
     monkeypatch.setattr("echoic.server.sessions._MOST", 2)
-    tokens = [sessions.begin("read") for _ in range(3)]
-    assert [sessions.role(one) for one in tokens] == [None, "read", "read"]
+    tokens = [sessions.begin("read", "key") for _ in range(3)]
+    assert [sessions.get(one) is None for one in tokens] == [True, False, False]
+
+
+def test_a_cookie_begets_no_other(guarded, keys):
+    spelt, _ = cookie(guarded("/v1/session", method="POST", key=keys[1]))
+    answer = guarded("/v1/session", method="POST", headers={"Cookie": spelt})
+    assert answer.status == 401
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_without_keys_everybody_is_let_in(ask):

@@ -6,6 +6,7 @@ import { uploads } from "./uploads.js";
 const LISTS = ["like", "unlike"];
 const WORDS = ["text", "file", "upload", "start", "end", "find", "path", "tag", "min", "max", "k"];
 export const FEW = 20;
+const KINDS = ["sound", "phrase", "voice", "recording", "version"];
 const FLAGS = { phrase: "spoken", voice: "voice", version: "versions" };
 
 /** Read what is asked from the page's address. */
@@ -13,6 +14,7 @@ export function read(search) {
   const given = new URLSearchParams(search);
   const asked = { find: "sound" };
   for (const name of WORDS) if (given.get(name)) asked[name] = given.get(name);
+  if (!KINDS.includes(asked.find)) asked.find = "sound";
   for (const name of LISTS) asked[name] = given.getAll(name);
   asked.every = given.get("every") === "1";
   return asked;

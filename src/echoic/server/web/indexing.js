@@ -30,6 +30,8 @@ function stream() {
     channel.postMessage(state);
     show(state);
   });
+  // What answers with an error, as before somebody logs in again, is not asked again by the browser itself.
+  events.addEventListener("error", () => events.readyState === EventSource.CLOSED && setTimeout(stream, EVERY));
 }
 
 function show(state) {

@@ -141,9 +141,10 @@ async function run() {
   document.body.classList.add("busy");
   byId("results").setAttribute("aria-busy", "true");
   try {
+    const entry = history.state?.entry;
     const told = await find(asked, mine.signal);
     told.seconds = (performance.now() - begun) / 1000;
-    results.set(history.state?.entry, told);
+    results.set(entry, told);
     show(told);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -358,6 +359,7 @@ addEventListener("scroll", () => {
 });
 addEventListener("popstate", async () => {
   clearTimeout(scrolled);
+  running?.abort(); // or what was asked last would be shown here
   asked = read(location.search);
   const y = history.state?.y ?? 0;
   showControls();

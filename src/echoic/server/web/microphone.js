@@ -10,7 +10,7 @@ export function whyNone() {
     : "Browsers record only over https, or from this very machine (http://localhost). Drop a file instead.";
 }
 
-/** Begin to record; returns what stops it, which gives the sound, and calls `told` with seconds and level. */
+/** Begin to record; returns what stops it, which gives the sound, and calls `told` with seconds. */
 export async function record(told) {
   const plain = { autoGainControl: false, noiseSuppression: false, echoCancellation: false };
   let stream;

@@ -38,7 +38,7 @@ const near = new IntersectionObserver(
 export class Row {
   /**
    * @param file a FileShape, a hit or a match, with `spans` and `best` where something was found in it
-   * @param does what a row may ask for: searchBy(file, start, end), like(file), unlike(file), moved(row)
+   * @param does what a row may ask for: searchBy(id, start, end), like(file), unlike(file)
    */
   constructor(file, does) {
     Object.assign(this, { file, does });
@@ -50,7 +50,7 @@ export class Row {
     this.facts = el("span", { class: "facts" });
     this.player = button("", () => this.toggle(), { class: "round", "aria-label": `Play ${name}` });
     const tools = [
-      button("Find like this", () => does.searchBy(file.id, null, null, file.path), { class: "quiet small" }),
+      button("Find like this", () => does.searchBy(file.id, null, null), { class: "quiet small" }),
       button("+ More like", () => does.like(file), { class: "quiet small", "aria-label": `More like ${name}` }),
       button("− Less like", () => does.unlike(file), { class: "quiet small", "aria-label": `Less like ${name}` }),
       (this.opener = button("Spectrum", () => this.spectrum(), { class: "quiet small", "aria-expanded": "false" })),
@@ -123,7 +123,7 @@ export class Row {
         this.player.setAttribute("aria-label", `${this.deck.paused ? "Play" : "Pause"} ${this.name}`);
       });
     }
-    const search = (start, end) => this.does.searchBy(id, start, end, this.file.path);
+    const search = (start, end) => this.does.searchBy(id, start, end);
     this.wave = new Wave(this.deck, { spans: this.file.spans, search });
     this.place.replaceChildren(this.wave.element);
     const isLong = duration > 30;
