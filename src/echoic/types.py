@@ -64,7 +64,7 @@ class Note:
 
     Parameters
     ----------
-    kind : {"tracks", "phase", "ultrasound", "silence", "words", "speech", "damage"}
+    kind : NoteKind
     sentence : str
         What is told, without the file's name.
     track : int, "all" or "mix", optional

@@ -27,11 +27,11 @@ from echoic.errors import EchoicError, EncoderError, NotAudioError
 from echoic.spec import EncoderSpec
 from echoic.types import AudioInfo, Float32, Note, Segments, TrackChoice
 
-__all__ = ["HandOn", "embed_file", "embed_samples", "encoded", "try_encoder"]
+__all__ = ["embed_file", "embed_samples", "encoded", "try_encoder"]
 
 Float64 = npt.NDArray[np.float64]
 #: Takes the name of an encoder, and segments of it.
-HandOn = Callable[[str, Segments], None]
+_HandOn = Callable[[str, Segments], None]
 
 # Windows gathered before they are encoded: 16 take no less time and 15 MB more.
 _BATCH = 8
@@ -41,7 +41,7 @@ _RESERVED = 8 << 20  # numbers: 32 MiB, from where on the C library (glibc) alwa
 _NOTHING_SAID = 0.95**0.5  # of a frame's last number; of CTC's blank, the root of its probability
 
 
-def is_handed_on(spec: EncoderSpec) -> bool:
+def _is_handed_on(spec: EncoderSpec) -> bool:
     """Tell whether segments may be had part by part: those of what is said are many, and are kept so."""
     return spec.by == "frame" and bool(spec.purposes & {"phrases", "spoken"})
 
@@ -52,7 +52,7 @@ def embed_file(
     *,
     track: TrackChoice | None = None,
     progress: Callable[[float], None] = lambda _: None,
-    hand_on: HandOn | None = None,
+    hand_on: _HandOn | None = None,
 ) -> tuple[AudioInfo, dict[str, Segments]]:
     """Encode a whole file.
 
@@ -136,7 +136,7 @@ def _embedded(
     sample_rate: int,
     encoders: Mapping[str, Encoder],
     progress: Callable[[float], None] = lambda _: None,
-    hand_on: HandOn | None = None,
+    hand_on: _HandOn | None = None,
 ) -> tuple[dict[str, Segments], list[Note]]:
     lanes: dict[int, list[_Lane]] = {}
     for rate in sorted({encoder.spec.sample_rate for encoder in encoders.values()}):
@@ -305,7 +305,7 @@ class _HandedOn:
 class _Lane:
     """The encoders that take the same windows: a windower, and the windows waiting to be encoded."""
 
-    def __init__(self, encoders: Mapping[str, Encoder], hand_on: HandOn | None) -> None:
+    def __init__(self, encoders: Mapping[str, Encoder], hand_on: _HandOn | None) -> None:
         spec = next(iter(encoders.values())).spec
         self._windower = (
             EventCutter(spec.window_samples, spec.sample_rate)
@@ -314,7 +314,7 @@ class _Lane:
         )
         self._encoded: dict[str, _Encoded | _HandedOn] = {
             name: _Encoded(encoder)
-            if hand_on is None or not is_handed_on(encoder.spec)
+            if hand_on is None or not _is_handed_on(encoder.spec)
             else _HandedOn(encoder, partial(hand_on, name))
             for name, encoder in encoders.items()
         }
@@ -374,7 +374,7 @@ def _telling(segments: Segments, encoder: Encoder) -> Segments:
     return Segments(segments.starts[tell], segments.ends[tell], segments.vectors[tell])
 
 
-def _lanes(encoders: Mapping[str, Encoder], hand_on: HandOn | None) -> list[_Lane]:
+def _lanes(encoders: Mapping[str, Encoder], hand_on: _HandOn | None) -> list[_Lane]:
     groups: dict[tuple[int, int, bool], dict[str, Encoder]] = {}
     for name, encoder in encoders.items():
         spec = encoder.spec

@@ -16,6 +16,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -299,7 +300,19 @@ class _Worker:
             if (key := header.get("part")) is not None:
                 if key not in keys:
                     raise ValueError(f"a part of {shown(key)}")
-                before.setdefault(key, Parts()).add(messages.as_segments(key, arrays))
+                segments = messages.as_segments(key, arrays)
+                try:
+                    if key not in before:
+                        before[key] = Parts()
+                    before[key].add(segments)
+                except OSError as error:  # of this process, not of the worker, which has more to tell
+                    self._at_rest()
+                    self.stop()
+                    return UnreadableError(
+                        f"what is said in {quoted(task.path)} cannot be kept in "
+                        f"{quoted(tempfile.gettempdir())} ({error.strerror or error}); make room there and "
+                        "run it again"
+                    )
                 continue
             if "alive" not in header:
                 break

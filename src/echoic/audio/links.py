@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from heapq import merge
 
 from echoic.audio.boxes import HEAD as BOX_HEAD
 from echoic.audio.boxes import Boxed, boxed, find_begins, is_begin
@@ -160,7 +161,7 @@ def with_link_at(source: Source, links: list[Link], number: int, place: int) -> 
     """Divide a link of a file at a place, counted from its begin, where another recording has been found."""
     link = links[number]
     at = link.begin + place
-    parts = [replace(link, end=at, ogg=link.ogg), Link(at, link.end)]
+    parts = [replace(link, end=at), Link(at, link.end)]
     _known[source.stamp] = [*links[:number], *parts, *links[number + 1 :]]
     return _known[source.stamp]
 
@@ -234,16 +235,19 @@ def _next_begin(source: Source, first: int) -> int | None:
 
 def _next_marked(source: Source, mark: bytes, first: int) -> int | None:
     """Return where a file begins behind the begin of the first, but not where only tags are left."""
-    at = first
-    while len(data := source.look(at, _SEARCHED)) >= _MARK_SIZE:
-        places = set(_places(mark, data))
-        if mark == _FLAC:  # behind which an mp3 may have been put
-            places |= {place for place in _places(_TAG, data) if _is_mpeg(source, at + place)}
-        for place in sorted(places):
-            behind = max(at + place, _behind_tags(source, at + place))
-            if at + place > first and behind + _OLD_TAG < source.size:
+    # Little is looked at first, and no tag twice: of many small recordings each is looked for.
+    at, passed, size = first, first, _NEAR
+    marks = {mark, _TAG}  # an mp3 may have been put behind any
+    while len(data := source.look(at, size)) >= _MARK_SIZE:
+        for place in merge(*(_places(one, data) for one in marks)):
+            if at + place <= passed:
+                continue
+            if mark == _FLAC and data.startswith(_TAG, place) and not _is_mpeg(source, at + place):
+                continue
+            passed = max(at + place, _behind_tags(source, at + place))
+            if passed + _OLD_TAG < source.size:
                 return at + place
-        at += len(data) - _MARK_SIZE + 1
+        at, size = at + len(data) - _MARK_SIZE + 1, min(2 * size, _SEARCHED)
     return None
 
 
@@ -337,10 +341,9 @@ class StreamLinks:
     def _look_for_begin(self) -> int:
         self._stream.peek(BOX_HEAD)
         ahead = self._stream.ahead
-        places = [*find_begins(ahead)][:1]
-        places += [place for place in _places(_TAG, ahead) if self._is_mp3(place)][:1]
         nothing = max(min(1, len(ahead)), len(ahead) - BOX_HEAD + 1)
-        return min(places, default=nothing)
+        begin = next(find_begins(ahead), nothing)
+        return min(begin, next((place for place in _places(_TAG, ahead) if self._is_mp3(place)), begin))
 
     def _is_mp3(self, at: int) -> bool:
         """Tell whether a frame of MPEG stands behind the tag that begins at a place."""

@@ -388,7 +388,7 @@ def _connect(
             known = before.heard if begins_as(stream, before.download.head) else 0.0
         # An MP4 may have to be searched, by requests of ffmpeg's own, which go to the end of the first.
         is_film = not text and stream.peek(_HEAD)[4:8] == b"ftyp"
-        followed = is_followed(url, download.size) if is_film and is_file else False
+        followed = is_followed(url, download.size) if is_film and is_file else False  # None: it is not known
         if not (text or (is_film and followed is False)):
             try:
                 sound = _Sound(name, stream, is_file=is_file, download=download, known=known)
@@ -403,7 +403,7 @@ def _connect(
     # Parts of a sound that a playlist lists, or a file that has to be searched.
     container = open_address(url, name)
     sound = _Sound(name, container, is_file=container.duration is not None)
-    if followed or (is_file and is_followed(url, download.size)):
+    if followed or (is_file and not (text or is_film) and is_followed(url, download.size)):
         sound.leave("another recording follows, which is not heard; save the file and give that")
     return sound
 

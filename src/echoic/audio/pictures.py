@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["read_pictures"]
 
 _LARGEST = 1 << 28  # bytes of a file that is one picture
-_MOST_PIXELS = 64_000_000
+_MOST_PIXELS, _LONGEST_SIDE = 64_000_000, 1 << 15
 _MOST_FRAMES = 30_000  # that are decoded to get at those that are wanted
 _AHEAD = 4.0  # s that are decoded rather than jumped over
 _DAMAGE = (av.error.FFmpegError, OSError, ValueError, MemoryError)
@@ -104,6 +104,11 @@ def _check_size(width: int, height: int, name: str) -> None:
         raise AudioError(
             f"{name} has {width:,} × {height:,} pixels, and a picture may have "
             f"{_MOST_PIXELS // 1_000_000} million; make it smaller"
+        )
+    if max(width, height) > _LONGEST_SIDE:
+        raise AudioError(
+            f"{name} has a side of {max(width, height):,} pixels, and a picture may have {_LONGEST_SIDE:,} "
+            "along each; make it smaller"
         )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from echoic.search.likeness import chances_of
 from echoic.types import Float32
 
 __all__ = ["GaussianProcess"]
@@ -51,7 +52,7 @@ class GaussianProcess:
         kernel = self._kernel(vectors) + _JITTER * np.eye(n)
         added = np.zeros(n)
         for _ in range(_MOST_STEPS):  # Newton's method; algorithm 3.1
-            chance = _chance(expected + added)
+            chance = chances_of(expected + added)
             root = np.sqrt(np.maximum(chance * (1 - chance), 1e-9))
             inner = np.eye(n) + root[:, None] * kernel * root
             right = root**2 * added + is_it - chance
@@ -60,7 +61,7 @@ class GaussianProcess:
             added = now
             if is_done:
                 break
-        chance = _chance(expected + added)
+        chance = chances_of(expected + added)
         self._weights = is_it - chance
         root = np.sqrt(np.maximum(chance * (1 - chance), 1e-9))
         self._root = root
@@ -86,8 +87,3 @@ class GaussianProcess:
         cosines = np.minimum(vectors @ self._vectors.T, 1).astype(np.float64)  # rounded, they may be above
         kernel: Float64 = _VARIANCE * np.exp((cosines - 1) / _REACH)
         return kernel
-
-
-def _chance(odds: Float64) -> Float64:
-    chance: Float64 = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
-    return chance

@@ -32,7 +32,7 @@ from echoic.audio.tags import folded
 from echoic.encoders.base import mean_vector, normalize
 from echoic.errors import AudioError, PartError, UsageError
 from echoic.search.classifier import GaussianProcess
-from echoic.search.likeness import Background, drawn, likeness_of, logits
+from echoic.search.likeness import Background, chances_of, drawn, likeness_of, logits
 from echoic.search.occurrences import (
     LIKELY,
     MOST_SECONDS,
@@ -47,20 +47,20 @@ from echoic.search.query import Examples, Filters, check_k, checked_limits, ids_
 from echoic.search.ranking import refine_query
 from echoic.search.result import Concept, Taught
 from echoic.storage.catalog import Catalog
-from echoic.storage.concepts import Answer, Answers
+from echoic.storage.concepts import SAME, Answer, Answers
 from echoic.storage.events import Heard, read_heard
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
 from echoic.untrusted import is_text, shown
 
-__all__ = ["Part", "find_instances", "forget", "known", "propose", "teach"]
+__all__ = ["Part", "find_instances", "forget", "known", "propose", "share", "teach"]
 
 _LONGEST_NAME = 100  # characters
 _EXACT = 0.01  # s to which a span is an event's
-_SAME = 0.5  # of the longer of two spans: what is shared from which on an answer is about this
 _POOL = 250  # of the surest and of the most doubtful, what may be asked about
 _FAINTEST = 0.02  # probability from which on something may be asked about
 _ENOUGH, _ENOUGH_EACH = 10, 3  # answers, and answers of each kind, from which on shares are estimated
+_PARTS = 10  # that answers are judged in, each by the others
 _NORMAL = 1.96  # standard deviations that hold 95 %
 
 Float64 = npt.NDArray[np.float64]
@@ -157,12 +157,12 @@ class _Learnt:
         if like is not None and len(like):
             asked = refine_query(asked, list(background.seen(like)), ())
         self._likeness_to = background.to(asked[0])
-        self._expected = self.expected(vectors, np.array([one.length for one in answers]), -np.inf)
+        self._expected = self._by_query(vectors, np.array([one.length for one in answers]))
         self.process = GaussianProcess(self._seen, self._expected, self._is_it)
 
-    def expected(self, vectors: Float32 | npt.NDArray[np.int8], lengths: Float64, least: float) -> Float64:
-        """Say the log-odds of sounds as the query alone has them; below the least likeness, -inf or so."""
-        return logits(self._likeness_to(vectors, least) - unlike_in_length(lengths, self._lengths))
+    def _by_query(self, vectors: Float32, lengths: Float64) -> Float64:
+        """Say the log-odds of sounds as the query alone has them."""
+        return logits(self._likeness_to(vectors, -np.inf) - unlike_in_length(lengths, self._lengths))
 
     def odds(self, heard: Heard, least: float) -> Float64:
         """Say the log-odds of sounds, (n,): -inf of what is less likely than ``least``."""
@@ -200,7 +200,7 @@ class _Said:
         for start, end, is_it in self._by_file.get(file_id, ()):
             shared = np.minimum(heard.ends, end) - np.maximum(heard.starts, start)
             share = shared / np.maximum(np.maximum(heard.ends - heard.starts, end - start), 1e-9)
-            same = share > _SAME
+            same = share > SAME
             # Of several the one that was meant is the surest.
             scores = np.where(same, 1 - (1 - np.minimum(share, 1)) * 1e-3 if is_it else 0.0, scores)
         return scores
@@ -213,7 +213,7 @@ class _Said:
         return is_open
 
 
-def checked_name(name: str) -> str:
+def _checked_name(name: str) -> str:
     """Take the spaces from around a concept's name.
 
     Raises
@@ -239,7 +239,7 @@ def teach(
     noted: Noted = lambda *_: None,
 ) -> Taught:
     """Keep what is and what is not of a concept; see :meth:`echoic.library.Library.teach`."""
-    name = checked_name(name)
+    name = _checked_name(name)
     for part in (*yes, *no):
         check_part(part.start, part.end)
     kept = Answers(catalog)
@@ -337,9 +337,11 @@ def propose(
     pool = _pool(space, within, learnt, said)
     chosen = _chosen(learnt, pool, k, first_is_sure=len(answers) % 2 == 0)
     paths = catalog.paths([one.file_id for one in chosen])
+    told = [one for one in chosen if one.file_id in paths]
+    chances = chances_of(np.array([one.odds for one in told])).tolist()
     return [
-        Hit(rank, paths[one.file_id], one.start, one.end, _chance(one.odds), space.spec.name)
-        for rank, one in enumerate((one for one in chosen if one.file_id in paths), start=1)
+        Hit(rank, paths[one.file_id], one.start, one.end, chance, space.spec.name)
+        for rank, (one, chance) in enumerate(zip(told, chances, strict=True), start=1)
     ]
 
 
@@ -360,7 +362,7 @@ def _pool(space: _Space, within: Sequence[int], learnt: _Learnt, said: _Said) ->
     doubtful: list[_Candidate] = []
     for file_id, heard in read_heard(space.store, within):
         odds = learnt.odds(heard, _FAINTEST)
-        chances = np.where(said.is_open(file_id, heard), 1 / (1 + np.exp(-np.clip(odds, -500, 500))), 0.0)
+        chances = np.where(said.is_open(file_id, heard), chances_of(odds), 0.0)
         rows = apart(heard.starts, heard.ends, chances, _FAINTEST)
         seen = learnt.background.seen(normalize(heard.vectors[rows].astype(np.float32)))
         here = [
@@ -425,8 +427,7 @@ def _learn(
 def _judge(learnt: _Learnt, said: _Said, least: float) -> Judge:
     def judged(file_id: int, heard: Heard) -> Float64:
         odds = learnt.odds(heard, least)
-        scores: Float64 = np.where(np.isfinite(odds), 1 / (1 + np.exp(-np.clip(odds, -500, 500))), 0.0)
-        return said.applied(file_id, heard, scores)
+        return said.applied(file_id, heard, chances_of(odds))
 
     return judged
 
@@ -442,7 +443,7 @@ def _one_a_file(found: Iterator[Hit]) -> Iterator[Hit]:
 
 
 def _need(kept: Answers, name: str) -> list[Answer]:
-    answers = kept.of(checked_name(name))
+    answers = kept.of(_checked_name(name))
     if not answers:
         names = kept.names()
         there = f"only {', '.join(map(shown, names))}" if names else "and was taught none"
@@ -462,17 +463,22 @@ def _described(space: _Space, name: str, answers: Sequence[Answer]) -> Concept:
 def _estimated(
     space: _Space, answers: Sequence[Answer]
 ) -> tuple[tuple[float, float, float] | None, tuple[float, float, float] | None]:
-    """Judge each answer by all others: which share of what would be told is right, and what of it is told."""
+    """Judge answers by others: which share of what would be told is right, and what of it is told."""
     usable = [one for one in answers if one.collection == space.spec.key]
     is_it = np.array([one.is_it for one in usable], bool)
     if len(usable) < _ENOUGH or min(is_it.sum(), (~is_it).sum()) < _ENOUGH_EACH:
         return None, None
     background, by_event = space.background(), space.spec.by == "event"
     is_told = np.zeros(len(usable), bool)
-    for row, one in enumerate(usable):
-        learnt = _Learnt(background, usable[:row] + usable[row + 1 :], by_event=by_event)
-        heard = Heard(np.zeros(1), np.array([one.length]), one.vector[None])
-        is_told[row] = learnt.odds(heard, 0.0)[0] >= 0
+    part = np.empty(len(usable), int)  # of ten, with as many of each kind
+    part[np.argsort(is_it, kind="stable")] = np.arange(len(usable)) % _PARTS
+    for number in range(_PARTS):
+        rows = np.flatnonzero(part == number)
+        others = [one for one, its in zip(usable, part, strict=True) if its != number]
+        learnt = _Learnt(background, others, by_event=by_event)
+        lengths = np.array([usable[row].length for row in rows])
+        heard = Heard(np.zeros(len(rows)), lengths, np.stack([usable[row].vector for row in rows]))
+        is_told[rows] = learnt.odds(heard, 0.0) >= 0
     n_right = int((is_told & is_it).sum())
     precision = share(n_right, int(is_told.sum())) if is_told.sum() else None
     return precision, share(n_right, int(is_it.sum()))
@@ -490,7 +496,3 @@ def share(n: int, of: int) -> tuple[float, float, float]:
     middle = (value + z2 / (2 * of)) / (1 + z2 / of)
     half = _NORMAL * np.sqrt(value * (1 - value) / of + z2 / (4 * of**2)) / (1 + z2 / of)
     return value, float(max(0.0, middle - half)), float(min(1.0, middle + half))
-
-
-def _chance(odds: float) -> float:
-    return float(1 / (1 + np.exp(-np.clip(odds, -500, 500))))

@@ -136,9 +136,15 @@ def logits(likeness: Float32) -> Float64:
     return odds
 
 
+def chances_of(odds: Float64) -> Float64:
+    """Turn logarithms of odds into probabilities; of -inf, 0."""
+    chances: Float64 = np.where(np.isneginf(odds), 0.0, 1 / (1 + np.exp(-np.clip(odds, -500, 500))))
+    return chances
+
+
 def probability(likeness: Float32) -> Float64:
     """Turn how alike things are, (n,), into how sure it is that they are the same kind of sound."""
-    chances: Float64 = np.where(np.isfinite(likeness), 1 / (1 + np.exp(-logits(likeness))), 0.0)
+    chances: Float64 = np.where(np.isfinite(likeness), chances_of(logits(likeness)), 0.0)
     return chances
 
 

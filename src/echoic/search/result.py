@@ -18,7 +18,7 @@ class Concept:
         How many spans were said to be of it, and not to be.
     precision, recall : tuple of (float, float, float), optional
         Which share of the spans that would be told is of it, and which share of those of it would be told,
-        each span judged by the answers on all others; with the ends of the 95 % interval. None of too few
+        each span judged by the answers on others; with the ends of the 95 % interval. None of too few
         answers.
     """
 

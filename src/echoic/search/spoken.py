@@ -338,12 +338,12 @@ def _stretches(
 
 def _apart(scores: Float32, firsts: Ints, ends: Ints) -> list[Place]:
     """Choose, best first, places that do not overlap."""
-    taken: list[tuple[int, int]] = []
+    is_taken = np.zeros(len(scores), bool)
     chosen = []
     for at in np.argsort(-scores[ends], kind="stable").tolist():
         first, end = int(firsts[at]), int(ends[at])
-        if all(end < begin or first > last for begin, last in taken):
-            taken.append((first, end))
+        if not is_taken[first : end + 1].any():
+            is_taken[first : end + 1] = True
             # The last digits of a product depend on how much is multiplied at once.
             chosen.append(Place(first, end, round(float(scores[end]), 5)))
     return chosen

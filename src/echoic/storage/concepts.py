@@ -19,9 +19,10 @@ from echoic.storage.catalog import Catalog
 from echoic.types import Float32
 from echoic.untrusted import shown
 
-__all__ = ["Answer", "Answers"]
+__all__ = ["SAME", "Answer", "Answers"]
 
-_SAME = 0.5  # of the longer of two spans: what is shared from which on they are one
+#: Of the longer of two spans: what they share from which on an answer on one is an answer on the other.
+SAME = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,7 @@ class Answer:
         if spans[0] == spans[1]:
             return True
         shared = min(spans[0][1], spans[1][1]) - max(spans[0][0], spans[1][0])
-        return shared > _SAME * max(end - start for start, end in spans)
+        return shared > SAME * max(end - start for start, end in spans)
 
 
 class Answers:
@@ -143,7 +144,6 @@ class Answers:
             kept = [(n, one) for n, one in kept if n not in gone] + [(number, answer)]
         return contrary
 
-    def forget(self, name: str) -> bool:
-        """Forget a concept with its answers; return whether it was known."""
-        cursor = self._catalog.connection.execute("DELETE FROM concepts WHERE folded = ?", (folded(name),))
-        return cursor.rowcount > 0
+    def forget(self, name: str) -> None:
+        """Forget a concept with its answers."""
+        self._catalog.connection.execute("DELETE FROM concepts WHERE folded = ?", (folded(name),))

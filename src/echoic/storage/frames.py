@@ -45,7 +45,7 @@ N_OF_PART = 2048
 _LEVELS = 255
 _HIGHEST = 127  # of what takes 8 bits with a sign
 _AT_ONCE = 500  # files that are read in one statement
-_ROOM = 512 << 20  # bytes of what is remembered of a collection: two hundred hours of speech
+_ROOM = 512 << 20  # bytes of what is remembered of a collection: some sixty hours of speech without pauses
 
 Bytes = npt.NDArray[np.uint8]
 SmallInts = npt.NDArray[np.int8]
@@ -231,6 +231,9 @@ class FrameStore(ABC, Generic[Kept]):
         )
         bounds = np.cumsum([0, *(n for (n,) in counts)])
         parts = np.flatnonzero((bounds[:-1] < last) & (bounds[1:] > first))
+        if not len(parts):  # the file is gone, or another process has made less of it
+            nothing = np.empty(0)
+            return self._unpacked(nothing, nothing, self._packed(np.empty((0, self.dim), np.float32)))
         rows = self._rows("file_id = ? AND part BETWEEN ? AND ?", [file_id, int(parts[0]), int(parts[-1])])
         joined = self._joined([kept for _, kept in rows])
         before = int(bounds[parts[0]])

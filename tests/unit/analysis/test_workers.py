@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
 import signal
 import time
 
+import numpy as np
 import psutil
 import pytest
 
@@ -198,13 +200,20 @@ class Hostile(Encoder):
                 pass
         time.sleep(3600)
 
+class Talking(Encoder):
+    spec = EncoderSpec(
+        "talking", "1", 8_000, 2.0, 2.0, 3, by="frame", frame_rate=10.0, purposes=frozenset({"spoken"})
+    )
+    def encode(self, windows):
+        return np.tile(np.float32([1, 0, 0]), (len(windows), 20, 1))
+
 class Fragile:
     spec = made("fragile")
     front_end = Waveform(8_000)
     def encode(self, windows):
         os._exit(3)
 """
-NAMES = ("slow", "steady", "large", "hostile", "fragile")
+NAMES = ("slow", "steady", "large", "hostile", "talking", "fragile")
 
 
 @pytest.fixture
@@ -266,6 +275,20 @@ def test_a_worker_in_the_power_of_a_file_is_not_believed(clips, strange, tmp_pat
         assert "brought its worker process down" in str(result)
         assert isinstance(outcome(pool, clips[1], "spectral"), Analysis)
     assert not (tmp_path / "touched").exists()
+
+
+def test_a_scratch_disk_that_is_full_is_told_as_that(tmp_path, strange, monkeypatch):
+    write_audio(tmp_path / "talk.wav", np.random.default_rng(0).normal(0, 0.1, 120 * 8_000), 8_000)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("echoic.analysis.parts.Parts.add", full)
+    with WorkerPool(1) as pool:
+        result = outcome(pool, tmp_path / "talk.wav", "talking")
+        assert "cannot be kept in" in str(result)
+        assert "No space left on device); make room there" in str(result)
+        monkeypatch.undo()
 
 
 def test_an_encoder_that_brings_its_worker_down_blames_no_file(clips, strange):

@@ -534,3 +534,29 @@ def test_one_alone_has_nothing_behind_it(tmp_path: Path, name: str) -> None:
     _, info = read_audio(path, RATE)
     assert info.lost == ""
     assert info.duration == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        3 * (b"\xff\xfb\x90\x64" + bytes(413)) + 3_000 * b"ID3\x04\0\0\0\0\0\0",
+        3_000 * (b"fLaC\0\0\0\x22" + bytes(34)),
+    ],
+    ids=["tags", "marks"],
+)
+def test_looking_for_many_links_reads_each_part_of_a_file_a_few_times(tmp_path, monkeypatch, content):
+    (tmp_path / "many").write_bytes(content)
+    read = 0
+
+    def counted(self, at, size):
+        nonlocal read
+        data = look(self, at, size)
+        read += len(data)
+        return data
+
+    look = Source.look
+    monkeypatch.setattr(Source, "look", counted)
+    with closing(Source(tmp_path / "many")) as source:
+        links = links_of(source)
+    assert [link.begin for link in links[1:]] == [link.end for link in links[:-1]]
+    assert read < 200 * len(content)  # and not as often as there are marks

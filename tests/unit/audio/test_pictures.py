@@ -86,13 +86,13 @@ def test_a_picture_has_no_parts(tmp_path, picture):
         list(read_pictures(path, 2, 1, 2))
 
 
-def huge_png():
+def huge_png(width=20_000, height=20_000):
     """Make a PNG of few bytes that claims far more pixels than would fit."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    head = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(bytes(20_000))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
@@ -109,6 +109,7 @@ def huge_png():
         ),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", "is no picture or film"),
         (huge_png(), r"20,000 × 20,000 pixels|no picture"),
+        (huge_png(1_000_000, 10), r"a side of 1,000,000 pixels"),
     ],
 )
 def test_what_is_no_picture_is_said_in_a_sentence(tmp_path, content, told):

@@ -109,6 +109,14 @@ def test_what_was_asked_twice_is_remembered_until_it_changes(store, database):
     assert ask() == ({1: 20, 2: 5}, [(5, True)])
 
 
+def test_of_a_file_that_is_gone_nothing_is_read(store):
+    store.write(7, [said(1, 300)])
+    assert len(store.read_between(7, 290, 900).starts) == 10
+    assert len(store.read_between(7, 300, 900).starts) == 0
+    store.delete([7])
+    assert len(store.read_between(7, 0, 256).starts) == 0
+
+
 def test_collections_do_not_know_each_other(store, database):
     other = SymbolStore(lambda: database, "said@2", DIM)
     store.replace(7, said(0, 3))
