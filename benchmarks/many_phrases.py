@@ -4,7 +4,8 @@
 
     python -m benchmarks.many_phrases LIBRARY [--hours 100] [--minutes 10] [--beside CHECKOUT]
 
-LIBRARY has recordings of speech, indexed with ``speech`` and ``phonemes``; it is not written to. What is said
+LIBRARY has recordings of speech, indexed with ``speech`` and ``phonemes``; nothing is added to it, but one
+of an older format is brought up to date. What is said
 in them is laid end to end, from another place on for each file, until there are so many hours, in files of so
 many minutes. Words that are typed, and pieces of the recordings that are spoken, are then asked for by fresh
 processes: the first question of one is what the command line takes, later ones what an open library does.

@@ -96,6 +96,7 @@ class Finder(Opened):
             *self._open(), asked, k, filters, encoder=encoder, include_query=include_query, noted=self._note
         )
 
+    @explained
     @checked
     def pictured(
         self,

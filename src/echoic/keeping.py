@@ -6,14 +6,10 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from echoic.arguments import checked
 from echoic.opening import Opened, Report, explained
 from echoic.types import Status, StrPath
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Keeper"]
 

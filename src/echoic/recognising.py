@@ -87,7 +87,7 @@ class Recogniser(Opened):
                 source if isinstance(source, LiveSound) else os.fspath(source),
                 Filters(path, tags=tags).scope(self._open()[0]),
             )
-        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
+        except sqlite3.Error as error:  # while it is read: explained would only see it begin
             raise unusable(self.folder, error) from error
 
     @checked
@@ -122,7 +122,7 @@ class Recogniser(Opened):
             scope = Filters(path, tags=tags).scope(self._open()[0])
             names = [os.fspath(source) for source in sources]
             yield from listen(self._recognition(min_score), names, scope, told, self._note)
-        except sqlite3.Error as error:  # while it is read: _explained would only see it begin
+        except sqlite3.Error as error:  # while it is read: explained would only see it begin
             raise unusable(self.folder, error) from error
 
     @explained

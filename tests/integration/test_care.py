@@ -1,7 +1,10 @@
 """A library is backed up while somebody indexes, brought back bit for bit, tidied; vectors are exchanged."""
 
+import hashlib
+import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'echoic[par
 arrow = pytest.importorskip("pyarrow")
 
 N_FLIPS = 12
+GOLDEN = Path(__file__).parents[1] / "golden" / "libraries"
 
 
 @pytest.fixture
@@ -64,6 +68,22 @@ def test_a_backup_is_of_one_moment_whoever_writes_meanwhile(filled, folder, tmp_
         assert_same(contents(library), before)
         assert library.index([folder], jobs=1).unchanged == 4
         assert library.search(folder / "1.wav", k=1)
+
+
+def test_a_backup_of_an_older_format_stays_as_it_is(tmp_path):
+    with Library(shutil.copytree(GOLDEN / "7", tmp_path / "old")) as old:
+        old.backup(tmp_path / "backup")
+    shutil.copy(GOLDEN / "7" / "library.sqlite", tmp_path / "backup" / "library.sqlite")
+    digest = hashlib.sha256((GOLDEN / "7" / "library.sqlite").read_bytes()).hexdigest()
+    seal = json.loads((tmp_path / "backup" / "backup.json").read_text()) | {"sha256": digest}
+    (tmp_path / "backup" / "backup.json").write_text(json.dumps(seal))
+    with (
+        pytest.raises(LibraryError, match="stays as it is; make a library of it: echoic library restore"),
+        Library(tmp_path / "backup") as backup,
+    ):
+        backup.files()
+    with restored(tmp_path / "backup", tmp_path / "again") as library:
+        assert len(library.files()) == 2
 
 
 def test_a_backup_with_a_flipped_bit_is_refused(filled, tmp_path):

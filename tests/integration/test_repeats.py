@@ -63,6 +63,15 @@ def test_a_jingle_is_told_at_each_place(programmes, tmp_path):
     assert len(lines) == 4
 
 
+def test_what_two_short_files_share_is_told_without_being_asked_for_more(programmes):
+    root, _ = programmes
+    [group] = find_repeats([root / "one.mp3", root / "other.flac"])
+    places = [{"path": place.path, "start": place.start, "end": place.end} for place in group]
+    # Of the two in the first file, which come sooner than five minutes, one is told.
+    assert {place["path"].rpartition("/")[2] for place in places} == {"one.mp3", "other.flac"}
+    assert len(places) == 2
+
+
 def test_a_bad_file_stops_no_run(programmes, tmp_path):
     root, due = programmes
     (tmp_path / "bad.wav").write_text("not audio")

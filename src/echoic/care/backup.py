@@ -18,7 +18,7 @@ from pathlib import Path
 
 from echoic.errors import LibraryError, UsageError, quoted
 from echoic.files import folder_written_whole
-from echoic.storage.catalog import Catalog
+from echoic.storage.catalog import SEAL, Catalog
 from echoic.storage.spaces import EMBEDDED, Spaces
 from echoic.types import Segments
 
@@ -27,7 +27,6 @@ __all__ = ["back_up", "restore"]
 #: Told how many bytes of how many are done.
 Told = Callable[[int, int], None]
 
-_SEAL = "backup.json"
 _FORMAT = 1
 _BLOCK = 1 << 20
 _AT_ONCE = 256  # files whose vectors are brought over in one transaction
@@ -69,7 +68,7 @@ def back_up(catalog: Catalog, spaces: Spaces, destination: Path, told: Told) -> 
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
-        (folder / _SEAL).write_text(json.dumps({"format": _FORMAT, "sha256": digest.hexdigest()}))
+        (folder / SEAL).write_text(json.dumps({"format": _FORMAT, "sha256": digest.hexdigest()}))
 
 
 def _bring_vectors(spaces: Spaces, copy: Catalog) -> None:
@@ -136,11 +135,11 @@ def _check_place(path: Path, *, may_be_empty: bool = False) -> None:
 
 def _read_seal(backup: Path) -> str:
     try:
-        seal = json.loads((backup / _SEAL).read_bytes())
+        seal = json.loads((backup / SEAL).read_bytes())
         made, digest = seal["format"], seal["sha256"]
     except FileNotFoundError as error:
         raise LibraryError(
-            f"{quoted(backup)} is no backup: there is no {_SEAL} in it; one is made with: "
+            f"{quoted(backup)} is no backup: there is no {SEAL} in it; one is made with: "
             "echoic library backup DEST"
         ) from error
     except (KeyError, NotADirectoryError, RecursionError, TypeError, ValueError) as error:

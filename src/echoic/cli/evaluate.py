@@ -87,25 +87,23 @@ def run(
         ),
     ] = None,
     false_alarms: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--false-alarms",
             metavar="N",
             parser=number(0),
-            show_default="1",
-            help="With --spans: tell recall at so many false alarms an hour.",
+            help="With --spans: tell recall at so many false alarms an hour [default: 1].",
         ),
-    ] = 1.0,
+    ] = None,
     collar: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--collar",
             metavar="S",
             parser=number(0),
-            show_default="0.2",
-            help="With --spans: seconds within which a begin, and an end, is right.",
+            help="With --spans: seconds within which a begin, and an end, is right [default: 0.2].",
         ),
-    ] = 0.2,
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -134,15 +132,18 @@ def run(
     from echoic.evaluation.report import Measured, Report, check_target, figures_of, write_report
 
     if spans is not None:
-        if encoder or queries is not None or report is not None:
-            raise UsageError("--spans goes with neither --encoder, --queries nor --report")
+        if encoder or queries is not None or report is not None or jobs is not None:
+            raise UsageError("--spans goes with neither --encoder, --queries, --report nor --jobs")
         from echoic.cli.spans import tell_spans
+        from echoic.evaluation.detection import COLLAR
 
         named = columns(path_column, label_column, split_column, group_column)
-        tell_spans(data, spans, named, label, false_alarms, collar, json=json)
+        at = 1.0 if false_alarms is None else false_alarms
+        tell_spans(data, spans, named, label, at, COLLAR if collar is None else collar, json=json)
         return
-    if label is not None:
-        raise UsageError("--label goes with --spans")
+    for name, value in (("--label", label), ("--false-alarms", false_alarms), ("--collar", collar)):
+        if value is not None:
+            raise UsageError(f"{name} goes with --spans")
     # Whatever is wrong with the request is found before time is spent on it.
     names = list(dict.fromkeys(encoder or bundled_for("sounds")))
     encoders = {name: checked_encoder(name) for name in names}

@@ -29,7 +29,6 @@ COLLAR = 0.2
 _OF_LENGTH = 0.2  # of a call: within that its end is right
 _OF_SHORTER, _OF_LONGER = 0.5, 0.25  # what a hit and a call share at least
 _DRAWS = 1_000  # of files, for intervals
-_HOUR = 3600.0
 
 Float64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -202,10 +202,12 @@ class Hostile(Encoder):
 
 class Talking(Encoder):
     spec = EncoderSpec(
-        "talking", "1", 8_000, 2.0, 2.0, 3, by="frame", frame_rate=10.0, purposes=frozenset({"spoken"})
+        "talking", "1", 8_000, 2.0, 2.0, 3, by="frame", frame_rate=500.0, purposes=frozenset({"spoken"})
     )
     def encode(self, windows):
-        return np.tile(np.float32([1, 0, 0]), (len(windows), 20, 1))
+        return np.tile(np.float32([1, 0, 0]), (len(windows), 1_000, 1))
+    def read_background(self):
+        return b""
 
 class Fragile:
     spec = made("fragile")
@@ -278,7 +280,7 @@ def test_a_worker_in_the_power_of_a_file_is_not_believed(clips, strange, tmp_pat
 
 
 def test_a_scratch_disk_that_is_full_is_told_as_that(tmp_path, strange, monkeypatch):
-    write_audio(tmp_path / "talk.wav", np.random.default_rng(0).normal(0, 0.1, 120 * 8_000), 8_000)
+    write_audio(tmp_path / "talk.wav", np.random.default_rng(0).normal(0, 0.1, 180 * 8_000), 8_000)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

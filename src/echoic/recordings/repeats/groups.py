@@ -22,7 +22,7 @@ _COVERED = 0.5  # share of a place that others may have, if it is told besides
 class Place:
     """One airing: seconds of the timeline, how sure it is, and at which pace time goes there.
 
-    ``pace`` is how many seconds of the group's first place one second of it takes.
+    ``pace`` is how many seconds of it one second of the group's first place takes.
     """
 
     begin: float
@@ -87,6 +87,9 @@ def grouped(passages: Sequence[Passage], min_length: float, apart: float) -> lis
         lasting = bool(kept) and float(np.median([p.end - p.begin for p in kept])) >= min_length - _ERROR
         begins = [place.begin for place in kept]
         if len(kept) > 1 and lasting and max(begins) - min(begins) >= apart:
+            base = kept[0].pace  # the one that paces were told by may be covered
+            for place in kept:
+                place.pace /= base
             told += kept
             groups.append(kept)
     return sorted(groups, key=lambda group: min(place.begin for place in group))

@@ -103,7 +103,6 @@ def _hits(
     here = np.concatenate([timeline.vectors, -usual, ones], axis=1)
     there = np.concatenate([timeline.vectors, ones, -usual], axis=1)
     times, n = timeline.times, len(timeline) - _TOGETHER + 1
-    tracks = timeline.track_of(times)
     found: list[tuple[Int64, Int64, Float32]] = []
     for row in range(0, n, _ROWS):
         last = min(n, row + _ROWS)
@@ -111,8 +110,7 @@ def _hits(
             until = min(n, column + _COLUMNS)
             tile = here[row : last + _TOGETHER - 1] @ there[column : until + _TOGETHER - 1].T
             at, other, weight = _peaks(tile, row, column)
-            far = (tracks[at] != tracks[other]) | (times[other] - times[at] >= apart)
-            far &= other > at
+            far = (times[other] - times[at] >= apart) & (other > at)
             found.append((at[far], other[far], weight[far]))
         came(float(1 - np.square(1 - last / n)))  # what is left is a triangle
     at, other, weight = (np.concatenate(part) for part in zip(*found, strict=True))

@@ -54,7 +54,8 @@ def files_repeats(
     See :func:`echoic.find_repeats`; ``failed`` is called with why a file is left out, or else that is raised.
     """
     _check(min_length, apart, min_score)
-    teller = _Teller(paths, progress)
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+    teller = _Teller(paths, sizes, progress)
     tracks = []
     for number, path in enumerate(paths):
         try:
@@ -88,7 +89,8 @@ def library_repeats(
     decision = Decision.load(spaces.encoder(source, spec))
     store = spaces.store(spec)
     records = [record for record in catalog.files() if spec.key in record.encoders]
-    teller = _Teller([Path(record.path) for record in records], progress, encoding=0.0)
+    paths, sizes = [Path(record.path) for record in records], [record.size for record in records]
+    teller = _Teller(paths, sizes, progress, encoding=0.0)
     tracks = []
     for record in records:
         segments = store.fetch([record.id]).get(record.id)
@@ -111,11 +113,11 @@ class _Teller:
     def __init__(
         self,
         paths: Sequence[Path],
+        sizes: Sequence[int],
         progress: Callable[[Progress], None] | None,
         encoding: float = _ENCODING,
     ) -> None:
-        self._paths, self._progress, self._encoding = paths, progress, encoding
-        self._sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+        self._paths, self._sizes, self._progress, self._encoding = paths, sizes, progress, encoding
         self._begun = time.monotonic()
         self.audio = 0.0
 
@@ -184,7 +186,7 @@ def _told(
     came: Callable[[float], None],
 ) -> list[tuple[Repeat, ...]]:
     """Compare recordings, and tell the groups in order of their first places."""
-    timeline = Timeline(tracks, decision.cohort)
+    timeline = Timeline(tracks, decision.cohort, apart)
     with one_thread_for_algebra():
         found = passages(timeline, apart, _MIN_SCORE if min_score is None else min_score, came)
     groups = grouped(found, min_length, apart)
@@ -202,7 +204,7 @@ def _repeats(timeline: Timeline, group: Sequence[Place], number: int) -> Iterato
             path=track.path,
             start=begin,
             end=end,
-            score=max(place.score, 0.0),
+            score=place.score,
             level=0.0 if place is first else _louder(timeline, first, place),
             tempo=round(speed, 4) if sure else 1.0,
         )
@@ -220,10 +222,10 @@ def _louder(timeline: Timeline, first: Place, place: Place) -> float | None:
     (one, begin, end), (other, start, stop) = (_in_track(timeline, each) for each in (first, place))
     if one.levels is None or other.levels is None:
         return None
-    length = min(end - begin, (stop - start) * place.pace)
+    length = min(end - begin, (stop - start) / place.pace)
     steps = np.arange(-length / 2, length / 2, _LEVEL)
     rows = np.round(((begin + end) / 2 + steps) / _LEVEL).astype(np.int64)
-    others = np.round(((start + stop) / 2 + steps / place.pace) / _LEVEL).astype(np.int64)
+    others = np.round(((start + stop) / 2 + steps * place.pace) / _LEVEL).astype(np.int64)
     inside = (rows >= 0) & (rows < len(one.levels)) & (others >= 0) & (others < len(other.levels))
     if inside.sum() < _FEWEST_LEVELS:
         return None

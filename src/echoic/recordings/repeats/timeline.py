@@ -40,9 +40,11 @@ class Timeline:
     tracks : sequence of Track
     cohort : ndarray of float32, shape (n, dim)
         Windows of recordings that are none of these.
+    apart : float
+        Seconds that lie between two of these at least.
     """
 
-    def __init__(self, tracks: Sequence[Track], cohort: Float32) -> None:
+    def __init__(self, tracks: Sequence[Track], cohort: Float32, apart: float) -> None:
         self.tracks = tracks
         begins, times, vectors = [], [np.empty(0)], [np.empty((0, cohort.shape[1]), np.float32)]
         at = 0.0
@@ -51,7 +53,7 @@ class Timeline:
             centres, own = _evenly(track.segments)
             times.append(centres + at)
             vectors.append(own)
-            at += (float(track.segments.ends[-1]) if len(track.segments) else 0.0) + _BETWEEN
+            at += (float(track.segments.ends[-1]) if len(track.segments) else 0.0) + _BETWEEN + apart
         self.begins = np.array(begins)
         self.times, self.vectors = np.concatenate(times), np.concatenate(vectors)
         self.usual = _usual(self.vectors, cohort)

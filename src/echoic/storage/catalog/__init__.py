@@ -7,6 +7,7 @@ the whole file or none of it. The database is in WAL mode: readers never block, 
 
 from echoic.storage.catalog.catalog import Catalog, HeardSpans, Known
 from echoic.storage.catalog.conditions import parse_tag
+from echoic.storage.catalog.database import SEAL
 from echoic.storage.catalog.schema import unusable
 
-__all__ = ["Catalog", "HeardSpans", "Known", "parse_tag", "unusable"]
+__all__ = ["SEAL", "Catalog", "HeardSpans", "Known", "parse_tag", "unusable"]

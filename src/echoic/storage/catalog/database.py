@@ -12,11 +12,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from echoic.errors import LibraryBusyError, LibraryError
+from echoic.errors import LibraryBusyError, LibraryError, quoted
 from echoic.storage.catalog.lock import LOCK_NAME, locked
 from echoic.storage.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
 
-__all__ = ["Database"]
+__all__ = ["SEAL", "Database"]
+
+#: Lies beside the database of a backup, which is not to change.
+SEAL = "backup.json"
 
 _PAGES = 2_048  # that are copied between two looks at whether to stop
 _PATIENCE = 30.0  # s that another process may keep the database to itself
@@ -123,6 +126,11 @@ class Database:
 
     def _migrate(self, version: int) -> None:
         """Bring an older library up to date, in one transaction: a kill leaves the old or the new one."""
+        if (self.folder / SEAL).exists():
+            raise LibraryError(
+                f"the backup {quoted(self.folder)} has format {version} and stays as it is; make a library "
+                f"of it: echoic library restore {quoted(self.folder)} --library FOLDER"
+            )
         try:
             # Where another process is at it, this one waits and finds it done.
             with self.writing(patience=_PATIENCE), self.transaction():

@@ -35,7 +35,7 @@ def track(name, *parts, hop=HOP):
 
 
 def found(*tracks, apart=20.0, min_length=2.0):
-    timeline = Timeline(tracks, strangers(500, 0))
+    timeline = Timeline(tracks, strangers(500, 0), apart)
     groups = grouped(passages(timeline, apart, 0.5, lambda _: None), min_length, apart)
     spans = []
     for group in groups:
