@@ -19,12 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import soxr
-from clips import HELD_PHRASES, HUMAN, held_words, is_held, rows_of
+from clips import HELD_PHRASES, HUMAN, RATE, STEP, held_words, is_held, rows_of
 
 from echoic.audio.decode import read_audio
 from echoic.encoders.registry import load_encoder
 
-RATE, STEP = 16_000, 1_280
 FRAMES = 80  # of a clip
 SIZE = FRAMES * STEP
 PIECE = 3 * SIZE  # that the teacher listens to at once

@@ -69,7 +69,6 @@ def main() -> None:
         "description": "what is said, whoever says it; small, and less sure than speech",
         "front_end": {"kind": "waveform"},
         "graph": {"input": "waveform", "output": "vectors"},
-        "sha256": {"graph": digest},
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "precision": "float16",
         "training": {

@@ -21,13 +21,13 @@ from echoic.cli.options import (
     Tags,
     expand,
     expand_path,
+    files_in,
     need_source,
     opened_source,
     refuse_address,
 )
 from echoic.cli.output import complain, note_teller, shorten
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
-from echoic.scanning import scan
 
 if TYPE_CHECKING:
     from echoic.recordings.result import SourceStatus
@@ -134,9 +134,5 @@ def _expanded(sources: list[str]) -> list[str]:
         if source == "-" or is_url(source) or not os.path.isdir(source):  # noqa: PTH112 - Path.is_dir() raises for long names
             found.append(source)
         else:
-            # What cannot be looked at is told when it is opened.
-            inside = [entry.path for entry in scan([Path(source)])]
-            if not inside:
-                raise UnreadableError(f"{quoted(source)} holds no audio files; name a folder that does")
-            found += inside
+            found += files_in(source)
     return found

@@ -46,6 +46,7 @@ __all__ = [
     "expand",
     "expand_example",
     "expand_path",
+    "files_in",
     "modules_of",
     "need_known",
     "need_source",
@@ -152,6 +153,22 @@ def need_source(named: Sequence[object] | None, mic: bool, device: str | None, k
         raise UsageError(f"give {kinds}, - for standard input, or --mic for the microphone")
     if device is not None and not mic:
         raise UsageError("--device chooses a microphone: give --mic as well")
+
+
+def files_in(folder: str | Path) -> list[str]:
+    """List the files with sound in a folder; what cannot be looked at is told when it is opened.
+
+    Raises
+    ------
+    UnreadableError
+        If there are none.
+    """
+    from echoic.scanning import scan
+
+    inside = [entry.path for entry in scan([Path(folder)])]
+    if not inside:
+        raise UnreadableError(f"{quoted(folder)} holds no audio files; name a folder that does")
+    return inside
 
 
 def opened_source(source: str | None, device: str | None) -> AbstractContextManager[str | LiveSound]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import Csv, Json, LibraryFolder, expand_path, number, time_option
+from echoic.cli.options import Csv, Json, LibraryFolder, expand_path, files_in, number, time_option
 from echoic.cli.output import (
     Bar,
     as_clock,
@@ -24,10 +24,9 @@ from echoic.cli.output import (
     shorten,
 )
 from echoic.cli.stopping import exit_code
-from echoic.errors import AudioError, UnreadableError, UsageError, quoted
+from echoic.errors import AudioError, UsageError
 from echoic.interchange.labels import Label, LabelFolder
 from echoic.recordings.result import Repeat
-from echoic.scanning import scan
 from echoic.types import Note
 
 
@@ -130,13 +129,8 @@ def _expanded(files: Sequence[Path]) -> list[Path]:
     """Replace folders by the files in them; name each file once."""
     found: list[Path] = []
     for file in files:
-        if not os.path.isdir(file):  # noqa: PTH112 - Path.is_dir() raises for long names
-            found.append(file)
-            continue
-        inside = [Path(entry.path) for entry in scan([file])]
-        if not inside:
-            raise UnreadableError(f"{quoted(file)} holds no audio files; name a folder that does")
-        found += inside
+        is_folder = os.path.isdir(file)  # noqa: PTH112 - Path.is_dir() raises for long names
+        found += map(Path, files_in(file)) if is_folder else [file]
     return list(dict.fromkeys(found))
 
 
