@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 
 __all__ = [
     "AudioError",
@@ -47,6 +48,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "quoted",
+    "shell_word",
     "unopened",
 ]
 
@@ -55,6 +57,24 @@ def quoted(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """Spell a path so that it can stand in a message: as it is, or escaped where it would not print."""
     name = os.fsdecode(path)
     return name if name.isprintable() else repr(name)
+
+
+def shell_word(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    """Spell a path so that a shell that it is pasted into takes it for the very same.
+
+    Examples
+    --------
+    >>> shell_word("my songs"), shell_word(b"caf\\xe9.wav")
+    ("'my songs'", "$'caf\\\\xe9.wav'")
+    """
+    name = os.fsdecode(path)
+    if name.isprintable():
+        return shlex.quote(name)
+    spelt = "".join(
+        chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}"
+        for byte in os.fsencode(name)
+    )
+    return f"$'{spelt}'"
 
 
 class EchoicError(Exception):

@@ -290,6 +290,19 @@ def test_what_is_no_such_table_is_refused(filled, tmp_path):
     n_files, left_out = filled.import_vectors(tmp_path / "wrong.parquet")
     assert n_files == 0
     assert all("were refused: vector 0 has length 2" in sentence for sentence in left_out)
+    for wrong in (replaced("end", [1e9] * n), replaced("start", [-5.0] * n)):
+        parquet.write_table(wrong, tmp_path / "wrong.parquet")
+        n_files, left_out = filled.import_vectors(tmp_path / "wrong.parquet")
+        assert n_files == 0
+        assert all("of times that it does not have: it lasts 4.00 s" in sentence for sentence in left_out)
+    odd = tmp_path / os.fsdecode(b"caf\xe9.parquet")
+    whole.rename(odd)
+    assert filled.import_vectors(odd)[0] == 4
+    filled.export_vectors(whole, encoder="fingerprint")
+    odd.unlink()
+    filled.export_vectors(odd, encoder="fingerprint")
+    with odd.open("rb") as opened:
+        assert parquet.read_table(whole).equals(parquet.ParquetFile(opened).read())
     whole.write_bytes(whole.read_bytes()[:-50])
     with pytest.raises(UsageError, match="cannot be read as Parquet"):
         filled.import_vectors(whole)

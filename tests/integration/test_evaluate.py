@@ -228,7 +228,7 @@ def test_what_was_told_is_measured_against_labels(tmp_path, within):
     assert (figures["recall"]["value"], figures["threshold"]) == (0.5, 0.8)
     assert figures["f1"] == pytest.approx(2 / 3)
     said = within(*asked, "--label", "owl", "--false-alarms", 200).stdout
-    assert "recall 1.000 (1.000–1.000) at 200 false alarms an hour, of all that was told" in said
+    assert "recall 1.000 (0.342–1.000) at 200 false alarms an hour, of all that was told" in said
     assert "say which is meant: --label NAME" in within(*asked, code=2).stderr
     assert "nothing is labelled 'hen'" in within(*asked, "--label", "hen", code=2).stderr
     assert "--spans goes with neither" in within(*asked, "--queries", "test", code=2).stderr

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import threading
+import time
 import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -396,3 +400,27 @@ def test_a_list_of_sources_that_names_none(library, tmp_path):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
     assert "names no source" in result.stderr
+    (tmp_path / "stations.txt").write_bytes(b"\xef\xbb\xbfgone-\xe9.mp3\n")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert r"'gone-\udce9.mp3' does not exist" in result.stderr
+    (tmp_path / "stations.txt").write_bytes(b"a\0b")
+    assert "is no text" in CliRunner().invoke(app, words).stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as a terminal does")
+def test_ctrl_c_ends_a_pipe_among_several_sources(library, pieces, tmp_path):
+    command = [sys.executable, "-m", "echoic", "monitor", "-", str(tmp_path / "gone.mp3")]
+    told = tmp_path / "told"
+    with (
+        told.open("wb") as stderr,
+        subprocess.Popen(
+            [*command, "--library", str(library.folder)], stdin=subprocess.PIPE, stderr=stderr
+        ) as process,
+    ):
+        deadline = time.monotonic() + 60
+        while "does not exist" not in told.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert "Fatal Python error" not in told.read_text()

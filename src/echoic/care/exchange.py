@@ -37,6 +37,7 @@ from echoic.untrusted import is_text, shown
 __all__ = ["export_vectors", "import_vectors"]
 
 _COLUMNS = ("path", "path_bytes", "digest", "start", "end", "encoder", "revision", "vector")
+_SLACK = 0.1  # s by which a last window may go beyond what a file says that it lasts
 _AT_ONCE = 256  # files in a group of rows
 _ROWS_AT_ONCE = 16_384
 
@@ -75,7 +76,11 @@ def export_vectors(
     store = spaces.store(spec)
     due = [file_id for file_id, n in catalog.n_segments(spec.key) if n]
     begun, n_rows = time.perf_counter(), 0
-    with written_whole(file) as partial, parquet.ParquetWriter(partial, _schema(arrow, spec.dim)) as writer:
+    with (
+        written_whole(file) as partial,
+        partial.open("wb") as out,  # pyarrow itself opens no name that is no UTF-8
+        parquet.ParquetWriter(out, _schema(arrow, spec.dim)) as writer,
+    ):
         for at in range(0, len(due), _AT_ONCE):
             some = due[at : at + _AT_ONCE]
             found = store.fetch(some)
@@ -158,7 +163,7 @@ def import_vectors(
     """
     arrow, parquet = _parquet()
     try:
-        with parquet.ParquetFile(file) as table:
+        with file.open("rb") as opened, parquet.ParquetFile(opened) as table:
             spec = _settled(catalog, spaces, _spec_key(table, file))
             n_pieces = _n_pieces(table, file, spec)  # before anything is written
             store, listener = spaces.store(spec), listener_of(catalog)
@@ -177,7 +182,9 @@ def import_vectors(
         if isinstance(error, FileNotFoundError):
             raise UsageError(f"{quoted(file)} does not exist; check the path") from error
         said = " ".join(str(error).split())
-        raise UsageError(f"{quoted(file)} cannot be read as Parquet ({said})") from error
+        raise UsageError(
+            f"{quoted(file)} cannot be read as Parquet ({said}); give what echoic library export writes"
+        ) from error
     return n_files, left_out
 
 
@@ -280,12 +287,15 @@ def _given(
         return f"{name} is not in the library; add it with: echoic index PATH"
     if record.digest != piece.digest:
         return f"{name} is in the library with other content than the vectors are of"
+    segments, [known] = piece.segments, catalog.files(file_ids=[record.id])
+    if len(segments) and not (segments.starts.min() >= 0 and segments.ends.max() <= known.duration + _SLACK):
+        return f"the vectors of {name} are of times that it does not have: it lasts {known.duration:.2f} s"
     try:
         with catalog.transaction():
-            store.replace(record.id, piece.segments)
-            catalog.put_encoded(record.id, spec.key, len(piece.segments))
+            store.replace(record.id, segments)
+            catalog.put_encoded(record.id, spec.key, len(segments))
             if listener is not None and listener.spec.key == spec.key:
-                catalog.put_heard(record.id, listener.name, listener.heard_in(piece.segments))
+                catalog.put_heard(record.id, listener.name, listener.heard_in(segments))
     except StoreError as error:
         return f"the vectors of {name} were refused: {error}"
     return ""

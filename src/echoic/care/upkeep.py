@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from echoic.analysis.workers import digest_of
-from echoic.errors import UnreadableError, quoted
+from echoic.errors import UnreadableError, quoted, shell_word
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import INDEX, Spaces
 from echoic.storage.vectors.base import VectorStore
@@ -63,7 +62,7 @@ def check_files(catalog: Catalog, progress: Callable[[Progress], None] | None = 
 
 
 def _what_became_of(record: FileRecord) -> str:
-    name, word = quoted(record.path), quoted(shlex.quote(record.path))
+    name, word = quoted(record.path), shell_word(record.path)
     try:
         status = Path(record.path).stat()
         digest = digest_of(Path(record.path))

@@ -79,14 +79,17 @@ def _print_stream(source: str | None, device: str | None, encoder: str) -> None:
     from echoic.analysis.streams import embed_stream
     from echoic.encoders.registry import load_encoder
 
-    key = load_encoder(encoder).spec.key
+    key, is_heard = load_encoder(encoder).spec.key, False
     with opened_source(source, device) as sound:
         for found in embed_stream(sound, encoder=encoder):
+            is_heard = True
             for start, end, vector in zip(found.starts, found.ends, found.vectors, strict=True):
                 print_json(
                     {"start": float(start), "end": float(end), "encoder": key, "vector": vector.tolist()}
                 )
             sys.stdout.flush()  # whoever reads a stream wants it now
+    if not is_heard:
+        complain("note: there was no sound in it, and so no vector")
 
 
 def _write(

@@ -10,7 +10,7 @@ import typer
 
 from echoic.cli.options import LibraryFolder, expand, expand_path, one_of
 from echoic.cli.output import as_size, complain, counted, progress_bar, say, shorten
-from echoic.errors import UsageError
+from echoic.errors import UsageError, quoted, shell_word
 
 if TYPE_CHECKING:
     from echoic.library import Library
@@ -98,10 +98,12 @@ def _copy(lib: Library, action: Action, path: Path) -> None:
         return
     for model in models:
         complain(f"note: the model {shorten(model)} is not in the backup; keep a copy of it, too")
-    say(f"backed up to {shorten(str(path))}; bring it back with: echoic library restore {shorten(str(path))}")
+    say(f"backed up to {shorten(str(path))}; bring it back with: echoic library restore {shell_word(path)}")
 
 
 def _exchange(lib: Library, action: Action, path: Path, encoder: str | None) -> None:
+    if action is Action.export and path.suffix.lower() != ".parquet":
+        raise UsageError(f"the vectors are written to a file that ends in .parquet, not to {quoted(path)}")
     with progress_bar(action.value) as progress:
         if action is Action.export:
             n_rows = lib.export_vectors(path, encoder=encoder, progress=progress)

@@ -51,7 +51,7 @@ def run(
             "--sources",
             metavar="FILE",
             parser=expand_path,
-            help="Listen to what this text file names as well, a SOURCE a line; # begins a comment.",
+            help="Listen to what this text file names, too, a SOURCE a line; # before one leaves it out.",
         ),
     ] = None,
     mic: Microphone = False,
@@ -113,11 +113,11 @@ class _Teller:
 def _read(path: Path) -> list[str]:
     """Read the sources that a text file names, a line each."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig", errors="surrogateescape")  # names may be no UTF-8
     except OSError as error:
         raise UnreadableError(f"{quoted(path)} cannot be read ({error.strerror}); check its name") from error
-    except UnicodeDecodeError:
-        raise UsageError(f"{quoted(path)} is no text; list addresses and files in it, one a line") from None
+    if "\0" in text:
+        raise UsageError(f"{quoted(path)} is no text; list addresses and files in it, one a line")
     lines = (line.strip() for line in text.splitlines())
     named = [expand(line) for line in lines if line and not line.startswith("#")]
     if not named:

@@ -234,6 +234,8 @@ def run(
             "a search by a picture takes one FILE, and neither --text, --like, --unlike, --every, "
             "--versions, --phrase nor --voice"
         )
+    if looks and file is not None and not os.path.lexists(file):
+        raise UnreadableError(f"{quoted(file)} does not exist; check the path")
     n_hits = 10 if k is None else k
     if file is not None and not file.suffix and not os.path.lexists(file):
         words = shlex.quote(str(file).removeprefix(WORDS))

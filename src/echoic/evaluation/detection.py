@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.evaluation.labelled import Estimate
+from echoic.search.concepts import share
 
 __all__ = ["COLLAR", "Call", "Detection", "Told", "detect"]
 
@@ -60,10 +61,10 @@ class Detection:
     n_calls, n_hits : int
     hours : float
     recall : Estimate
-        Share of the calls that are told at so many false alarms an hour, and its 95 % bootstrap interval over
-        files.
+        Share of the calls that are told at so many false alarms an hour, and its 95 % interval: by drawing
+        other files (bootstrap), and no shorter than Wilson's.
     threshold : float
-        Score from which on that is told; -inf where all that was told has fewer false alarms.
+        Score above which that is told; -inf where all that was told has fewer false alarms.
     average_precision : float
         Mean over all calls of the precision at their hits' scores; 0 for those that are not told.
     f1, precision_of_f1, recall_of_f1 : float
@@ -231,4 +232,7 @@ def _over_files(is_told: npt.NDArray[np.bool_], paths: Sequence[str], seed: int)
     due = np.bincount(files)
     drawn = np.random.default_rng(seed).integers(len(due), size=(_DRAWS, len(due)))
     low, high = np.quantile(told[drawn].sum(axis=1) / due[drawn].sum(axis=1), [0.025, 0.975])
-    return Estimate(float(is_told.mean()), float(low), float(high))
+    value = float(is_told.mean())
+    # Of few files, or where all or none is told, drawing others shows no spread: a count has one.
+    _, least, most = share(int(is_told.sum()), len(is_told))
+    return Estimate(value, min(float(low), least), max(float(high), most))

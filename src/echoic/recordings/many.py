@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore, Event, Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,13 @@ class _Piece(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
+def _standard_input() -> BinaryIO:
+    """Return standard input without its buffer, whose lock a thread that waits would hold to the very end."""
+    buffer: Any = sys.stdin.buffer
+    raw: BinaryIO = getattr(buffer, "raw", buffer)
+    return raw
+
+
 class _Receiver:
     """Decodes sources in threads of its own."""
 
@@ -92,7 +99,7 @@ class _Receiver:
                 for sound in connections(name, pause=self._wait):
                     self._all_of(name, sound)
             elif name == "-":
-                self._all_of(name, opened.enter_context(piped(sys.stdin.buffer)))
+                self._all_of(name, opened.enter_context(piped(_standard_input())))
             else:
                 stream = opened.enter_context(open_audio(Path(name)))
                 self._all_of(name, LiveSound(name, 0.0, stream.sample_rate, stream.blocks()))

@@ -47,22 +47,7 @@ class Keys:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            text = read_file(path, _LARGEST).decode("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise UsageError(
-                f"the keys in {quoted(path)} cannot be read ({reason}); make one with --new-key"
-            ) from None
-        self._keys: list[_Key] = []
-        for number, line in enumerate(text.splitlines(), start=1):
-            content = line.partition("#")[0].strip()
-            if not content:
-                continue
-            parts = _LINE.fullmatch(content)
-            if parts is None:
-                raise UsageError(f"line {number} of {quoted(path)} is no key; make one with --new-key")
-            self._keys.append(_Key("admin" if parts[1] == "admin" else "read", bytes.fromhex(parts[2])))
+        self._keys = _read(path)
         if not self._keys:
             raise UsageError(f"{quoted(path)} has no key; make one with --new-key")
 
@@ -79,9 +64,13 @@ class Keys:
 
         Raises
         ------
+        UsageError
+            If something else is in it.
         OSError
             If the file cannot be written.
         """
+        if path.exists():
+            _read(path)
         key = _MARK + secrets.token_urlsafe(32)
         before = path.read_bytes() if path.exists() else b""
         if before and not before.endswith(b"\n"):
@@ -91,6 +80,28 @@ class Keys:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(before + f"{role} {_digest(key).hex()}\n".encode("ascii"))
         return key
+
+
+def _read(path: Path) -> list[_Key]:
+    try:
+        text = read_file(path, _LARGEST).decode("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(
+            f"the keys in {quoted(path)} cannot be read ({reason}); make some in a new file with --new-key"
+        ) from None
+    keys: list[_Key] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.partition("#")[0].strip()
+        if not content:
+            continue
+        parts = _LINE.fullmatch(content)
+        if parts is None:
+            raise UsageError(
+                f"line {number} of {quoted(path)} is no key; make some in a new file with --new-key"
+            )
+        keys.append(_Key("admin" if parts[1] == "admin" else "read", bytes.fromhex(parts[2])))
+    return keys
 
 
 def _digest(key: str) -> bytes:

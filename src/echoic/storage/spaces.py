@@ -30,6 +30,7 @@ from echoic.errors import (
     UnknownEncoderError,
     UsageError,
     quoted,
+    shell_word,
 )
 from echoic.machine import n_cores
 from echoic.spec import EncoderSpec, Purpose
@@ -427,7 +428,7 @@ class Spaces:
                 is_whole = False
             if not is_whole:
                 path = catalog.paths([file_id])[file_id]
-                word = quoted(shlex.quote(path))
+                word = shell_word(path)
                 findings.append(
                     f"{spec.key}: the vectors of {quoted(path)} are damaged; mend them with: "
                     f"echoic remove {word} && echoic index {word}"

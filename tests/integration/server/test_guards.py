@@ -174,6 +174,17 @@ def test_a_file_that_has_no_keys_is_refused(tmp_path, text):
         Keys(path)
 
 
+def test_nothing_but_keys_is_added_to(tmp_path):
+    path = tmp_path / "env.sh"
+    path.write_text("export A=1\n")
+    with pytest.raises(UsageError, match=r"line 1 of .* is no key; make some in a new file"):
+        Keys.make(path, "read")
+    assert path.read_text() == "export A=1\n"
+    path.write_text("# of the studio\n")
+    key = Keys.make(path, "read")
+    assert Keys(path).role(key) == "read"
+
+
 def test_no_network_is_served_without_keys(tmp_path, keys):
     for host in ("0.0.0.0", "::", "192.168.1.2", "sounds.example.org"):
         with pytest.raises(UsageError, match="can be reached from other machines"):

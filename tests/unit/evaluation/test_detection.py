@@ -40,6 +40,16 @@ def test_what_is_told_rightly_is_counted():
     assert np.isnan(nothing.ends)
 
 
+def test_an_interval_says_how_few_calls_there_were():
+    calls = [Call("a", 0.0, 1.0)]
+    none = detect(calls, [], 1.0).recall
+    assert (none.value, none.low) == (0.0, 0.0)
+    assert none.high > 0.5
+    told = detect(calls, [Told("a", 0.0, 1.0, 1.0)], 1.0).recall
+    assert (told.value, told.high) == (1.0, 1.0)
+    assert told.low < 0.5
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(spans, min_size=1, max_size=8), st.lists(spans, max_size=10))
 def test_the_event_based_f1_is_that_of_mir_eval(known, told):
@@ -83,7 +93,7 @@ def test_what_is_known_told_as_it_is_known_is_perfect(known, false_alarms):
     calls = calls_of([("a", 10.0 * number, length) for number, (_, _, length) in enumerate(known)])
     hits = [Told(*call, 0.5) for call in calls]
     figures = detect(calls, hits, hours=0.1, false_alarms=false_alarms)
-    assert (figures.recall.value, figures.recall.low, figures.f1, figures.average_precision) == (1, 1, 1, 1)
+    assert (figures.recall.value, figures.recall.high, figures.f1, figures.average_precision) == (1, 1, 1, 1)
     assert figures.ends == 0
 
 
