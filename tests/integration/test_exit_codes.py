@@ -302,8 +302,8 @@ KINDS = {
     ),
     "a place to write to that is none": (
         2,
-        r"the folder of .* does not exist|cannot be written|no suffix that can be written|ends in .npz, not"
-        r"|there is no folder|is there already|there is a library at .* already",
+        r"the folder of .* does not exist|cannot be written|no suffix that can be written"
+        r"|ends in .(npz|parquet), not|there is no folder|is there already|there is a library at .* already",
         "embed audio --encoder spectral -o absent/o.npz",
         "embed audio --encoder spectral -o o.txt",
         "embed audio --encoder spectral -o o",
