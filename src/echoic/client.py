@@ -17,9 +17,10 @@ from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from echoic import errors
+from echoic.addresses import held, path_of, uri_of
 from echoic.arguments import WORDS, checked
 from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
 from echoic.heard.result import HeardSpan
@@ -429,11 +430,11 @@ def _is_same(file: StrPath, record: Mapping[str, Any]) -> bool:
 
 
 def _uri(path: StrPath) -> str:
-    return Path(os.path.abspath(path)).as_uri()
+    return uri_of(os.path.abspath(held(os.fspath(path))))
 
 
 def _path(told: Mapping[str, Any]) -> str:
-    return os.fsdecode(unquote_to_bytes(told["uri"].removeprefix("file://")))
+    return path_of(told["uri"])
 
 
 def _fields(told: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:

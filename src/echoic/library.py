@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echoic.addresses import in_bucket, told
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
 from echoic.finding import Finder
@@ -81,7 +82,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
         Parameters
         ----------
         paths : sequence of path
-            Files, and folders that are searched to their depths.
+            Files, and folders that are searched to their depths; also in buckets, by addresses as in
+            ``s3://BUCKET/FOLDER`` (``gs://``, ``az://``), which lets these buckets be opened from then on.
         encoders : sequence of str
             Names, or paths of ``.onnx`` models. By default those that the library has; a new library starts
             with ``sound``, ``fingerprint``, ``harmony`` and ``spectral``.
@@ -111,6 +113,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         from echoic.indexing import check_request, index
 
         places, is_new = [Path(path) for path in paths], not self.exists()
+        _choose_buckets(places)
         check_request(places, encoders, tags, track, is_new=is_new)
         catalog, spaces = self._open(create=True)
         with catalog.writing(is_new=is_new):
@@ -156,6 +159,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
         """
         from echoic.watching import watch
 
+        if any(in_bucket(str(path)) for path in map(Path, paths)):
+            raise UsageError("buckets tell nothing of changes; index them anew from time to time")
         return watch([Path(path) for path in paths], update or partial(self.index, paths), pause)
 
     @explained
@@ -260,3 +265,18 @@ class Library(Finder, Recogniser, Learner, Keeper):
     def encoders(self) -> dict[str, EncoderSpec]:
         """Return the library's encoders, by the name or path that they are loaded by."""
         return self._open()[0].encoders()
+
+
+def _choose_buckets(paths: Sequence[Path]) -> None:
+    """Note for good that a person chose the buckets that some paths lie in."""
+    from echoic.buckets import choose
+
+    for path in paths:
+        if in_bucket(str(path)):
+            try:
+                choose(path, for_good=True)
+            except OSError as error:
+                raise UsageError(
+                    f"that {told(str(path))} was chosen cannot be noted ({error.strerror}); make your folder "
+                    "for settings writable"
+                ) from error

@@ -39,6 +39,7 @@ LEFT_OUT = {
     "echoic monitor https://": "a web radio",
     "echoic monitor --sources": "web radios",
     "echoic index /archive": "a folder that only an administrator makes, and two of them servers of Milvus",
+    "echoic index s3://": "a bucket; tests/integration/test_buckets.py has one",
     "export ECHOIC_MILVUS_TOKEN=": "a secret",
     "echoic serve --folder": "goes on until it is stopped; tests/integration/server serves",
     "echoic serve --key-file": "the same",

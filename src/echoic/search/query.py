@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from echoic.addresses import held
 from echoic.arguments import WORDS, check_part
 from echoic.encoders.base import TextEncoder, encode_windows, mean_vector
 from echoic.errors import NotAudioError, UsageError, quoted
@@ -112,8 +113,12 @@ class Filters:
         from echoic.heard.library import check_kinds
 
         check_kinds(catalog, self.tags)
+        globs = [self.path] if isinstance(self.path, str) else self.path
         within = catalog.matching(
-            path=self.path, min_duration=self.min_duration, max_duration=self.max_duration, tags=self.tags
+            path=None if globs is None else [held(glob) for glob in globs],
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            tags=self.tags,
         )
         return Scope(within, without)
 

@@ -9,12 +9,12 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 
-from echoic.addresses import is_url
+from echoic.addresses import held, is_url, path_of, place
 from echoic.errors import UsageError
 from echoic.heard.library import check_kinds
 from echoic.opening import Opening
 from echoic.server.problems import refuse
-from echoic.server.shapes import FilePage, FileShape, Listed, path_of
+from echoic.server.shapes import FilePage, FileShape, Listed
 from echoic.storage.catalog import Catalog
 from echoic.types import FileRecord
 
@@ -70,7 +70,7 @@ class Holdings:
 
     def ids(self, paths: Iterable[str]) -> dict[str, int]:
         """Return the ids of paths; one that has left the library meanwhile is left out."""
-        known = {path: self._catalog.known_at(Path(path)) for path in set(paths)}
+        known = {path: self._catalog.known_at(place(path)) for path in set(paths)}
         return {path: one.id for path, one in known.items() if one is not None}
 
     def page(self, asked: Listed) -> FilePage:
@@ -82,7 +82,7 @@ class Holdings:
             return FilePage(total=len(files), files=files, next=None)
         check_kinds(catalog, asked.tag)
         fitting = catalog.matching(
-            path=asked.path or None,
+            path=[held(glob) for glob in asked.path] or None,
             min_duration=asked.min_duration,
             max_duration=asked.max_duration,
             tags=asked.tag,

@@ -13,10 +13,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from echoic.addresses import path_of
 from echoic.errors import EchoicError, UsageError
 from echoic.library import Library
 from echoic.server.problems import refusals, refuse
-from echoic.server.shapes import IndexState, ProgressShape, Reference, ReportShape, path_of
+from echoic.server.shapes import IndexState, ProgressShape, Reference, ReportShape
 from echoic.types import IndexReport, Progress
 
 __all__ = ["Indexing", "router"]

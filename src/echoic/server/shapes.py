@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from echoic.addresses import uri_of
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
 from echoic.server.keys import Role
@@ -46,38 +45,12 @@ __all__ = [
     "SessionShape",
     "SpanShape",
     "Waveform",
-    "path_of",
     "text_of",
-    "uri_of",
 ]
 
 _LONGEST_URI = 16_384  # a path of 4,096 bytes, each of them percent-encoded, and more
 _MOST_VALUES = 100
 MOST_HITS = 10_000
-
-
-def uri_of(path: str) -> str:
-    """Spell an absolute path as a URI, its bytes percent-encoded.
-
-    Examples
-    --------
-    >>> uri_of("/sounds/50% #1.wav")
-    'file:///sounds/50%25%20%231.wav'
-    """
-    return Path(path).as_uri()
-
-
-def path_of(uri: str) -> str:
-    """Return the path that a URI spells, byte for byte.
-
-    Raises
-    ------
-    ValueError
-        If it is no URI of a file.
-    """
-    if not uri.startswith("file:///"):
-        raise ValueError("a URI of a file begins with file:///")
-    return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
 
 
 def text_of(path: str) -> str:
