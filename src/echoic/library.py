@@ -253,12 +253,12 @@ class Library(Finder, Recogniser, Learner, Keeper):
         from echoic.heard.result import HeardSpan
 
         catalog = self._open()[0]
-        record = catalog.file_at(Path(file))
-        if record is None:
+        known = catalog.known_at(Path(file))
+        if known is None:
             raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
         return [
-            HeardSpan(record.path, start, end, label, probability)
-            for label, start, end, probability in catalog.heard_in(record.id)
+            HeardSpan(known.path, start, end, label, probability)
+            for label, start, end, probability in catalog.heard_in(known.id)
         ]
 
     @explained

@@ -249,7 +249,7 @@ def read_examples(given: Sequence[StrPath]) -> tuple[Path | str, ...]:
 def ids_at(catalog: Catalog, path: Path) -> set[int]:
     """Find a file in the library: it may be indexed by its name, through a link, or as both."""
     names = {path, Path(os.path.realpath(path))}  # Path.resolve() raises for a link that leads to itself
-    return {record.id for name in names if (record := catalog.file_at(name)) is not None}
+    return {known.id for name in names if (known := catalog.known_at(name)) is not None}
 
 
 def checked_limits(k: int | None, min_score: float | None, usual: float) -> float:

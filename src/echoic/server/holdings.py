@@ -56,10 +56,10 @@ class Holdings:
         """
         if reference.isascii() and reference.isdecimal() and len(reference) <= _LONGEST_ID:
             return self.of_id(int(reference))
-        record = self._catalog.file_at(_as_path(reference))
-        if record is None:
+        known = self._catalog.known_at(_as_path(reference))
+        if known is None:
             refuse(404, "the library has no file of this URI; see which it has at /v1/files")
-        return record
+        return self.of_id(known.id)
 
     def of_id(self, file_id: int) -> FileRecord:
         """Return the file of an id; 404 if the library has none."""
@@ -77,8 +77,8 @@ class Holdings:
         """Return the files that fit, in order of id, from one on."""
         catalog = self._catalog
         if asked.uri is not None:
-            record = catalog.file_at(_as_path(asked.uri))
-            files = [] if record is None else [FileShape.of(record)]
+            known = catalog.known_at(_as_path(asked.uri))
+            files = [] if known is None else list(map(FileShape.of, catalog.files(file_ids=[known.id])))
             return FilePage(total=len(files), files=files, next=None)
         check_kinds(catalog, asked.tag)
         fitting = catalog.matching(
