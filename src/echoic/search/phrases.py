@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from echoic.encoders.base import PhraseEncoder, SpokenEncoder
 from echoic.errors import NotAudioError, PartError, UnknownEncoderError, UsageError, quoted
+from echoic.machine import one_thread_for_algebra
 from echoic.search.keyword import FRAMES_A_SOUND, PIECE, join, looked_over, outline, spot
 from echoic.search.query import Examples, Filters, Query, checked_limits, ids_at
 from echoic.search.ranking import FileMatch, as_hits
-from echoic.search.spoken import Background, Heard, Phrase, heard_in, least_score, outlined
+from echoic.search.spoken import Background, Heard, Outline, Phrase, heard_in, least_score, outlined
 from echoic.search.spoken import probability as spoken_probability
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
-from echoic.storage.frames import Frames, SpokenFrames, SpokenStore, SymbolStore, whole_frames
+from echoic.storage.frames import Frames, SmallInts, SpokenFrames, SpokenStore, SymbolStore, whole_frames
 from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
 from echoic.untrusted import shown
@@ -73,7 +74,7 @@ def find_phrases(
         raise UsageError(f"the phrase has {len(sounds)} sounds; use {_MOST} at most, some fifteen words")
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
-    outlines = store.remembered(ids, lambda frames, _: outline(frames, spec.dim))
+    outlines = store.remembered(ids, lambda _, frames, __: outline(frames, spec.dim))
     possible = looked_over(outlines, sounds, _least_cost(least, len(sounds)))
     found = [
         one
@@ -110,26 +111,40 @@ def find_spoken(
     background = Background(loaded.read_background(), rate)
     level, axes, odds = background.level(phrase), background.axes(), background.odds
 
-    def laid(frames: SpokenFrames, is_kept: bool) -> Heard:
+    def laid(file_id: int, frames: SpokenFrames, is_kept: bool) -> Heard | Outline:
         heard = heard_in(frames, rate)
-        return outlined(heard, axes) if is_kept else heard
+        return outlined(heard, axes, _File(store, file_id)) if is_kept else heard
 
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
     found = []
     files = store.remembered(ids, laid)
-    for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase), odds)):
-        for place in places:
-            chance = spoken_probability(place.score, level, len(phrase), odds)
-            if chance < least:
-                break
-            begin, finish = heard.span(place.first, place.last)
-            if file_id in itself and begin < end and finish > start:
-                continue  # the example itself
-            found.append(FileMatch(file_id, begin, finish, chance))
-            if not every:
-                break
+    with one_thread_for_algebra():  # there is a thread a core already
+        for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase), odds)):
+            for place in places:
+                chance = spoken_probability(place.score, level, len(phrase), odds)
+                if chance < least:
+                    break
+                begin, finish = heard.span(place.first, place.last)
+                if file_id in itself and begin < end and finish > start:
+                    continue  # the example itself
+                found.append(FileMatch(file_id, begin, finish, chance))
+                if not every:
+                    break
     return as_hits(catalog, spec, found, k)
+
+
+class _File(NamedTuple):
+    """Where the frames of a file are read."""
+
+    store: SpokenStore
+    file_id: int
+
+    def read_between(self, first: int, last: int) -> SpokenFrames:
+        return self.store.read_between(self.file_id, first, last)
+
+    def numbers_between(self, first: int, last: int) -> SmallInts:
+        return self.store.numbers_between(self.file_id, first, last)
 
 
 def _spoken(examples: Examples, example: Query, spec: EncoderSpec) -> tuple[Phrase, tuple[float, float]]:
