@@ -144,7 +144,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
     **dict.fromkeys(("yes", "no"), _SPANS),
     "latency": _SECONDS,
-    **dict.fromkeys(("labels", "read_files"), _FLAG),
+    **dict.fromkeys(("labels", "read_files", "transcripts"), _FLAG),
     "name": (_is_text, "a name", False),
     "columns": (_is_names, "names of columns by what they hold", False),
     "source": (_is_source, "a path, an address or a LiveSound", False),

@@ -24,7 +24,7 @@ from echoic.arguments import WORDS, checked
 from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
-from echoic.types import FileRecord, Hit, Note, Progress, StrPath
+from echoic.types import FileRecord, Hit, Note, PhraseHit, Progress, StrPath
 
 __all__ = ["Client"]
 
@@ -182,7 +182,7 @@ class Client:
         min_duration: float | None = None,
         max_duration: float | None = None,
         tags: Sequence[str] = (),
-    ) -> list[Hit]:
+    ) -> list[PhraseHit]:
         """Find where words are said that are typed, or spoken in a file; see :meth:`Library.phrases`."""
         is_typed = isinstance(phrase, str)
         told = self._ask(
@@ -203,7 +203,7 @@ class Client:
             tag=tags,
         )
         self._tell(told, phrase)
-        return _hits(told)
+        return _phrase_hits(told)
 
     @checked
     def voices(
@@ -442,6 +442,10 @@ def _fields(told: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
 
 def _hits(told: Any) -> list[Hit]:
     return [Hit(**_fields(hit, Hit) | {"path": _path(hit)}) for hit in told["hits"]]
+
+
+def _phrase_hits(told: Any) -> list[PhraseHit]:
+    return [PhraseHit(**_fields(hit, PhraseHit) | {"path": _path(hit)}) for hit in told["hits"]]
 
 
 def _as_record(told: Mapping[str, Any]) -> FileRecord:

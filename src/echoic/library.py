@@ -19,7 +19,7 @@ from echoic.opening import Report, explained
 from echoic.recognising import Recogniser
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, IndexReport, StrPath, TrackChoice
+from echoic.types import FileRecord, IndexReport, StrPath, TrackChoice, Transcript
 
 if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan
@@ -69,6 +69,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         ray: str | None = None,
         tags: Sequence[str] = (),
         track: TrackChoice | None = None,
+        transcripts: bool | None = None,
         leave: Collection[Path] = (),
         progress: Report = None,
     ) -> IndexReport:
@@ -98,6 +99,9 @@ class Library(Finder, Recogniser, Learner, Keeper):
             Which of a file's tracks of sound is heard, where it has several: one of them, from 1, each by
             itself, or their mix. By default the first in which something is heard. Known files that were
             heard otherwise are read anew.
+        transcripts : bool, optional
+            Whether files are given transcripts, too: read from subtitles beside or in them. By default as the
+            library was told before; a new one makes none.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
 
@@ -125,6 +129,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
                 pool,
                 tags=tags,
                 track=track,
+                transcripts=transcripts,
                 leave=leave,
                 progress=progress,
             )
@@ -248,13 +253,33 @@ class Library(Finder, Recogniser, Learner, Keeper):
         from echoic.heard.result import HeardSpan
 
         catalog = self._open()[0]
-        record = catalog.file_at(Path(file))
-        if record is None:
-            raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
+        record = self._record(catalog, file)
         return [
             HeardSpan(record.path, start, end, label, probability)
             for label, start, end, probability in catalog.heard_in(record.id)
         ]
+
+    @explained
+    @checked
+    def transcript(self, file: StrPath) -> Transcript | None:
+        """Return what is said in a file of the library, word for word; None where it has no transcript.
+
+        Raises
+        ------
+        UsageError
+            If the file is not in the library.
+        """
+        from echoic.storage.transcripts import Transcripts
+
+        catalog = self._open()[0]
+        return Transcripts(catalog).of(self._record(catalog, file).id)
+
+    @staticmethod
+    def _record(catalog: Catalog, file: StrPath) -> FileRecord:
+        record = catalog.file_at(Path(file))
+        if record is None:
+            raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
+        return record
 
     @explained
     def encoders(self) -> dict[str, EncoderSpec]:

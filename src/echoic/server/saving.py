@@ -40,7 +40,7 @@ def saved(hits: Sequence[Hit], form: Format) -> Response:
 def _csv(hits: Sequence[Hit]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Hit))
+    writer.writerow(field.name for field in fields(type(hits[0]) if hits else Hit))
     writer.writerows(astuple(hit) for hit in hits)
     return out.getvalue().encode("utf-8", "surrogateescape")
 

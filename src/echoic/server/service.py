@@ -107,7 +107,7 @@ class Service:
         ids = self.holdings.ids(hit.path for hit in hits)
         return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
 
-    def _hits(self, asked: Asked, sound: Path | None) -> tuple[list[Hit], list[NoteShape]]:
+    def _hits(self, asked: Asked, sound: Path | None) -> tuple[Sequence[Hit], list[NoteShape]]:
         query = self._query(asked, sound)
         _check_search(asked, has_sound=query is not None)
         if (asked.start, asked.end) != (None, None):
@@ -119,7 +119,7 @@ class Service:
             )
         return hits, notes
 
-    def _found(self, asked: Asked, query: str | None) -> list[Hit]:
+    def _found(self, asked: Asked, query: str | None) -> Sequence[Hit]:
         """Call what finds it; ``query`` is the path of the sound that is asked about."""
         filters: dict[str, Any] = {
             "path": asked.path or None,
@@ -217,8 +217,8 @@ class Service:
         return [one if one.startswith(WORDS) else self.holdings.named(one).path for one in given]
 
     def _told(
-        self, work: Callable[[], list[_R]], sound: Path | None, asked: Sound
-    ) -> tuple[list[_R], list[NoteShape]]:
+        self, work: Callable[[], Sequence[_R]], sound: Path | None, asked: Sound
+    ) -> tuple[Sequence[_R], list[NoteShape]]:
         """Return what some work finds, and what is noted meanwhile; a sound that came is told by its name."""
         self._noted.notes = []
         try:

@@ -331,6 +331,7 @@ class HitShape(Place):
     end: float
     score: float
     encoder: str
+    words: str = Field("", description="Of a phrase: what is said around it, where there is a transcript.")
 
     @classmethod
     def of(cls, hit: Hit, file_id: int | None) -> Self:
