@@ -16,7 +16,8 @@ from fastapi.responses import Response
 from echoic.interchange.labels import Label, spell_labels
 from echoic.interchange.playlist import M3U_HEAD, m3u_entry
 from echoic.interchange.raven import raven_table
-from echoic.server.shapes import Format, text_of
+from echoic.server.asked import Format
+from echoic.server.shapes import text_of
 from echoic.types import Hit
 
 __all__ = ["MEDIA_TYPES", "saved"]
