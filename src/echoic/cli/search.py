@@ -393,6 +393,7 @@ def _written(labels: Path | None, raven: Path | None, reaper: Path | None) -> It
             from echoic.interchange.labels import Label, LabelFolder
 
             folder = LabelFolder(labels)
+            folder.check_none_yet()
             found: dict[str, list[Hit]] = {}
             writers.append(lambda hit: found.setdefault(hit.path, []).append(hit))
             yield writers
