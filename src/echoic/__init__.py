@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from echoic.heard.files import describe
     from echoic.heard.result import HeardSpan, VoiceSpan
     from echoic.heard.speakers import who_speaks
+    from echoic.heard.transcription import transcribe
     from echoic.library import Library
     from echoic.recordings.repeats.find import find_repeats
     from echoic.recordings.result import Duplicate, Match, Repeat, SourceStatus
@@ -45,14 +46,18 @@ if TYPE_CHECKING:
     from echoic.spec import EncoderSpec
     from echoic.types import (
         AudioInfo,
+        Cue,
         FileRecord,
         Hit,
         IndexReport,
         LiveSound,
         Note,
+        PhraseHit,
         Progress,
         Segments,
         Status,
+        Transcript,
+        Word,
     )
 
 __all__ = [
@@ -61,6 +66,7 @@ __all__ = [
     "AudioInfo",
     "Candidate",
     "Concept",
+    "Cue",
     "Duplicate",
     "EchoicError",
     "Encoder",
@@ -80,6 +86,7 @@ __all__ = [
     "MissingDependencyError",
     "NotAudioError",
     "Note",
+    "PhraseHit",
     "Progress",
     "Repeat",
     "Segments",
@@ -90,11 +97,13 @@ __all__ = [
     "Taught",
     "TextEncoder",
     "TimeAlignment",
+    "Transcript",
     "UnknownEncoderError",
     "UnreadableError",
     "UsageError",
     "VoiceSpan",
     "Waveform",
+    "Word",
     "__version__",
     "align",
     "describe",
@@ -102,6 +111,7 @@ __all__ = [
     "embed_stream",
     "find_repeats",
     "recommend",
+    "transcribe",
     "who_speaks",
 ]
 
@@ -127,6 +137,7 @@ _HOMES = (
     "library",
     "heard.files",
     "heard.speakers",
+    "heard.transcription",
     "advice.result",
     "advice.recommending",
 )

@@ -56,10 +56,11 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
                 each = _listed(value, fits) if may_be_several else [value]
                 if not all(map(fits, each)):
                     raise UsageError(f"{name} is {shown(value)} and must be {what}")
-                if fits is _is_path:
-                    each = [_as_held(one) for one in each]
-                if may_be_several or fits is _is_path:
+                if fits in (_is_path, _is_span):
+                    each = list(map(_as_held, each))
                     bound.arguments[name] = each if may_be_several else each[0]
+                elif may_be_several:
+                    bound.arguments[name] = each
         return function(*bound.args, **bound.kwargs)
 
     return checking
@@ -88,6 +89,9 @@ def _is_path(value: Any) -> bool:
 
 
 def _as_held(path: Any) -> Any:
+    """Make of the address of a bucket the path that it is held as."""
+    if isinstance(path, tuple):
+        return _as_held(path[0]), *path[1:]
     return path if held(os.fspath(path)) == os.fspath(path) else place(os.fspath(path))
 
 
@@ -152,7 +156,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),
     **dict.fromkeys(("yes", "no"), _SPANS),
     "latency": _SECONDS,
-    **dict.fromkeys(("labels", "read_files"), _FLAG),
+    **dict.fromkeys(("labels", "read_files", "transcripts"), _FLAG),
     "name": (_is_text, "a name", False),
     "columns": (_is_names, "names of columns by what they hold", False),
     "source": (_is_source, "a path, an address or a LiveSound", False),

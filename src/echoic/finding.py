@@ -16,7 +16,7 @@ from echoic.errors import UsageError
 from echoic.opening import Globs, Opened, Report, explained
 from echoic.search.query import Filters, Query, read_examples
 from echoic.storage.catalog import unusable
-from echoic.types import Hit, StrPath
+from echoic.types import Hit, PhraseHit, StrPath
 
 __all__ = ["Finder"]
 
@@ -205,17 +205,19 @@ class Finder(Opened):
         min_duration: float | None = None,
         max_duration: float | None = None,
         tags: Sequence[str] = (),
-    ) -> list[Hit]:
+    ) -> list[PhraseHit]:
         """Find where words are said that are typed, or spoken in a file.
 
-        Typed words are found by an encoder such as ``phonemes``, spoken ones by one such as ``speech``.
+        Typed words are found by an encoder such as ``phonemes``, and in transcripts where the library has
+        them; spoken ones by an encoder such as ``speech``.
 
         Parameters
         ----------
         phrase : str or Path
-            English words, and numbers, from three sounds to some fifteen words; or, as a path, a
-            recording in which somebody says what is looked for, .3 to 6 s of speech in any language. It is
-            found whoever else says it.
+            Words and numbers; for an encoder such as ``phonemes`` they must be English, from three sounds to
+            some fifteen words. In transcripts neither case, accents nor signs matter, nor how numbers are
+            written. Or, as a path, a recording in which somebody says what is looked for, .3 to 6 s of
+            speech in any language. It is found whoever else says it.
         k : int, optional
             Hits wanted; by default 10, or with ``every`` all.
         every : bool
@@ -227,10 +229,11 @@ class Finder(Opened):
 
         Returns
         -------
-        list of Hit
-            Best first, each with the begin and end of the phrase.
+        list of PhraseHit
+            Best first, each with the begin and end of the phrase, what found it, and, where there is a
+            transcript, what is said there and around it. ``encoder="transcripts"`` asks these alone.
         """
-        from echoic.search.phrases import find_phrases, find_spoken
+        from echoic.search.said import find_phrases, find_spoken
 
         filters = Filters(path, min_duration, max_duration, tags)
         k = 10 if k is None and not every else k

@@ -42,6 +42,8 @@ __all__ = ["bring_up_to_date", "check_request", "forget", "index"]
 
 # No file has this stamp: a failure that may pass by itself (permissions, a vanished file) is tried again.
 _TRY_AGAIN = -1, -1
+#: The setting of a library that says whether its files are given transcripts.
+_TRANSCRIPTS = "transcripts"
 _AT_ONCE = 500  # files that are compared with one query of the catalog
 
 
@@ -98,6 +100,7 @@ def index(
     *,
     tags: Sequence[str] = (),
     track: TrackChoice | None = None,
+    transcripts: bool | None = None,
     leave: Collection[Path] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
@@ -127,7 +130,15 @@ def index(
     tagged = {i for path in paths for i in catalog.ids_at(path)} if tags else set()
     with catalog.transaction():
         catalog.tag_files(sorted(tagged), tags)
-    return replace(report, tagged=len(tagged))
+        if transcripts is not None:
+            catalog.set_setting(_TRANSCRIPTS, "yes" if transcripts else "no")
+    report = replace(report, tagged=len(tagged))
+    if catalog.setting(_TRANSCRIPTS) != "yes":
+        return report
+    from echoic.heard.transcripts import transcribe_files
+
+    n, missing = transcribe_files(catalog, paths, leave=leave, progress=progress)
+    return replace(report, transcribed=n, untranscribed=tuple(missing))
 
 
 def forget(paths: Sequence[Path], catalog: Catalog, spaces: Spaces) -> int:

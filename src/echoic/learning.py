@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echoic.arguments import checked
 from echoic.opening import Globs, Opened, explained
-from echoic.search.query import Filters
+from echoic.search.query import Filters, Part
 from echoic.storage.catalog import unusable
 from echoic.types import Hit, StrPath
 
 if TYPE_CHECKING:
-    from echoic.search.concepts import Part
     from echoic.search.result import Concept, Taught
 
 __all__ = ["Learner"]
@@ -95,9 +94,9 @@ class Learner(Opened):
         AudioError
             If no file can be used.
         """
-        from echoic.search.concepts import Part, teach
+        from echoic.search.concepts import teach
 
-        spans = [[_part(one, Part) for one in given] for given in (yes, no)]
+        spans = [[_part(one) for one in given] for given in (yes, no)]
         return teach(*self._open(), name, *spans, noted=self._note)
 
     @explained
@@ -157,5 +156,5 @@ class Learner(Opened):
         forget(self._open()[0], name)
 
 
-def _part(given: StrPath | Span, make: Callable[..., Part]) -> Part:
-    return make(Path(given[0]), *given[1:]) if isinstance(given, tuple) else make(Path(given))
+def _part(given: StrPath | Span) -> Part:
+    return Part(Path(given[0]), *given[1:]) if isinstance(given, tuple) else Part(Path(given))

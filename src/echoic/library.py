@@ -19,8 +19,8 @@ from echoic.learning import Learner
 from echoic.opening import Report, explained
 from echoic.recognising import Recogniser
 from echoic.spec import EncoderSpec
-from echoic.storage.catalog import Catalog
-from echoic.types import FileRecord, IndexReport, StrPath, TrackChoice
+from echoic.storage.catalog import Catalog, Known
+from echoic.types import FileRecord, IndexReport, StrPath, TrackChoice, Transcript
 
 if TYPE_CHECKING:
     from echoic.heard.result import HeardSpan
@@ -70,6 +70,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         ray: str | None = None,
         tags: Sequence[str] = (),
         track: TrackChoice | None = None,
+        transcripts: bool | None = None,
         leave: Collection[Path] = (),
         progress: Report = None,
     ) -> IndexReport:
@@ -100,6 +101,9 @@ class Library(Finder, Recogniser, Learner, Keeper):
             Which of a file's tracks of sound is heard, where it has several: one of them, from 1, each by
             itself, or their mix. By default the first in which something is heard. Known files that were
             heard otherwise are read anew.
+        transcripts : bool, optional
+            Whether files are given transcripts, too: read from subtitles beside or in them. By default as the
+            library was told before; a new one makes none.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
 
@@ -128,6 +132,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
                 pool,
                 tags=tags,
                 track=track,
+                transcripts=transcripts,
                 leave=leave,
                 progress=progress,
             )
@@ -253,13 +258,33 @@ class Library(Finder, Recogniser, Learner, Keeper):
         from echoic.heard.result import HeardSpan
 
         catalog = self._open()[0]
-        known = catalog.known_at(Path(file))
-        if known is None:
-            raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
+        record = self._record(catalog, file)
         return [
-            HeardSpan(known.path, start, end, label, probability)
-            for label, start, end, probability in catalog.heard_in(known.id)
+            HeardSpan(record.path, start, end, label, probability)
+            for label, start, end, probability in catalog.heard_in(record.id)
         ]
+
+    @explained
+    @checked
+    def transcript(self, file: StrPath) -> Transcript | None:
+        """Return what is said in a file of the library, word for word; None where it has no transcript.
+
+        Raises
+        ------
+        UsageError
+            If the file is not in the library.
+        """
+        from echoic.storage.transcripts import Transcripts
+
+        catalog = self._open()[0]
+        return Transcripts(catalog).of(self._record(catalog, file).id)
+
+    @staticmethod
+    def _record(catalog: Catalog, file: StrPath) -> Known:
+        record = catalog.known_at(Path(file))
+        if record is None:
+            raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
+        return record
 
     @explained
     def encoders(self) -> dict[str, EncoderSpec]:

@@ -20,6 +20,7 @@ from echoic.untrusted import check_text, check_whole_number, shown
 
 __all__ = [
     "AudioInfo",
+    "Cue",
     "FileRecord",
     "FileState",
     "Float32",
@@ -28,12 +29,15 @@ __all__ = [
     "LiveSound",
     "Note",
     "NoteKind",
+    "PhraseHit",
     "Progress",
     "Segments",
     "Status",
     "StrPath",
     "Told",
     "TrackChoice",
+    "Transcript",
+    "Word",
     "check_track",
 ]
 
@@ -45,8 +49,10 @@ TrackChoice = int | Literal["all", "mix"]
 FileState = Literal["indexed", "partial", "failed"]
 #: What a note is about: several tracks, channels that cancel each other, sound above what is heard, or none;
 #: of words that are searched by, those that are not known; too little speech, or none; of a query, what of it
-#: could not be decoded; an answer on a concept that counts no more.
-NoteKind = Literal["tracks", "phase", "ultrasound", "silence", "words", "speech", "damage", "answers"]
+#: could not be decoded; an answer on a concept that counts no more; subtitles that are not used.
+NoteKind = Literal[
+    "tracks", "phase", "ultrasound", "silence", "words", "speech", "damage", "answers", "subtitles"
+]
 
 
 def check_track(track: TrackChoice | None) -> None:
@@ -188,6 +194,94 @@ class Hit(Told):
     encoder: str
 
 
+@dataclass(frozen=True, slots=True)
+class PhraseHit(Hit):
+    """A hit of a phrase, which may be found in what was transcribed, too.
+
+    Parameters
+    ----------
+    encoder : str
+        What found it: an encoder, ``"transcripts"``, or both, joined by ``+``.
+    words : str
+        What is said there, with some words around it; empty where the file has no transcript.
+    """
+
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a transcript.
+
+    Parameters
+    ----------
+    start, end : float
+        Seconds of the file. Of subtitles that time whole lines alone, in between by the letters.
+    text : str
+        As it stands in the line, with the space before it, if there is one, and the signs about it.
+    probability : float
+        How sure whoever wrote it down was of it; 1 of subtitles.
+    """
+
+    start: float
+    end: float
+    text: str
+    probability: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A line of a transcript.
+
+    Parameters
+    ----------
+    start, end : float
+        Seconds of the file.
+    words : tuple of Word
+        In order of time; never none.
+    language : str
+        Code of ISO 639, such as ``"en"``; empty where it is not known.
+    voice : str
+        Who speaks, where subtitles say so.
+    """
+
+    start: float
+    end: float
+    words: tuple[Word, ...]
+    language: str = ""
+    voice: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole line."""
+        return "".join(word.text for word in self.words).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a file, word for word.
+
+    Parameters
+    ----------
+    cues : tuple of Cue
+        In order of time; none where nothing is said.
+    source : str
+        What it is by: a recogniser, or subtitles, with the first digits of their digest.
+    """
+
+    cues: tuple[Cue, ...]
+    source: str
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that are spoken, as far as they are known, what is spoken longest first."""
+        seconds: dict[str, float] = {}
+        for cue in self.cues:
+            if cue.language:
+                seconds[cue.language] = seconds.get(cue.language, 0.0) + cue.end - cue.start
+        return tuple(sorted(seconds, key=lambda language: (-seconds[language], language)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveSound:
     """Sound that comes: one connection to a stream, a pipe, or the microphone.
@@ -299,6 +393,10 @@ class IndexReport:
         Seconds of sound encoded, and seconds that took.
     tagged : int
         Files that the run's tags were given to, unchanged ones included.
+    transcribed : int
+        Files that were given a transcript.
+    untranscribed : tuple of (path, message)
+        Files that should have been, with one sentence each.
     """
 
     added: int = 0
@@ -315,6 +413,8 @@ class IndexReport:
     audio: float = 0.0
     elapsed: float = 0.0
     tagged: int = 0
+    transcribed: int = 0
+    untranscribed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,14 @@ def test_where_a_copy_cannot_be_written(write, event, tmp_path):
     )
     assert result.exit_code == 2
     assert "no/copy.wav does not exist; make it first" in result.stderr
+    before = (tmp_path / "copy.wav").read_bytes()
+    with pytest.raises(UsageError, match=r"copy\.wav is there already"):
+        align(one, other, write=tmp_path / "copy.wav")
+    assert (tmp_path / "copy.wav").read_bytes() == before
+    (tmp_path / "cut.wav").write_bytes(other.read_bytes()[: 12 * 2 * RATE])
+    result = CliRunner().invoke(app, ["align", str(one), str(tmp_path / "cut.wav")])
+    assert result.exit_code == 0
+    assert "cut.wav: the last 3.0 s of 15.0 s could not be decoded" in result.stderr
 
 
 def test_the_command(write, event, tmp_path):

@@ -291,6 +291,20 @@ def test_embed_writes_one_mean_a_file(made, home, tmp_path):
         assert arrays["vectors"].dtype == np.float32
         assert arrays["vectors"].shape == (4, 39)
         np.testing.assert_allclose(np.linalg.norm(arrays["vectors"], axis=1), 1, atol=1e-6)
+    before = (tmp_path / "v.npz").read_bytes()
+    again = made("embed", "audio", "--encoder", "spectral", "-o", tmp_path / "v.npz", code=2, cwd=home)
+    assert "v.npz is there already; remove it or give another name" in again.stderr
+    assert (tmp_path / "v.npz").read_bytes() == before
+
+
+def test_embed_says_what_could_not_be_decoded(made, tmp_path):
+    whole = write_clip(tmp_path / "whole.wav", seconds=4.0).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    words = ("embed", tmp_path / "cut.wav", "--encoder", "spectral")
+    for more in (["-o", tmp_path / "v.npz"], ["--stream"]):
+        said = made(*words, *more).stderr
+        assert said.startswith("note: ")
+        assert "the last 2.0 s of 4.0 s could not be decoded" in said
 
 
 def test_embed_writes_all_segments_and_two_runs_agree_to_the_bit(made, home, tmp_path):

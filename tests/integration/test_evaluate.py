@@ -233,6 +233,14 @@ def test_what_was_told_is_measured_against_labels(tmp_path, within):
     assert "nothing is labelled 'hen'" in within(*asked, "--label", "hen", code=2).stderr
     assert "--spans goes with neither" in within(*asked, "--queries", "test", code=2).stderr
     assert "--label goes with --spans" in within("evaluate", tmp_path, "--label", "owl", code=2).stderr
+    (tmp_path / "a.wav.txt").write_text("1\t2\towl\n36.5\t37.5\towl\n", "utf-8")
+    said = within(*asked, code=2).stderr
+    assert "goes from 36.5 s to 37.5 s, and" in said
+    assert "a.wav lasts 36.00 s" in said
+    (tmp_path / "a.wav.txt").write_text("1\t36.9\towl\n", "utf-8")  # drawn by hand
+    within(*asked)
+    (tmp_path / "late.json").write_text(told[1].replace('"end": 4', '"end": 40'), "utf-8")
+    assert "a hit in" in within(*asked[:-1], tmp_path / "late.json", code=2).stderr
     (tmp_path / "b.wav").unlink()
     assert "b.wav does not exist" in within(*asked, "--label", "owl", code=2).stderr
     (tmp_path / "hits.json").write_text('{"path": "a", "start": 1, "end": 2, "score": "x"}', "utf-8")

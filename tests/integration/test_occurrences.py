@@ -149,7 +149,9 @@ def test_what_is_found_goes_into_other_programs(wild, example, tmp_path):
     samples, _ = read_audio(parts[-1], RATE)
     assert parts[-1].name.startswith("woods-00025.0") or parts[-1].name.startswith("woods-00024.9")
     assert len(samples) / RATE == pytest.approx(LENGTH + 1, abs=0.2)
-    assert "is there already" in echoic(*asked, code=2).stderr
+    for place in ((tmp_path / "labels",), (tmp_path / "labels", "-k", 1)):
+        again = echoic("search", example, "--every", "--labels", *place, code=2)
+        assert (again.stdout, "is there already" in again.stderr) == ("", True)
     (tmp_path / "hits.json").write_text('{"path": "gone.wav", "start": 1, "end": 2}\n', "utf-8")
     assert "gone.wav" in echoic("cut", tmp_path / "hits.json", "-o", tmp_path / "parts", code=1).stderr
     (tmp_path / "hits.json").write_text('{"path": "gone.wav", "start": 3, "end": 2}\n', "utf-8")

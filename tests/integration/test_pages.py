@@ -53,6 +53,8 @@ LEFT_OUT = {
     "echoic index . --encoder phonemes": "weights that would have to be fetched",
     "echoic index ~/interviews --encoder phonemes": "weights that would have to be fetched",
     "echoic index ~/interviews --encoder speech": "weights that would have to be fetched",
+    "echoic index ~/films --transcripts": "films with subtitles; test_transcripts has them",
+    "echoic transcript": "the same",
     "echoic search --phrase": "weights that would have to be fetched",
     "echoic index ~/interviews --encoder voice": "people who speak",
     "echoic search --voice": "people who speak",

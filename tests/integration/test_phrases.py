@@ -123,7 +123,7 @@ def test_the_command_line_tells_where(said: Library) -> None:
         for line in echoic("search", "--phrase", "abcdefgh", "--every", "--json").stdout.splitlines()
     ]
     assert len(rows) == 3
-    assert rows[0].keys() == {"rank", "path", "start", "end", "score", "encoder"}
+    assert rows[0].keys() == {"rank", "path", "start", "end", "score", "encoder", "words"}
     assert "nothing found" in echoic("search", "--phrase", "hgfedcba").stderr
     for words in (["x.wav"], ["--text", "rain"], ["--versions"], ["--start", "1"]):
         assert "--phrase" in echoic("search", "--phrase", "abcdefgh", *words, code=2).stderr

@@ -58,6 +58,8 @@ def test_a_jingle_is_told_at_each_place(programmes, tmp_path):
     assert quiet["level"] - plain["level"] == pytest.approx(-12, abs=1)
     tracks = {path.name: read_labels(path.read_text()) for path in (tmp_path / "labels").iterdir()}
     assert {name: len(labels) for name, labels in tracks.items()} == {"one.mp3.txt": 2, "other.flac.txt": 1}
+    again = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "labels")])
+    assert (again.exit_code, again.stdout) == (2, "")
     lines = CliRunner().invoke(app, words).stdout.splitlines()
     assert lines[0].endswith("3 places")
     assert len(lines) == 4

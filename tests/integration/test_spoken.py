@@ -113,7 +113,7 @@ def test_the_command_line_tells_words_from_a_file(said, example, tmp_path, monke
     asked = ["search", "--phrase", str(example), "--every", "--json"]
     rows = [json.loads(line) for line in echoic(*asked).stdout.splitlines()]
     assert len(rows) == 3
-    assert rows[0].keys() == {"rank", "path", "start", "end", "score", "encoder"}
+    assert rows[0].keys() == {"rank", "path", "start", "end", "score", "encoder", "words"}
     [once] = [file.path for file in said.files() if file.path.endswith("once.wav")]
     found = echoic("search", "--phrase", f"{once}@3.04-4.32", "--json").stdout.splitlines()
     assert [Path(json.loads(line)["path"]).stem for line in found] == ["twice"]

@@ -91,6 +91,15 @@ def test_answers_add_up_and_are_certain(wild, sounds):
     assert len({(hit.path, hit.start, hit.end) for hit in left}) == len(left)
 
 
+def test_one_part_counts_once_however_its_end_is_said(wild, sounds):
+    example = sounds / "example.wav"
+    taught = wild.teach("whistle", yes=[example, *((example, 0.0, end) for end in (50.0, 500.0))])
+    assert taught.concept.yes == 1
+    woods = sounds / "woods.wav"
+    taught = wild.teach("whistle", no=[(woods, 28.0, end) for end in (40.0, 400.0, 30.0)])
+    assert (taught.concept.yes, taught.concept.no) == (1, 1)
+
+
 def test_ten_answers_tell_how_good_it_is(wild, sounds):
     wild.teach("whistle", yes=[sounds / "example.wav"])
     for _ in range(30):

@@ -1,5 +1,8 @@
 """Files written whole or not at all."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from echoic.files import written_whole
@@ -42,3 +45,29 @@ def test_nothing_is_left_where_it_cannot_be_moved(tmp_path):
     with pytest.raises(OSError, match="a"), written_whole(tmp_path / "a") as partial:
         partial.write_text("new")
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_is_to_be_new_replaces_nothing_that_came_meanwhile(has_links, tmp_path, monkeypatch):
+    if not has_links:
+
+        def refused(self, target):
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    path = tmp_path / "a.parquet"
+    with written_whole(path, is_new=True) as partial:
+        partial.write_text("mine")
+    assert path.read_text() == "mine"
+    path.unlink()
+
+    def written_by_two():
+        with written_whole(path, is_new=True) as partial:
+            partial.write_text("mine")
+            path.write_text("another's")
+
+    with pytest.raises(FileExistsError) as told:
+        written_by_two()
+    assert told.value.filename == str(path)
+    assert path.read_text() == "another's"
+    assert names(tmp_path) == ["a.parquet"]

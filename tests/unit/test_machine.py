@@ -1,8 +1,11 @@
 """What of the machine is used, and given back."""
 
+import threading
+
+import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from echoic.machine import n_cores, one_thread_for_algebra
+from echoic.machine import ahead, n_cores, one_thread_for_algebra
 
 
 def blas_threads(of="numpy"):
@@ -16,6 +19,37 @@ def blas_threads(of="numpy"):
 
 def test_there_is_a_core():
     assert n_cores() >= 1
+
+
+def test_work_done_ahead_comes_in_order_and_not_much_before_it_is_wanted():
+    taken, threads = [], set()
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    def work(item):
+        threads.add(threading.get_ident())
+        return -item
+
+    for n, (item, made) in enumerate(ahead(work, items())):
+        assert (item, made) == (n, -n)
+        assert len(taken) <= n + 2 + n_cores()
+    assert len(taken) == 100
+    assert threading.get_ident() not in threads
+
+
+def test_what_goes_wrong_ahead_is_raised_and_ends_it():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        return 1 // (5 - item)
+
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(work, iter(range(1_000_000))))
+    assert len(begun) < 100
 
 
 def test_overlapping_contexts_give_numpy_its_threads_back():

@@ -17,7 +17,7 @@ from echoic.audio.windows import Windower, Windows, cut
 from echoic.encoders.base import Encoder, segments_of
 from echoic.types import Float32, Note, Segments
 
-__all__ = ["Excerpt", "embed_blocks", "embed_densely", "embed_part"]
+__all__ = ["Excerpt", "embed_blocks", "embed_densely", "embed_part", "end_within"]
 
 _AHEAD = 15.0  # s of sound that are kept until its windows are cut
 
@@ -47,6 +47,23 @@ def embed_part(
     for note in (*of_query(info), *silence):
         noted(note)
     return segments_of(spec, windows.starts + offset, windows.ends + offset, encoded(encoder, windows, {}))
+
+
+def end_within(path: Path, start: float | None, end: float) -> float:
+    """Tell where a part of a file ends, in seconds: with the file, if it was said to go on behind that.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded, or ends before ``start``.
+    """
+    begin = start or 0.0
+    with open_audio(path) as stream:
+        stated = stream.stated_duration
+        if stated is not None and end <= stated:
+            return end
+        n = sum(len(block) for block in stream.span(stream.sample_rate, begin, end))
+        return min(end, begin + n / stream.sample_rate)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from echoic.arguments import checked
 from echoic.encoders.registry import DEFAULT_ENCODERS, checked_encoder, spell_out
 from echoic.errors import AudioError, quoted
-from echoic.types import Progress, Segments, StrPath, TrackChoice, check_track
+from echoic.types import Note, Progress, Segments, StrPath, TrackChoice, check_track
 
 __all__ = ["embed"]
 
@@ -22,6 +22,7 @@ def embed(
     encoder: str = DEFAULT_ENCODERS[0],
     jobs: int | None = None,
     track: TrackChoice | None = None,
+    noted: Callable[[str, Note], None] = lambda *_: None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[dict[str, Segments], dict[str, str]]:
     """Encode files without indexing them.
@@ -34,6 +35,8 @@ def embed(
         A name, or the path of an ``.onnx`` model.
     jobs, track, progress
         As in :meth:`echoic.library.Library.index`.
+    noted : callable, optional
+        Called with a file and what a person should know of it: what could not be decoded, say.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def embed(
         If an argument makes no sense.
     """
     from echoic.analysis.workers import Task, WorkerPool, n_workers
-    from echoic.audio.notes import why_nothing
+    from echoic.audio.notes import of_query, why_nothing
     from echoic.scanning import Problem, scan
 
     begun = time.perf_counter()
@@ -84,6 +87,8 @@ def embed(
             else:
                 results[task.path] = result.segments[key]
                 audio += result.info.duration
+                for note in of_query(result.info):
+                    noted(spelt[task.path], note)
             if progress is not None:
                 elapsed = time.perf_counter() - begun
                 total = sum(sizes.values())

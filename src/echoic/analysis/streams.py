@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from echoic.addresses import is_url
@@ -11,14 +11,19 @@ from echoic.arguments import checked
 from echoic.encoders.base import Encoder
 from echoic.encoders.registry import DEFAULT_ENCODERS, load_encoder, spell_out
 from echoic.errors import UsageError
-from echoic.types import LiveSound, Segments, StrPath
+from echoic.types import LiveSound, Note, Segments, StrPath
 from echoic.untrusted import shown
 
 __all__ = ["embed_stream"]
 
 
 @checked
-def embed_stream(source: StrPath | LiveSound, *, encoder: str = DEFAULT_ENCODERS[0]) -> Iterator[Segments]:
+def embed_stream(
+    source: StrPath | LiveSound,
+    *,
+    encoder: str = DEFAULT_ENCODERS[0],
+    noted: Callable[[Note], None] = lambda _: None,
+) -> Iterator[Segments]:
     """Encode a stream, or a long file, each window as soon as its sound has come.
 
     Memory does not grow. Windows are cut as they are from files; the last one, which is aligned to the end or
@@ -30,6 +35,8 @@ def embed_stream(source: StrPath | LiveSound, *, encoder: str = DEFAULT_ENCODERS
         As of :meth:`echoic.library.Library.monitor`. A stream that breaks off is connected to again.
     encoder : str
         A name, or the path of an ``.onnx`` model, of an encoder that gives a vector for each window.
+    noted : callable, optional
+        Called with what a person should know of what was heard, whenever a connection ends.
 
     Returns
     -------
@@ -55,20 +62,24 @@ def embed_stream(source: StrPath | LiveSound, *, encoder: str = DEFAULT_ENCODERS
             "choose an encoder of windows, such as sound"
         )
     if isinstance(source, LiveSound):
-        found = _connected([source], loaded)
+        found = _connected([source], loaded, noted)
     elif is_url(os.fspath(source)):
         from echoic.audio.live import connections
 
-        found = _connected(connections(os.fspath(source)), loaded)
+        found = _connected(connections(os.fspath(source)), loaded, noted)
     else:
-        found = embed_densely(Path(source), loaded, lambda _: loaded.spec.hop)
+        found = embed_densely(Path(source), loaded, lambda _: loaded.spec.hop, noted=noted)
     return (segments for segments in found if len(segments))
 
 
-def _connected(connections: Iterable[LiveSound], encoder: Encoder) -> Iterator[Segments]:
+def _connected(
+    connections: Iterable[LiveSound], encoder: Encoder, noted: Callable[[Note], None]
+) -> Iterator[Segments]:
     from echoic.analysis.excerpts import embed_blocks
 
     for connection in connections:
         begun = connection.begun
         for found in embed_blocks(connection.blocks, connection.sample_rate, encoder, encoder.spec.hop):
             yield Segments(found.starts + begun, found.ends + begun, found.vectors)
+        for note in connection.notes():
+            noted(note)

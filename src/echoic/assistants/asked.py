@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from echoic.server.shapes import MOST_HITS, Filtered, Filters, Part, Reference
+from echoic.server.asked import MOST_HITS, Filtered, Filters, Part, Reference
 
 __all__ = [
     "Describe",

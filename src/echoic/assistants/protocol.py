@@ -33,7 +33,7 @@ from echoic.assistants.told import CLIP_TEMPLATE, LONGEST_CLIP, refused, span_of
 from echoic.assistants.tools import TOOLS, Desk
 from echoic.errors import EchoicError
 from echoic.server.media import CUT_TYPE, cut
-from echoic.server.problems import spelt_out
+from echoic.server.sentences import spelt_out
 from echoic.server.service import Service
 from echoic.server.settings import Settings
 

@@ -24,6 +24,7 @@ from echoic.assistants.told import (
     SpanTold,
     StatusTold,
 )
+from echoic.server import asked as parameters
 from echoic.server import shapes
 from echoic.server.service import Service
 from echoic.server.shapes import text_of
@@ -77,7 +78,7 @@ class Desk:
     def identify(self, asked: given.Identify) -> Answer:
         which, sound = self._which(asked.file)
         values = asked.model_dump(exclude={"file", "skip"})
-        identified = self.service.identify(shapes.Identify(**which, **values), sound)
+        identified = self.service.identify(parameters.Identify(**which, **values), sound)
         rows = [MatchTold.row(match) for match in identified.matches]
         nothing = "Nothing was found: no recording of the library is heard in it."
         return Answer.of_pages("Recordings in it", nothing, rows, asked.skip, identified.notes)
@@ -88,14 +89,16 @@ class Desk:
         if sound is None and any(value is not None for value in values.values()):
             record = self.examples.of_library(asked.file)  # a part, which is listened to anew
             which, sound = _named(record.path), Path(record.path)
-        described = self.service.describe(shapes.Describe(**which, **values), sound)
+        described = self.service.describe(parameters.Describe(**which, **values), sound)
         rows = [SpanTold.row(span) for span in described.spans]
         nothing = "Nothing was found: no kind of sound is told surely enough."
         return Answer.of_pages("Heard in it", nothing, rows, asked.skip, described.notes)
 
     def files(self, asked: given.Files) -> Answer:
         under = None if asked.under is None else uri_of(absolute(asked.under))
-        page = self.service.holdings.page(shapes.Listed(under=under, **asked.model_dump(exclude={"under"})))
+        page = self.service.holdings.page(
+            parameters.Listed(under=under, **asked.model_dump(exclude={"under"}))
+        )
 
         def rest(n: int) -> str:
             is_last = n == len(page.files) and page.next is None
@@ -139,7 +142,7 @@ class Desk:
         if asked.file is not None:
             which, sound = self._which(asked.file)
         common = asked.model_dump(include={"start", "end", "path", "tag", "min_duration", "max_duration"})
-        return self.service.find(shapes.Asked(**which, **common, **values), sound)
+        return self.service.find(parameters.Asked(**which, **common, **values), sound)
 
     def _liked(self, asked: given.Search | given.Occurrences) -> dict[str, Any]:
         return {

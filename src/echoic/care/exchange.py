@@ -26,8 +26,8 @@ import numpy as np
 from echoic.addresses import place
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import MissingDependencyError, StoreError, UsageError, quoted
-from echoic.files import written_whole
 from echoic.heard.library import Listener, listener_of
+from echoic.interchange.places import check_free, new_file
 from echoic.spec import EncoderSpec
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import Spaces
@@ -69,16 +69,13 @@ def export_vectors(
         If pyarrow is not installed.
     """
     arrow, parquet = _parquet()
-    if os.path.lexists(file):
-        raise UsageError(f"{quoted(file)} is there already; remove it or give another name")
-    if not file.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {quoted(file.parent)}; make it or give another")
+    check_free(file)
     _, spec = spaces.chosen(encoder) if encoder is None else ("", spaces.named(encoder))
     store = spaces.store(spec)
     due = [file_id for file_id, n in catalog.n_segments(spec.key) if n]
     begun, n_rows = time.perf_counter(), 0
     with (
-        written_whole(file) as partial,
+        new_file(file) as partial,
         partial.open("wb") as out,  # pyarrow itself opens no name that is no UTF-8
         parquet.ParquetWriter(out, _schema(arrow, spec.dim)) as writer,
     ):

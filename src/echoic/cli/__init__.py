@@ -32,7 +32,7 @@ _MODULES = {
     module.rstrip("_"): module
     for module in (
         *("index", "search", "teach", "identify", "monitor", "duplicates", "repeats", "align"),
-        *("describe", "cut", "show", "embed", "status", "list_", "tag", "remove", "encoders"),
+        *("describe", "transcript", "cut", "show", "embed", "status", "list_", "tag", "remove", "encoders"),
         *("recommend", "models", "train", "export", "evaluate", "cache", "library", "serve", "mcp"),
         *("doctor", "demo"),
     )

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from echoic.cli.options import Json, expand_path
-from echoic.cli.output import as_clock, complain, print_json, progress_bar, say, shorten
+from echoic.cli.output import as_clock, complain, note_teller, print_json, progress_bar, say, shorten
 from echoic.recordings.timing.result import SharedStretch, TimeAlignment
+from echoic.types import Note
 
 _LITTLE = 0.5  # of what lies beside each other
 _NO_GAP = 1.0  # s
@@ -40,8 +41,16 @@ def run(
     """
     from echoic.recordings.timing.align import align
 
-    with progress_bar("aligning") as progress:
-        found = align(first, second, write=write, progress=progress)
+    notes: list[tuple[str, Note]] = []
+    tell_note = note_teller()
+    try:
+        with progress_bar("aligning") as progress:
+            found = align(
+                first, second, write=write, noted=lambda *note: notes.append(note), progress=progress
+            )
+    finally:
+        for path, note in notes:
+            tell_note(path, note)
     if found is None:
         complain(f"{shorten(str(first))} and {shorten(str(second))} have nothing in common")
         raise typer.Exit(1)

@@ -18,9 +18,10 @@ from echoic.cli.options import (
     need_source,
     opened_source,
 )
-from echoic.cli.output import complain, counted, print_json, progress_bar, say
+from echoic.cli.output import complain, counted, note_teller, print_json, progress_bar, say
 from echoic.errors import EchoicError, UnreadableError, UsageError, quoted
-from echoic.files import written_whole
+from echoic.interchange.places import check_free, new_file
+from echoic.types import Note
 
 if TYPE_CHECKING:
     from echoic.types import TrackChoice
@@ -80,7 +81,9 @@ def _print_stream(source: str | None, device: str | None, encoder: str) -> None:
 
     key, is_heard = load_encoder(encoder).spec.key, False
     with opened_source(source, device) as sound:
-        for found in embed_stream(sound, encoder=encoder):
+        name = sound if isinstance(sound, str) else sound.name
+        tell = note_teller()
+        for found in embed_stream(sound, encoder=encoder, noted=lambda note: tell(name, note)):
             is_heard = True
             for start, end, vector in zip(found.starts, found.ends, found.vectors, strict=True):
                 print_json(
@@ -105,14 +108,22 @@ def _write(
     from echoic.encoders.base import mean_vector
     from echoic.encoders.registry import load_encoder
 
-    if not output.parent.is_dir():
-        raise UsageError(f"the folder of {quoted(output)} does not exist; make it first")
-    if output.is_dir():
-        raise UsageError(f"{quoted(output)} is a folder; name a file that ends in .npz")
+    check_free(output)
     if output.suffix.lower() != ".npz":
         raise UsageError(f"the vectors are written to a file that ends in .npz, not to {quoted(output)}")
+    notes: list[tuple[str, Note]] = []
     with progress_bar("encoding") as progress:
-        found, failed = embed(files, encoder=encoder, jobs=jobs, track=track, progress=progress)
+        found, failed = embed(
+            files,
+            encoder=encoder,
+            jobs=jobs,
+            track=track,
+            noted=lambda *note: notes.append(note),
+            progress=progress,
+        )
+    tell = note_teller()
+    for path, note in notes:
+        tell(path, note)
     for message in failed.values():
         complain(f"warning: {message}")
     if found:
@@ -131,7 +142,7 @@ def _write(
         key = np.array(load_encoder(encoder).spec.key)
         try:
             # Given a name instead of a file, NumPy would add a suffix to it.
-            with written_whole(output) as partial, partial.open("wb") as file:
+            with new_file(output) as partial, partial.open("wb") as file:
                 np.savez(file, allow_pickle=False, encoder=key, **arrays)
         except OSError as error:
             raise EchoicError(

@@ -46,6 +46,14 @@ def run(
         typer.Option(metavar="T", help="Give all these files a tag; may be repeated."),
     ] = None,
     track: TrackOption = None,
+    transcripts: Annotated[
+        bool | None,
+        typer.Option(
+            "--transcripts/--no-transcripts",
+            help="Give files transcripts, too, of the subtitles beside them or in them [default: as the "
+            "library was told before; at first, not].",
+        ),
+    ] = None,
     jobs: Jobs = None,
     ray: Annotated[
         str | None,
@@ -80,6 +88,7 @@ def run(
                     ray=ray,
                     tags=tag or (),
                     track=track,
+                    transcripts=transcripts,
                     leave=leave,
                     progress=progress,
                 )
@@ -95,5 +104,5 @@ def run(
             complain("stopped; what was done is kept, and the same command goes on from here")
             raise typer.Exit(exit_code(stop)) from None
     print_report(report)
-    if report.failed or report.partial:
+    if report.failed or report.partial or report.untranscribed:
         raise typer.Exit(1)

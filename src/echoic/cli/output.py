@@ -143,6 +143,10 @@ def print_report(report: IndexReport) -> None:
         others = f" ({n_others} more such: echoic list names them)" if n_others > 0 else ""
         if n_others >= 0:
             complain(f"note: {shorten(path)}: {note.sentence}{others}")
+    if report.untranscribed:
+        _, message = report.untranscribed[0]
+        n_others = len(report.untranscribed) - 1
+        complain(f"warning: {message}" + (f" ({n_others} more such)" if n_others else ""))
     if report.passed_over:
         complain(f"note: passed over {_suffixes(report.passed_over)}")
     counts = {
@@ -156,6 +160,7 @@ def print_report(report: IndexReport) -> None:
         "failed": len(report.failed),
         "skipped (failed before)": report.skipped,
         "tagged": report.tagged,
+        "given a transcript": report.transcribed,
     }
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no audio files found"
     if report.audio:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 __all__ = ["Player"]
 
-# In the order in which they are tried, each with what makes it play a file once, and say nothing.
+# In the order in which they are tried, each with what makes it play a file once, and tell errors alone.
 _PROGRAMS = {
-    "ffplay": ("-nodisp", "-autoexit", "-loglevel", "quiet"),
+    "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error"),
     "pw-play": (),
     "paplay": (),
     "aplay": ("-q",),
@@ -32,8 +32,8 @@ class Player:
         """Whether anything can be played here."""
         return self._command is not None
 
-    def play(self, path: Path, start: float, end: float) -> bool:
-        """Play a part of a file, in seconds, to its end; return whether the program did.
+    def play(self, path: Path, start: float, end: float) -> str:
+        """Play a part of a file, in seconds, to its end; return why the program did not, else nothing.
 
         Raises
         ------
@@ -44,10 +44,14 @@ class Player:
         from echoic.audio.encode import write_audio
 
         if self._command is None:
-            return False
+            return "there is no program for it"
         excerpt = Excerpt.read(path, max(0.0, start - _AROUND), end + _AROUND)
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "part.wav"
             write_audio(part, excerpt.samples, excerpt.sample_rate)
             command = [*self._command, str(part)]
-            return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        said = " ".join(done.stderr.decode("utf-8", "replace").split("\n", 1)[0].split())
+        if done.returncode:
+            return said or f"{self._command[0]} failed"
+        return said if "-autoexit" in command else ""  # without a device, ffplay ends as if it had played

@@ -77,6 +77,8 @@ def run(
     if json and as_csv:
         raise UsageError("choose one of --json and --csv")
     folder = None if labels is None else LabelFolder(labels)
+    if folder is not None:
+        folder.check_none_yet()
     only: dict[str, Any] = {
         "min_length": 2.0 if min_length is None else min_length,
         "apart": 300.0 if apart is None else apart,

@@ -46,12 +46,13 @@ from echoic.cli.output import (
 )
 from echoic.errors import UnreadableError, UsageError, quoted
 from echoic.scanning import PICTURES, SUFFIXES, suffix_of
-from echoic.types import Hit
+from echoic.types import Hit, PhraseHit
 from echoic.untrusted import shown
 
 Writer = Callable[[Hit], None]
 
 
+_INDENT = " " * 13  # of what is said, below when
 _BY = ("sound", "picture")  # what of a file is asked by
 
 
@@ -87,8 +88,9 @@ def run(
         typer.Option(
             "--phrase",
             metavar="WORDS|FILE",
-            help="Find where WORDS are said, in English, or what is said in FILE, or in FILE@START-END, by "
-            "whomever. Needs the encoder phonemes, or for a FILE speech (echoic models).",
+            help="Find where WORDS are said, or what is said in FILE, or in FILE@START-END, by whomever. "
+            "Needs transcripts (index --transcripts) or, for English, the encoder phonemes; for a FILE, "
+            "speech (echoic models).",
         ),
     ] = None,
     voice: Annotated[
@@ -279,7 +281,8 @@ def run(
                 hits = lib.occurrences(file, k, min_score=min_score, **more)
             else:
                 hits = lib.search(file, n_hits, **more)
-        n = _tell(hits, written, json=json, as_csv=as_csv, m3u=m3u)
+        kind = Hit if phrase is None else PhraseHit
+        n = _tell(hits, written, kind, json=json, as_csv=as_csv, m3u=m3u)
     if n or json or as_csv or m3u:
         return
     where = " in the files that fit the filters" if is_filtered else ""
@@ -335,10 +338,18 @@ def _may_be_there(file: Path) -> bool:
     return in_bucket(str(file)) or os.path.lexists(file)
 
 
-def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv: bool, m3u: bool) -> int:
+def _tell(
+    hits: Iterable[Hit],
+    written: Iterable[Writer],
+    kind: type[Hit],
+    *,
+    json: bool,
+    as_csv: bool,
+    m3u: bool,
+) -> int:
     """Print hits as they come, and write them where they are wanted; return how many there were."""
     n = 0
-    printed = csv_printer(Hit) if as_csv else None
+    printed = csv_printer(kind) if as_csv else None
     if m3u:
         from echoic.interchange.playlist import M3U_HEAD
 
@@ -353,6 +364,8 @@ def _tell(hits: Iterable[Hit], written: Iterable[Writer], *, json: bool, as_csv:
             _print_entry(hit)
         else:
             say(hit_line(hit))
+            if isinstance(hit, PhraseHit) and hit.words:
+                say(f"{_INDENT}{hit.words}  [{hit.encoder}]")
         for write in written:
             write(hit)
     return n
@@ -387,6 +400,7 @@ def _written(labels: Path | None, raven: Path | None, reaper: Path | None) -> It
             from echoic.interchange.labels import Label, LabelFolder
 
             folder = LabelFolder(labels)
+            folder.check_none_yet()
             found: dict[str, list[Hit]] = {}
             writers.append(lambda hit: found.setdefault(hit.path, []).append(hit))
             yield writers

@@ -46,7 +46,8 @@ def run(
             "--new-key",
             metavar="read|admin",
             parser=one_of(("read", "admin")),
-            help="Add a key to --key-file, print it, which is done once, and end. admin may index, too.",
+            help="Add a key to --key-file, print it, which is done once, and end. admin may index and teach, "
+            "too.",
         ),
     ] = None,
     name: Annotated[

@@ -16,9 +16,9 @@ from echoic.addresses import told
 from echoic.cli.options import expand_path, expand_place, time_option
 from echoic.cli.output import as_clock, complain, counted, say, shorten
 from echoic.errors import PartError, UnreadableError, UsageError, quoted
-from echoic.files import written_whole
 from echoic.interchange.hits import read_spans
 from echoic.interchange.labels import read_labels
+from echoic.interchange.places import check_free, new_file
 
 if TYPE_CHECKING:
     from echoic.audio.picture import Picture
@@ -88,8 +88,7 @@ def run(
     check_part(start, end)
     if output is None or output.suffix.lower() not in (".svg", ".png"):
         raise UsageError("say where to draw it: -o OUT.svg, or OUT.png")
-    if os.path.lexists(output):
-        raise UsageError(f"{quoted(output)} is there already; remove it or give another name")
+    check_free(output)
     boxes = [*_hits_of(file, hits), *_labels_of(labels)]
     with open_audio(file) as stream:
         rate = stream.sample_rate
@@ -111,7 +110,7 @@ def run(
         content = as_png(picture)
     else:
         content = _svg(as_png(picture), file.name, shown, begin, end, rate / 2).encode()
-    with written_whole(output) as partial:
+    with new_file(output) as partial:
         partial.write_bytes(content)
     framed = f", {counted(len(shown), 'frame')}" if boxes else ""
     say(f"{shorten(str(output))}: {as_clock(begin)} to {as_clock(end)}{framed}")

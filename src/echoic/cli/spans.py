@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["tell_spans"]
 
+_SLACK = 1.0  # s by which a span may go on behind a file: labels are drawn by hand
+
 
 def tell_spans(
     data: Path,
@@ -43,7 +45,10 @@ def tell_spans(
     if label is not None:
         told = [one for one in told if not one.label or folded(one.label) == folded(label)]
     files = {str(clip.path) for clip in dataset.clips} | {os.path.abspath(one.path) for one in told}
-    hours = _seconds(files) / 3600
+    lasts = {path: _seconds(path) for path in sorted(files)}
+    _check_inside("a label", data, ((call.path, call.start, call.end) for call in calls), lasts)
+    _check_inside("a hit", hits, ((os.path.abspath(one.path), one.start, one.end) for one in told), lasts)
+    hours = sum(lasts.values()) / 3600
     figures = detect(
         calls,
         [
@@ -118,21 +123,31 @@ def _read(hits: Path) -> list[Span]:
         raise UnreadableError(f"{quoted(hits)} cannot be read ({error.strerror})") from error
 
 
-def _seconds(files: Iterable[str]) -> float:
-    """Add up how long files are, as they say themselves, or else as they are decoded."""
+def _check_inside(
+    what: str, of: Path, spans: Iterable[tuple[str, float, float]], lasts: dict[str, float]
+) -> None:
+    """Refuse spans that files do not have, as of another recording of the same name."""
+    for path, start, end in spans:
+        if end > lasts[path] + _SLACK:
+            lasts[path] = _seconds(path, stated=False)  # what is stated may be a guess
+        if end > lasts[path] + _SLACK:
+            raise UsageError(
+                f"{what} in {quoted(of)} goes from {start:g} s to {end:g} s, and {quoted(path)} lasts "
+                f"{lasts[path]:.2f} s; correct it, or put that file back which it is of"
+            )
+
+
+def _seconds(path: str, *, stated: bool = True) -> float:
+    """Tell how long a file is, as it says itself, or else as it is decoded."""
     from echoic.audio.decode import open_audio
 
-    total = 0.0
-    for path in sorted(files):
-        try:
-            with open_audio(path) as stream:
-                stated = stream.stated_duration
-                if stated is None:
-                    n = sum(len(block) for block in stream.blocks())
-                    stated = n / stream.sample_rate
-                total += stated
-        except AudioError as error:
-            raise UsageError(
-                f"{error}; all files that are named must be there, as false alarms are told by the hour"
-            ) from error
-    return total
+    try:
+        with open_audio(path) as stream:
+            seconds = stream.stated_duration if stated else None
+            if seconds is None:
+                seconds = sum(len(block) for block in stream.blocks()) / stream.sample_rate
+            return seconds
+    except AudioError as error:
+        raise UsageError(
+            f"{error}; all files that are named must be there, as false alarms are told by the hour"
+        ) from error

@@ -226,11 +226,11 @@ def _answer(hit: Hit, player: Player, place: str) -> str:
     while True:
         if player.is_there and not is_heard:
             try:
-                is_heard = player.play(Path(hit.path), hit.start, hit.end)
+                why_not = player.play(Path(hit.path), hit.start, hit.end)
             except AudioError as error:
-                complain(f"error: {error}")
-            if not is_heard:
-                complain("note: it could not be played; listen to it elsewhere")
+                why_not = str(error)
+            if why_not:
+                complain(f"note: it could not be played ({why_not}); listen to it elsewhere")
             is_heard = True
         where = f"{shorten(hit.path)} from {as_clock(hit.start)} to {as_clock(hit.end)}"
         sys.stdout.write(f"{place}  {where}, likely {hit.score:.2f}: is it? [y]es [n]o [s]kip [p]lay [q]uit ")

@@ -8,17 +8,23 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["LETTERS", "not_read", "read_out"]
+__all__ = ["LETTERS", "MONEY", "NUMBERS", "SIGNS", "not_read", "read_out"]
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+#: Numbers below a hundred that are one word.
+NUMBERS = {name: number for number, name in enumerate(_ONES)} | {
+    name: 10 * tens for tens, name in enumerate(_TENS, start=2)
+}
 _LARGE = ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 _LONGEST_NUMBER = 12  # digits that are read as one number; of more, each by itself
-_SIGNS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "#": "number", "°": "degrees"}
-_MONEY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
+#: How signs are read out.
+SIGNS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "#": "number", "°": "degrees"}
+#: Of what sums of money are, and a hundredth of it.
+MONEY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
 _SHORT = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
 # What decomposing does not take apart.
 _FOREIGN = str.maketrans(
@@ -55,8 +61,8 @@ def read_out(text: str) -> list[str]:
             words += _number(currency, whole.replace(",", ""), fraction, ordinal)
         elif word and _READ.fullmatch(word):
             words.append(_SHORT.get(word, word))
-        elif sign in _SIGNS:
-            words.append(_SIGNS[sign])
+        elif sign in SIGNS:
+            words.append(SIGNS[sign])
     return words
 
 
@@ -85,7 +91,7 @@ def _number(currency: str, whole: str, fraction: str, ordinal: str) -> list[str]
     is_code = len(whole) > _LONGEST_NUMBER or (len(whole) > 1 and whole[0] == "0")
     words = [_ONES[int(digit)] for digit in whole] if is_code else _count(int(whole))
     if currency:
-        unit, part = _MONEY[currency]
+        unit, part = MONEY[currency]
         words.append(unit if words == ["one"] else f"{unit}s")
         if fraction and int(fraction[:2].ljust(2, "0")):
             cents = _count(int(fraction[:2].ljust(2, "0")))

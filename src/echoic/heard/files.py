@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,7 @@ def kinds() -> list[str]:
     return sorted(_listener()[1].labels, key=str.casefold)
 
 
+@cache
 def _listener() -> tuple[Encoder, Head]:
     """Load what listens: an encoder, and the head beside it."""
     encoder = load_encoder(DEFAULT_ENCODERS[0])

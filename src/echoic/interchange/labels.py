@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echoic.errors import UsageError, quoted
-from echoic.files import written_whole
+from echoic.interchange.places import new_file
 
 __all__ = ["Label", "LabelFolder", "read_labels", "spell_labels"]
 
@@ -96,6 +96,21 @@ class LabelFolder:
         self._folder = folder
         self._chosen: set[str] = set()  # as a file system that knows no case takes them
 
+    def check_none_yet(self) -> None:
+        """Refuse a folder with label tracks: which files have labels is known when all is done.
+
+        Raises
+        ------
+        UsageError
+            If there is one.
+        """
+        there = min(self._folder.glob("*.txt"), default=None)
+        if there is not None:
+            raise UsageError(
+                f"{quoted(there)} is there already, and labels might go to that place; remove "
+                "it or give another folder"
+            )
+
     def choose(self, file: Path) -> Path:
         """Choose where the labels of a file go: of files of one name, those of the second are numbered.
 
@@ -115,6 +130,6 @@ class LabelFolder:
 
     @staticmethod
     def write(path: Path, labels: Iterable[Label]) -> None:
-        """Write a label track, whole or not at all."""
-        with written_whole(path) as partial:
+        """Write a label track, whole or not at all, and over nothing."""
+        with new_file(path) as partial:
             partial.write_text(spell_labels(labels), "utf-8")

@@ -43,7 +43,7 @@ from echoic.search.occurrences import (
     surest,
     unlike_in_length,
 )
-from echoic.search.query import Examples, Filters, check_k, checked_limits, ids_at
+from echoic.search.query import Examples, Filters, Part, check_k, checked_limits, ids_at
 from echoic.search.ranking import refine_query
 from echoic.search.result import Concept, Taught
 from echoic.storage.catalog import Catalog
@@ -53,7 +53,7 @@ from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Hit, Note
 from echoic.untrusted import is_text, shown
 
-__all__ = ["Part", "find_instances", "forget", "known", "propose", "share", "teach"]
+__all__ = ["find_instances", "forget", "known", "propose", "share", "teach"]
 
 _LONGEST_NAME = 100  # characters
 _EXACT = 0.01  # s to which a span is an event's
@@ -65,15 +65,6 @@ _NORMAL = 1.96  # standard deviations that hold 95 %
 
 Float64 = npt.NDArray[np.float64]
 Noted = Callable[[Path | str, Note], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A file, or the part of it from one time to another, in seconds."""
-
-    path: Path
-    start: float | None = None
-    end: float | None = None
 
 
 class _Space:
@@ -92,9 +83,11 @@ class _Space:
 
     def answer(self, part: Part, is_it: bool) -> Answer:
         """Take a span's vector from the store where it is an event there, or else encode it."""
-        path = os.path.abspath(part.path)
-        vector, length = self._stored(part) or self._encoded(part)
-        return Answer(path, part.start, part.end, is_it, self.spec.key, length, vector)
+        path, found = os.path.abspath(part.path), self._stored(part)
+        if found is None:
+            part = part.within_file()
+            found = self._encoded(part)
+        return Answer(path, part.start, part.end, is_it, self.spec.key, found[1], found[0])
 
     def _stored(self, part: Part) -> tuple[Float32, float] | None:
         if part.start is None or part.end is None:

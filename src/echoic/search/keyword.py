@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from echoic.machine import ahead
 from echoic.storage.frames import Frames
 from echoic.types import Float32
 
@@ -142,9 +143,12 @@ def looked_over(
         yield from ((number, np.arange(one.costs.shape[1])) for number, one in outlines if one.costs.size)
         return
     so_far: list[Ints] = []  # of a file that goes on
-    for some in _pieces(outlines, overlap):
-        laid = some[0][1] if len(some) == 1 else np.concatenate([costs for _, costs, *_ in some], axis=1)
-        ends = np.flatnonzero(_least_costs(laid, kin, most) <= most)
+
+    def cheap(some: list[_Piece]) -> Ints:
+        laid = some[0].costs if len(some) == 1 else np.concatenate([one.costs for one in some], axis=1)
+        return np.flatnonzero(_least_costs(laid, kin, most) <= most)
+
+    for some, ends in ahead(cheap, _pieces(outlines, overlap)):
         at = 0
         for number, costs, begin, first, is_last in some:
             here = ends[
@@ -158,20 +162,24 @@ def looked_over(
                     yield number, found
 
 
-def _pieces(
-    outlines: Iterable[tuple[int, Outline]], overlap: int
-) -> Iterator[list[tuple[int, Bytes, int, int, bool]]]:
-    """Cut files into pieces, as many at a time as are gone through at once.
+class _Piece(NamedTuple):
+    """What frames of a file cost, from ``begin`` on; they count from ``first`` on."""
 
-    Of each: the number of the file, the costs of its frames from one on, which that is, from which on they
-    count, and whether it is the file's last.
-    """
-    some: list[tuple[int, Bytes, int, int, bool]] = []
+    number: int
+    costs: Bytes
+    begin: int
+    first: int
+    is_last: bool
+
+
+def _pieces(outlines: Iterable[tuple[int, Outline]], overlap: int) -> Iterator[list[_Piece]]:
+    """Cut files into pieces, as many at a time as are gone through at once."""
+    some: list[_Piece] = []
     n = 0
     for number, (costs,) in outlines:
         for first in range(0, costs.shape[1], _AT_ONCE):
             begin, last = max(0, first - overlap), min(first + _AT_ONCE, costs.shape[1])
-            some.append((number, costs[:, begin:last], begin, first, last == costs.shape[1]))
+            some.append(_Piece(number, costs[:, begin:last], begin, first, last == costs.shape[1]))
             n += last - begin
             if n >= _AT_ONCE:
                 yield some

@@ -11,26 +11,26 @@ import numpy.typing as npt
 
 from echoic.encoders.base import PhraseEncoder, SpokenEncoder
 from echoic.errors import NotAudioError, PartError, UnknownEncoderError, UsageError, quoted
+from echoic.machine import one_thread_for_algebra
 from echoic.search.keyword import FRAMES_A_SOUND, PIECE, join, looked_over, outline, spot
-from echoic.search.query import Examples, Filters, Query, checked_limits, ids_at
-from echoic.search.ranking import FileMatch, as_hits
-from echoic.search.spoken import Background, Heard, Phrase, heard_in, least_score, outlined
+from echoic.search.query import Examples, Filters, Query, ids_at
+from echoic.search.ranking import FileMatch
+from echoic.search.spoken import Background, Heard, Outline, Phrase, heard_in, least_score, outlined
 from echoic.search.spoken import probability as spoken_probability
 from echoic.spec import EncoderSpec, Purpose
 from echoic.storage.catalog import Catalog
-from echoic.storage.frames import Frames, SpokenFrames, SpokenStore, SymbolStore, whole_frames
+from echoic.storage.frames import Frames, SmallInts, SpokenFrames, SpokenStore, SymbolStore, whole_frames
 from echoic.storage.spaces import Spaces
-from echoic.types import Float32, Hit, Note
+from echoic.types import Float32, Note
 from echoic.untrusted import shown
 
-__all__ = ["LIKELY", "find_phrases", "find_spoken", "probability"]
+__all__ = ["LIKELY", "heard_phrases", "probability", "spoken_phrases"]
 
 Ints = npt.NDArray[np.int64]
 
 #: Score from which on a phrase is told.
 LIKELY = 0.5
 _FEWEST, _MOST = 3, 80  # sounds of a phrase
-_LONGEST = 2_000  # characters
 _SLOWEST = 0.3  # s of a sound, the mean of a phrase: what takes longer is not speech
 _SHORTEST, _LONGEST_SPOKEN = 0.3, 6.0  # s of speech of an example
 _AROUND = 1.0  # s beside a part of a file that are listened to
@@ -43,23 +43,25 @@ _AT_ONCE = 400_000  # frames that are looked at at once: some 100 MB
 _OFFSET, _OF_COST, _OF_SOUNDS, _ENOUGH = 1.17, 3.9, 0.34, 12
 
 
-def find_phrases(
+def heard_phrases(
     catalog: Catalog,
     spaces: Spaces,
     phrase: str,
-    k: int | None,
+    least: float,
     filters: Filters,
     *,
     encoder: str | None = None,
     every: bool = False,
-    min_score: float | None = None,
-) -> list[Hit]:
-    """Find where a phrase is said that is typed; see :meth:`echoic.library.Library.phrases`."""
-    least = checked_limits(k, min_score, LIKELY)
-    if not phrase.strip():
-        raise UsageError("the phrase to look for is empty")
-    if len(phrase) > _LONGEST:
-        raise UsageError(f"the phrase to look for is {len(phrase):,} characters; a few words are enough")
+) -> tuple[str, list[FileMatch]]:
+    """Find where a phrase is heard that is typed.
+
+    Returns
+    -------
+    str
+        Name of the encoder that heard it.
+    list of FileMatch
+        What is ``least`` likely or more: all, or the surest of each file.
+    """
     source, spec = _chosen(spaces, encoder, "phrases")
     loaded, store = spaces.encoder(source, spec), spaces.store(spec)
     if not isinstance(loaded, PhraseEncoder) or not isinstance(store, SymbolStore):
@@ -73,31 +75,29 @@ def find_phrases(
         raise UsageError(f"the phrase has {len(sounds)} sounds; use {_MOST} at most, some fifteen words")
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
-    outlines = store.remembered(ids, lambda frames, _: outline(frames, spec.dim))
+    outlines = store.remembered(ids, lambda _, frames, __: outline(frames, spec.dim))
     possible = looked_over(outlines, sounds, _least_cost(least, len(sounds)))
     found = [
         one
         for some in _portions(store, possible, len(sounds))
         for one in _occurrences(some, sounds, least, every=every)
     ]
-    return as_hits(catalog, spec, found, k)
+    return spec.name, found
 
 
-def find_spoken(
+def spoken_phrases(
     catalog: Catalog,
     spaces: Spaces,
     example: Query,
-    k: int | None,
+    least: float,
     filters: Filters,
     *,
     encoder: str | None = None,
     every: bool = False,
-    min_score: float | None = None,
     include_query: bool = False,
     noted: Callable[[Path | str, Note], None] = lambda *_: None,
-) -> list[Hit]:
-    """Find where a phrase is said that is spoken; see :meth:`echoic.library.Library.phrases`."""
-    least = checked_limits(k, min_score, LIKELY)
+) -> tuple[str, list[FileMatch]]:
+    """Find where a phrase is heard that is spoken; see :func:`heard_phrases`."""
     source, spec = _chosen(spaces, encoder, "spoken")
     loaded, store = spaces.encoder(source, spec), spaces.store(spec)
     if not isinstance(loaded, SpokenEncoder) or not isinstance(store, SpokenStore):
@@ -110,26 +110,40 @@ def find_spoken(
     background = Background(loaded.read_background(), rate)
     level, axes, odds = background.level(phrase), background.axes(), background.odds
 
-    def laid(frames: SpokenFrames, is_kept: bool) -> Heard:
+    def laid(file_id: int, frames: SpokenFrames, is_kept: bool) -> Heard | Outline:
         heard = heard_in(frames, rate)
-        return outlined(heard, axes) if is_kept else heard
+        return outlined(heard, axes, _File(store, file_id)) if is_kept else heard
 
     scope = filters.scope(catalog)
     ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
     found = []
     files = store.remembered(ids, laid)
-    for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase), odds)):
-        for place in places:
-            chance = spoken_probability(place.score, level, len(phrase), odds)
-            if chance < least:
-                break
-            begin, finish = heard.span(place.first, place.last)
-            if file_id in itself and begin < end and finish > start:
-                continue  # the example itself
-            found.append(FileMatch(file_id, begin, finish, chance))
-            if not every:
-                break
-    return as_hits(catalog, spec, found, k)
+    with one_thread_for_algebra():  # there is a thread a core already
+        for file_id, heard, places in phrase.find(files, least_score(least, level, len(phrase), odds)):
+            for place in places:
+                chance = spoken_probability(place.score, level, len(phrase), odds)
+                if chance < least:
+                    break
+                begin, finish = heard.span(place.first, place.last)
+                if file_id in itself and begin < end and finish > start:
+                    continue  # the example itself
+                found.append(FileMatch(file_id, begin, finish, chance))
+                if not every:
+                    break
+    return spec.name, found
+
+
+class _File(NamedTuple):
+    """Where the frames of a file are read."""
+
+    store: SpokenStore
+    file_id: int
+
+    def read_between(self, first: int, last: int) -> SpokenFrames:
+        return self.store.read_between(self.file_id, first, last)
+
+    def numbers_between(self, first: int, last: int) -> SmallInts:
+        return self.store.numbers_between(self.file_id, first, last)
 
 
 def _spoken(examples: Examples, example: Query, spec: EncoderSpec) -> tuple[Phrase, tuple[float, float]]:

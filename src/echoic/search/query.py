@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,17 @@ from echoic.storage.spaces import Spaces
 from echoic.types import Float32, Note, Segments, StrPath
 from echoic.untrusted import check_number, shown
 
-__all__ = ["Examples", "Filters", "Query", "Scope", "check_k", "checked_limits", "ids_at", "read_examples"]
+__all__ = [
+    "Examples",
+    "Filters",
+    "Part",
+    "Query",
+    "Scope",
+    "check_k",
+    "checked_limits",
+    "ids_at",
+    "read_examples",
+]
 
 _LONGEST_TEXT = 2_000  # characters
 _NAMED = 8  # words that are not known, before the rest is counted
@@ -77,6 +87,21 @@ class Query:
     def texts(self) -> tuple[str, ...]:
         """All words that are given."""
         return tuple(one for one in (self.text, *self.like, *self.unlike) if isinstance(one, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file, or the part of it from one time to another, in seconds."""
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+
+    def within_file(self) -> Part:
+        """Return it with its end no later than the file's; AudioError if that cannot be read."""
+        from echoic.analysis.excerpts import end_within
+
+        return self if self.end is None else replace(self, end=end_within(self.path, self.start, self.end))
 
 
 class Scope(NamedTuple):

@@ -15,14 +15,16 @@ Park and Glass, "Unsupervised pattern discovery in speech", IEEE TASLP 16(1), 20
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from echoic.machine import ahead
+from echoic.search.warping import best_paths, best_scores
 from echoic.storage.frames import SmallInts, SpokenFrames
 from echoic.types import Float32
 from echoic.untrusted import read_arrays
@@ -34,8 +36,6 @@ __all__ = [
     "Outline",
     "Phrase",
     "Place",
-    "best_paths",
-    "best_scores",
     "heard_in",
     "least_score",
     "outlined",
@@ -65,6 +65,14 @@ class Odds(NamedTuple):
     of_frames: float = 0.03
 
 
+class _Rows(NamedTuple):
+    """What a phrase is compared with; as of :class:`Heard`."""
+
+    numbers: SmallInts
+    lengths: Float32
+    places: Ints
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """What is said in a file, laid on a grid of equal steps on which pauses are cut short.
@@ -76,14 +84,11 @@ class Heard:
         How much each counts, in steps of its 8 bits.
     places : ndarray of int64, shape (n,)
         Which rows of the grid they are; the others are pauses.
-    outline : Outline, optional
-        Of what many phrases are looked for in.
     """
 
     frames: SpokenFrames
     lengths: Float32
     places: Ints
-    outline: Outline | None = None
 
     @property
     def numbers(self) -> Float32:
@@ -103,11 +108,15 @@ class Heard:
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        n = sum(array.nbytes for array in (*self.frames, self.lengths, self.places))
-        return n if self.outline is None else n + self.outline.rows.nbytes
+        return sum(array.nbytes for array in (*self.frames, self.lengths, self.places))
 
     def __len__(self) -> int:
         return int(self.places[-1]) + 1 if len(self.places) else 0
+
+    def between(self, first: int, last: int) -> _Rows:
+        """Take some of the rows."""
+        i, j = np.searchsorted(self.places, (first, last))
+        return _Rows(self.frames.numbers[i:j], self.lengths[i:j], self.places[i:j] - first)
 
     def span(self, first: int, last: int) -> tuple[float, float]:
         """Give the begin and end, in seconds, of what lies between two rows."""
@@ -116,7 +125,8 @@ class Heard:
         return float(self.frames.starts[begin]), float(self.frames.ends[end])
 
 
-class Outline(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
     """What is said in a file, in few numbers: how alike a phrase can be at most.
 
     Parameters
@@ -127,15 +137,58 @@ class Outline(NamedTuple):
         Of each row of the grid, what is said along these axes, 127 being 1, and how much it is beside them.
     error : float
         How far rounding moves a row at most.
+    lengths : ndarray of float32, shape (n,)
+    places : ndarray of int32, shape (n,)
+        As of :class:`Heard`.
+    source : FramesOfFile
     """
 
     axes: Float32
     rows: SmallInts
     error: float
+    lengths: Float32
+    places: npt.NDArray[np.int32]
+    source: FramesOfFile
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.rows.nbytes + self.lengths.nbytes + self.places.nbytes
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def between(self, first: int, last: int) -> _Rows:
+        """Read what is said in some of the rows."""
+        i, j = self._frames(first, last)
+        numbers = self.source.numbers_between(i, j)
+        j = i + len(numbers)  # less than was asked for if the file has changed since
+        return _Rows(numbers, self.lengths[i:j], self.places[i:j].astype(np.int64) - first)
+
+    def span(self, first: int, last: int) -> tuple[float, float]:
+        """Give the begin and end, in seconds, of what lies between two rows."""
+        starts, ends, _ = self.source.read_between(*self._frames(first, last + 1))
+        return (float(starts[0]), float(ends[-1])) if len(starts) else (0.0, 0.0)
+
+    def _frames(self, first: int, last: int) -> tuple[int, int]:
+        i, j = np.searchsorted(self.places, np.array((first, last), np.int32)).tolist()
+        return i, j
 
 
-def outlined(heard: Heard, axes: Float32) -> Heard:
-    """Give what is heard an outline."""
+class FramesOfFile(Protocol):
+    """Where the frames of a file are read, from one to another."""
+
+    def read_between(self, first: int, last: int) -> SpokenFrames:
+        """Read frames; fewer, or none, if the file has changed."""
+        ...
+
+    def numbers_between(self, first: int, last: int) -> SmallInts:
+        """Read of these their vectors alone."""
+        ...
+
+
+def outlined(heard: Heard, axes: Float32, source: FramesOfFile) -> Outline:
+    """Make an outline of what is heard."""
     said = heard.frames.numbers[:, :-1] / np.maximum(heard.lengths, 1e-6 * _HIGHEST)[:, None]
     along = said @ axes.T
     beside = np.sqrt(np.maximum((said**2).sum(axis=1) - (along**2).sum(axis=1), 0))
@@ -144,7 +197,7 @@ def outlined(heard: Heard, axes: Float32) -> Heard:
     rows = np.zeros((len(heard), len(axes) + 1), np.int8)
     rows[heard.places, :-1] = steps
     rows[heard.places, -1] = np.ceil(np.minimum(beside, 1) * _HIGHEST)
-    return replace(heard, outline=Outline(axes, rows, error))
+    return Outline(axes, rows, error, heard.lengths, heard.places.astype(np.int32), source)
 
 
 def heard_in(frames: SpokenFrames, frame_rate: float) -> Heard:
@@ -186,15 +239,17 @@ class Phrase:
         return next((places for *_, places in self.find([(0, heard)], least)), [])
 
     def find(
-        self, files: Iterable[tuple[int, Heard]], least: float = -np.inf
-    ) -> Iterator[tuple[int, Heard, list[Place]]]:
+        self, files: Iterable[tuple[int, Heard | Outline]], least: float = -np.inf
+    ) -> Iterator[tuple[int, Heard | Outline, list[Place]]]:
         """Find where something at least so much like the phrase is said, in files, each with a number.
 
         What is yielded are those in which something is, in their order, with places as of :meth:`places`.
         """
         so_far: list[Float32] = []  # scores of a file that goes on
-        for stretches in _stretches(files, 2 * len(self)):
-            scores, offsets = self._scores([(one[1], one[2], one[4]) for one in stretches], least)
+        for stretches, possible in ahead(
+            lambda some: self._possible([one.within for one in some], least), _stretches(files, 2 * len(self))
+        ):
+            scores, offsets = self._scores([one.within for one in stretches], possible)
             highest = np.maximum.reduceat(scores, offsets)
             good = []
             for (number, heard, begin, first, last), at, high in zip(
@@ -212,53 +267,63 @@ class Phrase:
             for (number, heard, found, ends), firsts in zip(good, self._traced(good), strict=True):
                 yield number, heard, _apart(found, firsts, ends)
 
-    def _scores(self, stretches: Sequence[_Stretch], least: float) -> tuple[Float32, Ints]:
+    def _possible(self, stretches: Sequence[_Within], least: float) -> Ints | None:
+        """Say at which rows of stretches, laid out as by ``_alike``, a path at least so much alike may end.
+
+        None if that is known of none of them: where some are no outlines.
+        """
+        outlines = [(one, begin, last) for one, begin, last in stretches if isinstance(one, Outline)]
+        if len(outlines) < len(stretches) or not np.isfinite(least):
+            return None
+        error = max(outline.error for outline, *_ in outlines)
+        return np.flatnonzero(best_scores(self._alike_at_most(outlines)) >= least - error - 1e-4)
+
+    def _scores(self, stretches: Sequence[_Within], possible: Ints | None) -> tuple[Float32, Ints]:
         """Say how alike the best paths are in stretches of files, and where each stretch begins among them.
 
-        Where all have an outline, what it rules out to be at least so much alike is -inf.
+        It is -inf where none is possible.
         """
-        outlines = [heard.outline for heard, _, _ in stretches if heard.outline is not None]
-        if len(outlines) < len(stretches) or not np.isfinite(least):
-            alike, offsets = self._alike(stretches)
+        if possible is None:
+            alike, offsets = self._alike([(one.between(a, b), 0, b - a) for one, a, b in stretches])
             return best_scores(alike), offsets
-        at_most, offsets = self._alike_at_most(stretches, outlines)
-        error = max(outline.error for outline in outlines)
-        possible = np.flatnonzero(best_scores(at_most) >= least - error - 1e-4)
-        scores = np.full(at_most.shape[1], -np.inf, np.float32)
+        offsets = _offsets(stretches)
+        _, begin, last = stretches[-1]
+        scores = np.full(offsets[-1] + last - begin, -np.inf, np.float32)
         if not len(possible):
             return scores, offsets
         # Runs of columns, each of one stretch, are compared with what lies a path's length before them.
         of_stretch = np.searchsorted(offsets, possible, side="right") - 1
         is_first = (np.diff(possible, prepend=-1) > 2 * len(self)) | (np.diff(of_stretch, prepend=-1) != 0)
-        runs, numbers = np.split(possible, np.flatnonzero(is_first)[1:]), of_stretch[is_first]
-        some = []
-        for run, number in zip(runs, numbers, strict=True):
-            heard, begin, _ = stretches[number]
-            row = begin - offsets[number]
-            some.append((heard, max(0, int(run[0] + row) + 1 - 2 * len(self)), int(run[-1] + row) + 1))
+        runs, numbers = np.split(possible, np.flatnonzero(is_first)[1:]), of_stretch[is_first].tolist()
+        some: list[tuple[_Rows, int, int]] = []
+        for number, of_one in groupby(zip(numbers, runs, strict=True), lambda item: item[0]):
+            one, begin, _ = stretches[number]
+            row = begin - int(offsets[number])
+            bounds = [
+                (max(0, int(run[0]) + row + 1 - 2 * len(self)), int(run[-1]) + row + 1) for _, run in of_one
+            ]
+            first = bounds[0][0]
+            rows = one.between(first, bounds[-1][1])
+            some += [(rows, a - first, b - first) for a, b in bounds]
         alike, starts = self._alike(some)
         exact = best_scores(alike)
-        for run, number, (_, begin, _), start in zip(runs, numbers, some, starts, strict=True):
-            scores[run] = exact[run - offsets[number] + stretches[number][1] - begin + start]
+        # A run ends where what it was compared with ends.
+        for run, (_, a, b), start in zip(runs, some, starts.tolist(), strict=True):
+            scores[run] = exact[run - run[-1] + start + b - a - 1]
         return scores, offsets
 
-    def _alike_at_most(
-        self, stretches: Sequence[_Stretch], outlines: Sequence[Outline]
-    ) -> tuple[Float32, Ints]:
+    def _alike_at_most(self, stretches: Sequence[tuple[Outline, int, int]]) -> Float32:
         """Say how alike rows of the phrase and of files can be at most, laid out as by ``_alike``."""
-        axes = outlines[0].axes
+        axes = stretches[0][0].axes
         along = self.each @ axes.T
         beside = np.linalg.norm(self.each - along @ axes, axis=1)
         weights = np.column_stack([along, beside]) * self.counts[:, None] / _HIGHEST
         border = np.zeros((2, weights.shape[1]), np.int8)
-        rows, lengths = [], []
-        for outline, (_, begin, last) in zip(outlines, stretches, strict=True):
-            rows += [border, outline.rows[begin:last]]
-            lengths.append(2 + last - begin)
-        offsets = np.cumsum([0, *lengths[:-1]]) + 2
-        alike = weights @ np.concatenate(rows).astype(np.float32).T
+        rows = [part for outline, begin, last in stretches for part in (border, outline.rows[begin:last])]
+        alike: Float32 = weights @ np.concatenate(rows).astype(np.float32).T
+        offsets = _offsets(stretches)
         alike[:, offsets - 1] = alike[:, offsets - 2] = -np.inf
-        return alike, offsets
+        return alike
 
     def _ends(self, scores: Float32, least: float) -> Ints:
         """Choose rows at which paths end: of those around the best end of a place, that one counts."""
@@ -272,19 +337,22 @@ class Phrase:
         chosen: Ints = ends[scores[ends] == highest]
         return chosen
 
-    def _traced(self, good: Sequence[tuple[int, Heard, Float32, Ints]]) -> Iterator[Ints]:
+    def _traced(self, good: Sequence[tuple[int, Heard | Outline, Float32, Ints]]) -> Iterator[Ints]:
         """Find the rows at which the best paths to some rows of files begin."""
-        for _, heard, _, ends in good:
+        for _, one, _, ends in good:
+            row = max(0, int(ends[0]) + 1 - 2 * len(self))
+            rows = one.between(row, int(ends[-1]) + 1)
             firsts = np.empty(len(ends), np.int64)
             for at in range(0, len(ends), some := max(1, _AT_ONCE // (2 * len(self)))):
                 last = ends[at : at + some]
                 begin = np.maximum(last + 1 - 2 * len(self), 0)
-                alike, offsets = self._alike([(heard, a, b + 1) for a, b in zip(begin, last, strict=True)])
+                bounds = zip(begin - row, last - row + 1, strict=True)
+                alike, offsets = self._alike([(rows, a, b) for a, b in bounds])
                 begun = best_paths(alike)[1][offsets + last - begin]
                 firsts[at : at + some] = begun - offsets + begin
             yield firsts
 
-    def _alike(self, stretches: Sequence[_Stretch]) -> tuple[Float32, Ints]:
+    def _alike(self, stretches: Sequence[tuple[_Rows, int, int]]) -> tuple[Float32, Ints]:
         """Compare each row of the phrase with rows of files, from one to another.
 
         Returns
@@ -294,16 +362,16 @@ class Phrase:
         offsets : ndarray of int64
             The column where each stretch begins.
         """
-        lengths = [2 + last - begin for _, begin, last in stretches]
-        offsets = np.cumsum([0, *lengths[:-1]]) + 2
-        bounds = [np.searchsorted(heard.places, (begin, last)) for heard, begin, last in stretches]
+        offsets = _offsets(stretches)
+        _, begin, last = stretches[-1]
+        bounds = [np.searchsorted(rows.places, (begin, last)) for rows, begin, last in stretches]
         numbers, counts, at = [], [], []
-        for (heard, begin, _), (i, j), offset in zip(stretches, bounds, offsets, strict=True):
-            numbers.append(heard.frames.numbers[i:j])
-            counts.append(heard.lengths[i:j])
-            at.append(heard.places[i:j] + (offset - begin))
+        for (rows, begin, _), (i, j), offset in zip(stretches, bounds, offsets, strict=True):
+            numbers.append(rows.numbers[i:j])
+            counts.append(rows.lengths[i:j])
+            at.append(rows.places[i:j] + (offset - begin))
         weights = np.pad(self.each * self.counts[:, None], ((0, 0), (0, 1)))  # the last number says nothing
-        alike = np.zeros((len(self), sum(lengths)), np.float32)
+        alike = np.zeros((len(self), offsets[-1] + last - begin), np.float32)
         found = weights @ np.concatenate(numbers).astype(np.float32).T
         found /= np.maximum(np.concatenate(counts), 1e-6 * _HIGHEST)
         alike[:, np.concatenate(at)] = found
@@ -311,23 +379,41 @@ class Phrase:
         return alike, offsets
 
 
-_Stretch = tuple[Heard, int, int]  # rows of a file, from one to another
+_Within = tuple[Heard | Outline, int, int]  # rows of a file, from one to another
 
 
-def _stretches(
-    files: Iterable[tuple[int, Heard]], overlap: int
-) -> Iterator[list[tuple[int, Heard, int, int, int]]]:
-    """Cut files into stretches, as many at a time as are gone through at once.
+def _offsets(stretches: Sequence[tuple[object, int, int]]) -> Ints:
+    """Say at which column each stretch begins, with two before it."""
+    lengths = [2 + last - begin for _, begin, last in stretches]
+    return np.cumsum([0, *lengths[:-1]]) + 2
 
-    Of each: the file's number, what is heard in it, and three rows: from and to which paths are looked for,
-    and between these the one from which on they are told; those before it are those of the stretch before.
+
+class _Stretch(NamedTuple):
+    """Rows of a file, with its number.
+
+    Paths are looked for from ``begin`` to ``last``, and told are those that end from ``first`` on: what is
+    before it belongs to the stretch before.
     """
-    some: list[tuple[int, Heard, int, int, int]] = []
+
+    number: int
+    heard: Heard | Outline
+    begin: int
+    first: int
+    last: int
+
+    @property
+    def within(self) -> _Within:
+        return self.heard, self.begin, self.last
+
+
+def _stretches(files: Iterable[tuple[int, Heard | Outline]], overlap: int) -> Iterator[list[_Stretch]]:
+    """Cut files into stretches, as many at a time as are gone through at once."""
+    some: list[_Stretch] = []
     n = 0
     for number, heard in files:
         for first in range(0, len(heard), _AT_ONCE):
             begin, last = max(0, first - overlap), min(len(heard), first + _AT_ONCE)
-            some.append((number, heard, begin, first, last))
+            some.append(_Stretch(number, heard, begin, first, last))
             n += last - begin
             if n >= _AT_ONCE:
                 yield some
@@ -349,73 +435,6 @@ def _apart(scores: Float32, firsts: Ints, ends: Ints) -> list[Place]:
     return chosen
 
 
-def best_scores(alike: Float32) -> Float32:
-    """Say what the paths of :func:`best_paths` add up to; where they begin takes ten times as long."""
-    n = alike.shape[1]
-    # Totals of the row before the last, of the last, and of this one, with two columns before the first.
-    before, last, here = np.full((3, n + 2), -np.inf, np.float32)
-    last[2:] = alike[0]
-    over_two = np.empty(n, np.float32)
-    for row in range(1, len(alike)):
-        total = here[2:]
-        np.maximum(last[1:-1], last[:-2], out=total)
-        if row == 1:
-            np.maximum(total, alike[0], out=total)  # the first two rows may be one column
-        else:
-            np.add(before[1:-1], alike[row - 1], out=over_two)
-            np.maximum(total, over_two, out=total)
-        total += alike[row]
-        before, last, here = last, here, before
-    totals: Float32 = last[2:]
-    return totals
-
-
-def best_paths(alike: Float32) -> tuple[Float32, Ints]:
-    """Find, for each column, the path through all rows that ends there and adds up to most.
-
-    A path goes on by one row and one column, or by two of one of them; of two rows in one column, both count.
-
-    Parameters
-    ----------
-    alike : ndarray of float32, shape (rows, columns)
-
-    Returns
-    -------
-    scores : ndarray of float32, shape (columns,)
-        -inf where no path ends.
-    firsts : ndarray of int64, shape (columns,)
-        The columns where they begin.
-
-    Examples
-    --------
-    >>> best_paths(np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float32))
-    (array([-inf,   1.,   1.,   3.], dtype=float32), array([0, 0, 0, 0]))
-    """
-    here = np.arange(alike.shape[1])
-    total, begun = alike[0], here
-    before: tuple[Float32, Ints] | None = None  # of the row before the last
-    for row in range(1, len(alike)):
-        options = [(_moved(total, by, -np.inf), _moved(begun, by, 0)) for by in (1, 2)]
-        if before is None:  # the first two rows may be one column
-            options.append((alike[0], here))
-        else:
-            options.append((_moved(before[0], 1, -np.inf) + alike[row - 1], _moved(before[1], 1, 0)))
-        best, since = options[0]
-        for other, since_other in options[1:]:
-            is_better = other > best
-            best, since = np.where(is_better, other, best), np.where(is_better, since_other, since)
-        before = total, begun
-        total, begun = best + alike[row], since
-    return total, begun
-
-
-def _moved(array: npt.NDArray[Any], by: int, fill: float) -> npt.NDArray[Any]:
-    """Move all columns to the right."""
-    moved = np.full_like(array, fill)
-    moved[by:] = array[:-by]
-    return moved
-
-
 class Background:
     """Speech that a phrase is compared with, in which it is hardly said.
 
@@ -432,7 +451,7 @@ class Background:
         self.odds = Odds(*found["odds"].tolist()) if "odds" in found else Odds()
         numbers, starts, pieces = found["numbers"], found["starts"], found["pieces"]
         bounds = [*pieces.tolist(), len(numbers)]
-        self._pieces = [
+        self._pieces: list[tuple[int, Heard]] = [
             (a, heard_in(SpokenFrames(starts[a:b], starts[a:b] + 1 / frame_rate, numbers[a:b]), frame_rate))
             for a, b in pairwise(bounds)
         ]

@@ -10,7 +10,8 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
 from echoic import __version__
-from echoic.server import jobs, listening, mapping, media, page
+from echoic.server import concepts, jobs, listening, mapping, media, page
+from echoic.server.asked import Asked, Describe, Identify, Listed
 from echoic.server.guard import Guard
 from echoic.server.jobs import Indexing
 from echoic.server.media import FileId
@@ -21,32 +22,19 @@ from echoic.server.service import Service
 from echoic.server.sessions import Sessions
 from echoic.server.sessions import router as sessions_routes
 from echoic.server.settings import Settings
-from echoic.server.shapes import (
-    Asked,
-    Describe,
-    Described,
-    EncoderShape,
-    FilePage,
-    FileShape,
-    Found,
-    Health,
-    Identified,
-    Identify,
-    Listed,
-)
+from echoic.server.shapes import Described, EncoderShape, FilePage, FileShape, Found, Health, Identified
 
 __all__ = ["make_application"]
 
-# A body of sound is taken as it comes, and described here.
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in ("application/octet-stream", "audio/*", "video/*")
-        },
-    }
-}
+
+def _body(*kinds: str) -> dict[str, Any]:
+    """Describe a body that is taken as it comes, to whoever reads the description of the service."""
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_PICTURES = "image/"
+_SOUND = ("application/octet-stream", "audio/*", "video/*")
 _OF_SOUND = refusals(404, 408, 413, 415, 429)
 _FOUND: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES}}
@@ -92,6 +80,7 @@ def make_application(settings: Settings) -> FastAPI:
     handle_problems(app)
     _add_routes(app)
     app.include_router(media.router)
+    app.include_router(concepts.router)
     app.include_router(jobs.router)
     app.include_router(listening.router)
     app.include_router(mapping.router)
@@ -112,7 +101,7 @@ def _add_routes(app: FastAPI) -> None:
         """List the library's encoders."""
         service: Service = request.app.state.service
         specs = await service.looks.run(service.library.encoders)
-        return [EncoderShape.of(spec) for spec in specs.values()]
+        return [EncoderShape.of(source, spec) for source, spec in specs.items()]
 
     @app.get("/v1/files", responses=refusals(429))
     async def files(request: Request, asked: Annotated[Listed, Query()]) -> FilePage:
@@ -128,14 +117,21 @@ def _add_routes(app: FastAPI) -> None:
 
     @app.get("/v1/search", response_model=Found, responses=refusals(404, 429, besides={200: _FOUND[200]}))
     async def search(request: Request, asked: Annotated[Asked, Query()]) -> Found | Response:
-        """Find what sounds like a file of the library, fits words, or says a phrase."""
+        """Find what sounds like a file of the library, fits words, says a phrase, or is of a concept."""
         service: Service = request.app.state.service
         return await service.work.run(service.search, asked)
 
-    @app.post("/v1/search", response_model=Found, responses=_FOUND | _OF_SOUND, openapi_extra=_BODY)
+    @app.post(
+        "/v1/search",
+        response_model=Found,
+        responses=_FOUND | _OF_SOUND,
+        openapi_extra=_body(*_SOUND, f"{_PICTURES}*"),
+    )
     async def search_by_sound(request: Request, asked: Annotated[Asked, Query()]) -> Found | Response:
-        """Find what sounds like the sound in the body."""
+        """Find what sounds like the sound in the body, or like what a picture in it shows."""
         service: Service = request.app.state.service
+        if request.headers.get("content-type", "").lower().startswith(_PICTURES):
+            asked = asked.model_copy(update={"by": "picture"})
         async with service.uploads.receive(request, asked.name) as sound:
             return await service.work.run(service.search, asked, sound)
 
@@ -145,7 +141,7 @@ def _add_routes(app: FastAPI) -> None:
         service: Service = request.app.state.service
         return await service.work.run(service.identify, asked)
 
-    @app.post("/v1/identify", responses=_OF_SOUND, openapi_extra=_BODY)
+    @app.post("/v1/identify", responses=_OF_SOUND, openapi_extra=_body(*_SOUND))
     async def identify_sound(request: Request, asked: Annotated[Identify, Query()]) -> Identified:
         """Tell which recordings of the library are heard in the sound in the body."""
         service: Service = request.app.state.service
@@ -158,7 +154,7 @@ def _add_routes(app: FastAPI) -> None:
         service: Service = request.app.state.service
         return await service.work.run(service.describe, asked)
 
-    @app.post("/v1/describe", responses=_OF_SOUND, openapi_extra=_BODY)
+    @app.post("/v1/describe", responses=_OF_SOUND, openapi_extra=_body(*_SOUND))
     async def describe_sound(request: Request, asked: Annotated[Describe, Query()]) -> Described:
         """Listen to the sound in the body, and tell what is heard, and when."""
         service: Service = request.app.state.service

@@ -2,8 +2,8 @@
 
 A page in somebody's browser can reach a service on the same machine. So the name that the service is called
 by must be one of its own, or else a site could give its name this machine's address (DNS rebinding); what a
-browser says comes from another site is refused; and a body must be called sound, which a foreign page cannot
-do without being asked for leave, which is never given.
+browser says comes from another site is refused; and a body must be called sound or a picture, which a foreign
+page cannot do without being asked for leave, which is never given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Hashable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from echoic.server.keys import Role
@@ -22,13 +23,13 @@ from echoic.server.problems import problem, refuse
 from echoic.server.sessions import Sessions, digest, key_in
 from echoic.server.settings import Settings
 
-__all__ = ["Guard", "is_sound"]
+__all__ = ["Guard", "is_media", "need_admin"]
 
 # Asked by what watches over services, which has no key, and by whoever is about to show one.
 _OPEN = frozenset({"/healthz", "/"})
 _COUNTED = "/v1/"  # what takes work: neither the page nor what watches over services
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:@/\s]+)(:\d{1,5})?", re.ASCII)
-_SOUND = re.compile(r"(audio|video)/[\w.+-]+|application/(octet-stream|ogg)", re.ASCII)
+_MEDIA = re.compile(r"(audio|video|image)/[\w.+-]+|application/(octet-stream|ogg)", re.ASCII)
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
@@ -37,9 +38,15 @@ _HEADERS = {
 }
 
 
-def is_sound(content_type: str) -> bool:
-    """Tell whether a body is said to be sound."""
-    return _SOUND.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
+def is_media(content_type: str) -> bool:
+    """Tell whether a body is said to be sound or a picture."""
+    return _MEDIA.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
+
+
+def need_admin(request: Request) -> None:
+    """Refuse what changes the library to whoever may only look: 403."""
+    if request.scope["state"]["role"] != "admin":
+        refuse(403, "this key may look and search; what changes the library takes an admin's")
 
 
 class Guard:
@@ -150,5 +157,5 @@ class Guard:
         if "content-encoding" in headers:
             refuse(415, "the body is compressed; send the sound as it is")
         content_type = headers.get("content-type")
-        if (has_body or content_type is not None) and not is_sound(content_type or ""):
-            refuse(415, "a body is sound; say so with Content-Type: application/octet-stream")
+        if (has_body or content_type is not None) and not is_media(content_type or ""):
+            refuse(415, "a body is sound or a picture; say so with Content-Type: application/octet-stream")

@@ -5,6 +5,7 @@ Nothing that is not in the library is ever opened, whatever a request names.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +14,16 @@ from echoic.addresses import held, is_url, path_of, place
 from echoic.errors import UsageError
 from echoic.heard.library import check_kinds
 from echoic.opening import Opening
+from echoic.server.asked import Listed
 from echoic.server.problems import refuse
-from echoic.server.shapes import FilePage, FileShape, Listed
+from echoic.server.shapes import FilePage, FileShape
 from echoic.storage.catalog import Catalog
 from echoic.types import FileRecord
 
 __all__ = ["Holdings"]
 
 _LONGEST_ID = 18  # digits
+_SPAN = re.compile(r"(.+)@(\d{1,9}(?:\.\d{0,9})?)?-(\d{1,9}(?:\.\d{0,9})?)?", re.ASCII)
 
 
 class Holdings:
@@ -60,6 +63,22 @@ class Holdings:
         if known is None:
             refuse(404, "the library has no file of this URI; see which it has at /v1/files")
         return self.of_id(known.id)
+
+    def spanned(self, reference: str) -> tuple[Path, float | None, float | None]:
+        """Return the file of an id or a URI, and the begin and end of a part of it, where one is meant.
+
+        A part is ``@START-END`` behind the name of the file, in which an ``@`` is spelt ``%40``.
+
+        Raises
+        ------
+        UsageError, HTTPException
+            As :meth:`named`.
+        """
+        span = _SPAN.fullmatch(reference)
+        if span is None:
+            return place(self.named(reference).path), None, None
+        start, end = (None if one is None else float(one) for one in span.group(2, 3))
+        return place(self.named(span[1]).path), start, end
 
     def of_id(self, file_id: int) -> FileRecord:
         """Return the file of an id; 404 if the library has none."""

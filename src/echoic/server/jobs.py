@@ -16,8 +16,10 @@ from fastapi.responses import Response, StreamingResponse
 from echoic.addresses import path_of
 from echoic.errors import EchoicError, UsageError
 from echoic.library import Library
+from echoic.server.asked import Reference
+from echoic.server.guard import need_admin
 from echoic.server.problems import refusals, refuse
-from echoic.server.shapes import IndexState, ProgressShape, Reference, ReportShape
+from echoic.server.shapes import IndexState, ProgressShape, ReportShape
 from echoic.types import IndexReport, Progress
 
 __all__ = ["Indexing", "router"]
@@ -186,7 +188,7 @@ async def start(
     ] = [],  # noqa: B006 - FastAPI copies it
 ) -> IndexState:
     """Begin to bring the library up to date with folders that the operator allows. Needs an admin's key."""
-    _check_admin(request)
+    need_admin(request)
     indexing: Indexing = request.app.state.indexing
     return indexing.start(folder)
 
@@ -201,7 +203,7 @@ async def look(request: Request) -> IndexState:
 @router.delete("", status_code=202, responses=refusals())
 async def cancel(request: Request) -> IndexState:
     """Stop the run after the file that it is at; what is done is kept. Needs an admin's key."""
-    _check_admin(request)
+    need_admin(request)
     indexing: Indexing = request.app.state.indexing
     return indexing.cancel()
 
@@ -228,8 +230,3 @@ async def follow(
     indexing.check_streams()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies are not to gather events
     return StreamingResponse(indexing.events(last_event_id), 200, headers, "text/event-stream")
-
-
-def _check_admin(request: Request) -> None:
-    if request.scope["state"]["role"] != "admin":
-        refuse(403, "this key may look and search; indexing takes an admin's")

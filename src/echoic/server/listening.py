@@ -24,9 +24,11 @@ from echoic.audio.encode import write_audio
 from echoic.audio.timeline import finite
 from echoic.errors import AudioError, EchoicError
 from echoic.recordings.result import Match
-from echoic.server.problems import problem, spelt_out
+from echoic.server.asked import Asked, Describe, Listen
+from echoic.server.problems import problem
+from echoic.server.sentences import spelt_out
 from echoic.server.service import Service
-from echoic.server.shapes import Asked, Describe, Listen, Listened, MatchShape
+from echoic.server.shapes import Listened, MatchShape
 from echoic.types import Float32, LiveSound
 
 __all__ = ["router"]
@@ -49,8 +51,10 @@ _DONE, _NOT_SOUND, _NOT_ALLOWED = 1000, 1003, 1008
 async def listen(socket: WebSocket) -> None:
     """Listen to blocks of samples, binary messages, until a message says ``end``."""
     service: Service = socket.app.state.service
+    given = socket.query_params
+    lists = {name: given.getlist(name) for name in ("path", "tag") if name in given}
     try:
-        asked = Listen.model_validate(dict(socket.query_params))
+        asked = Listen.model_validate(dict(given) | lists)
     except ValidationError as error:
         sentence = spelt_out(error.errors())
         await socket.send_denial_response(problem(422, sentence, error="UsageError"))
@@ -93,7 +97,7 @@ class _Listener:
                 code, reason = await self._take()
                 looking.cancel()
                 await asyncio.wait([looking])
-                if self._n_come - self._n_looked >= _LEAST * self._asked.rate:
+                if self._asked.k and self._n_come - self._n_looked >= _LEAST * self._asked.rate:
                     await self._look()
                 self._blocks.put(None)
                 await telling  # which the thread's last word ends
@@ -143,7 +147,7 @@ class _Listener:
     # What is heard, and alike
 
     async def _look_on(self) -> None:
-        while True:
+        while self._asked.k:
             if self._n_come - self._n_looked >= _STEP * self._asked.rate:
                 await self._look()
             else:
@@ -169,11 +173,12 @@ class _Listener:
             write_audio(sound, samples, self._asked.rate, codec="pcm_f32le")
             try:
                 told.spans = self._service.describe(Describe(name=_NAME), sound).spans
-                told.hits = self._service.find(Asked(name=_NAME, k=self._asked.k), sound).hits
+                among = self._asked.model_dump(include={"k", "path", "tag"})
+                told.hits = self._service.find(Asked(name=_NAME, **among), sound).hits
             except AudioError:
                 pass  # too quiet: nothing is heard, and nothing alike
-            except EchoicError as error:
-                told.message = str(error)  # the library has no encoder for it
+            except EchoicError as error:  # the library has no encoder for it
+                told.message, told.error = str(error), type(error).__name__
         for span in told.spans:
             span.start, span.end = span.start + start, span.end + start
         return told
@@ -182,11 +187,12 @@ class _Listener:
 
     def _identify(self) -> None:
         source = LiveSound(_NAME, 0.0, self._asked.rate, self._come())
+        among: dict[str, Any] = {"path": self._asked.path or None, "tags": self._asked.tag}
         try:
-            for match in self._service.library.monitor(source):
+            for match in self._service.library.monitor(source, min_score=self._asked.min_score, **among):
                 self._say(self._told(match))
         except EchoicError as error:
-            self._say(Listened(kind="match", end=0.0, message=str(error)))
+            self._say(Listened(kind="match", message=str(error), error=type(error).__name__))
         finally:
             for _ in self._come():  # or what comes would wait for ever
                 pass

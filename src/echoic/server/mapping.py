@@ -18,7 +18,7 @@ from fastapi.responses import Response
 from echoic.encoders.base import mean_vector
 from echoic.opening import Opening
 from echoic.server.problems import refusals
-from echoic.server.sending import Content, send
+from echoic.server.sending import send
 from echoic.server.service import Service
 from echoic.server.shapes import MapShape, text_of
 from echoic.types import Float32
@@ -39,20 +39,7 @@ async def show(request: Request) -> Response:
     service: Service = request.app.state.service
     mapping = await service.looks.run(Mapping, service.holdings.opening)
     key = await service.looks.run(mapping.state)
-    content = await service.looks.run(service.made.find, key, _JSON)
-    if content is None:
-        content = await service.work.run(_made, service, mapping, key)
-    return send(request, content)
-
-
-_JSON = "application/json"
-
-
-def _made(service: Service, mapping: Mapping, key: tuple[object, ...]) -> Content:
-    def draw(target: Path) -> None:
-        target.write_text(mapping.draw().model_dump_json(), "utf-8")
-
-    return service.made.make(key, ".json", _JSON, draw)
+    return send(request, await service.make(key, ".json", "application/json", mapping.write))
 
 
 class Mapping:
@@ -94,6 +81,10 @@ class Mapping:
             folders=folders,
             folder=numbers,
         )
+
+    def write(self, target: Path) -> None:
+        """Draw it as JSON."""
+        target.write_text(self.draw().model_dump_json(), "utf-8")
 
     def _folders(self, ids: list[int]) -> tuple[list[str], list[int]]:
         """Name the folders that most files lie in, and say of each file in which of them it is, from 0."""

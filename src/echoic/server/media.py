@@ -16,11 +16,12 @@ from echoic.arguments import check_part
 from echoic.buckets import stamp_of
 from echoic.errors import UnreadableError, quoted
 from echoic.server import drawing
+from echoic.server.asked import Part, Picture, Waveform
 from echoic.server.limits import check_part_length
 from echoic.server.problems import refusals
 from echoic.server.sending import Content, send
 from echoic.server.service import Service
-from echoic.server.shapes import Part, Peaks, Picture, Waveform
+from echoic.server.shapes import Peaks
 from echoic.types import FileRecord
 
 __all__ = ["CUT_TYPE", "FileId", "cut", "router"]
@@ -157,10 +158,7 @@ async def _made(
 ) -> Content:
     """Return something made of a file as it is now."""
     key = (await service.looks.run(_stamp, record), how)
-    found = await service.looks.run(service.made.find, key, media_type)
-    if found is not None:
-        return found
-    return await service.work.run(service.made.make, key, suffix, media_type, make)
+    return await service.make(key, suffix, media_type, make)
 
 
 def _stamp(record: FileRecord) -> tuple[int, int, int]:

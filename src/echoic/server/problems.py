@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -21,8 +21,9 @@ from echoic.errors import (
     UnreadableError,
     UsageError,
 )
+from echoic.server.sentences import spelt_out
 
-__all__ = ["Problem", "handle_problems", "problem", "refusals", "refuse", "spelt_out"]
+__all__ = ["Problem", "handle_problems", "problem", "refusals", "refuse"]
 
 MEDIA_TYPE = "application/problem+json"
 _SCHEMA = "#/components/schemas/Problem"
@@ -67,11 +68,6 @@ def refuse(status: int, detail: str, **headers: str) -> NoReturn:
     raise HTTPException(status, detail, spelt)
 
 
-def spelt_out(errors: Iterable[Mapping[str, Any]]) -> str:
-    """Say what pydantic found in one line; what was given is not repeated: it may be anything."""
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors)
-
-
 def status_of(error: EchoicError) -> int:
     """Choose the status of what Echoic raises."""
     if isinstance(error, UnreadableError):
@@ -87,8 +83,8 @@ _WHEN = {
     404: "The library has no such file, or it is gone.",
     408: "The sound took too long to arrive.",
     409: "Something else is being written at the moment.",
-    413: "The sound has too many bytes.",
-    415: "The body is no sound, or is not said to be.",
+    413: "The body has too many bytes.",
+    415: "The body is neither sound nor a picture, or is not said to be.",
     416: "The file has no such bytes.",
     421: "The service is not called by this name.",
     422: "A parameter makes no sense, or the sound cannot be used.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -78,6 +79,15 @@ class Server(uvicorn.Server):
         if indexing is not None:
             await indexing.close()  # or else streams of events would go on until the patience is over
         await super().shutdown(sockets)
+        if self.force_exit:  # then uvicorn leaves this out, and tells the traceback of what it broke off
+            await self.lifespan.shutdown()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End once what is being answered is done; asked again, do not wait for that."""
+        if self.should_exit:
+            self.force_exit = True  # without being noted: each that is noted is raised once more at the end
+        else:
+            super().handle_exit(sig, frame)
 
 
 def serve(settings: Settings, started: Callable[[str], None]) -> None:

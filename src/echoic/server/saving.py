@@ -16,7 +16,8 @@ from fastapi.responses import Response
 from echoic.interchange.labels import Label, spell_labels
 from echoic.interchange.playlist import M3U_HEAD, m3u_entry
 from echoic.interchange.raven import raven_table
-from echoic.server.shapes import Format, text_of
+from echoic.server.asked import Format
+from echoic.server.shapes import text_of
 from echoic.types import Hit
 
 __all__ = ["MEDIA_TYPES", "saved"]
@@ -40,7 +41,7 @@ def saved(hits: Sequence[Hit], form: Format) -> Response:
 def _csv(hits: Sequence[Hit]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Hit))
+    writer.writerow(field.name for field in fields(type(hits[0]) if hits else Hit))
     writer.writerows(astuple(hit) for hit in hits)
     return out.getvalue().encode("utf-8", "surrogateescape")
 

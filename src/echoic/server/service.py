@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,25 +17,23 @@ from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.heard.result import HeardSpan
 from echoic.library import Library
+from echoic.server.asked import MOST_HITS, Asked, Describe, Doubts, Filters, Identify, Listed, Sound, Teach
 from echoic.server.holdings import Holdings
 from echoic.server.limits import Pool, Uploads, check_length, check_part_length
 from echoic.server.made import Made
 from echoic.server.saving import saved
+from echoic.server.sending import Content
 from echoic.server.settings import Settings
 from echoic.server.shapes import (
-    MOST_HITS,
-    Asked,
-    Describe,
+    ConceptShape,
     Described,
     Found,
     HitShape,
     Identified,
-    Identify,
-    Listed,
     MatchShape,
     NoteShape,
-    Sound,
     SpanShape,
+    TaughtShape,
 )
 from echoic.types import Hit, Note
 
@@ -103,35 +101,39 @@ class Service:
 
     def find(self, asked: Asked, sound: Path | None = None) -> Found:
         """Find what is asked for."""
-        hits, notes = self._hits(asked, sound)
+        return self._shaped(*self._hits(asked, sound))
+
+    def _shaped(self, hits: Sequence[Hit], notes: list[NoteShape]) -> Found:
         ids = self.holdings.ids(hit.path for hit in hits)
         return Found(hits=[HitShape.of(hit, ids.get(hit.path)) for hit in hits], notes=notes)
 
-    def _hits(self, asked: Asked, sound: Path | None) -> tuple[list[Hit], list[NoteShape]]:
+    def _hits(self, asked: Asked, sound: Path | None) -> tuple[Sequence[Hit], list[NoteShape]]:
         query = self._query(asked, sound)
         _check_search(asked, has_sound=query is not None)
-        if (asked.start, asked.end) != (None, None):
+        is_heard = asked.by == "sound"
+        if is_heard and (asked.start, asked.end) != (None, None):
             self._check_length(asked, sound)
-        hits, notes = self._told(lambda: self._found(asked, query), sound, asked)
+        hits, notes = self._told(lambda: self._found(asked, query), sound, asked, is_heard=is_heard)
         if len(hits) > MOST_HITS:
             raise UsageError(
                 f"there are more than {MOST_HITS:,} hits; ask for fewer with k, min_score or a filter"
             )
         return hits, notes
 
-    def _found(self, asked: Asked, query: str | None) -> list[Hit]:
+    def _found(self, asked: Asked, query: str | None) -> Sequence[Hit]:
         """Call what finds it; ``query`` is the path of the sound that is asked about."""
-        filters: dict[str, Any] = {
-            "path": asked.path or None,
-            "min_duration": asked.min_duration,
-            "max_duration": asked.max_duration,
-            "tags": asked.tag,
-        }
+        filters = _filters(asked)
         part: dict[str, Any] = {"start": asked.start, "end": asked.end}
         common: dict[str, Any] = {"include_query": asked.include_query} | part | filters
         judged: dict[str, Any] = {"min_score": asked.min_score, "encoder": asked.encoder}
         if asked.phrase is not None:
             return self.library.phrases(asked.phrase, asked.k, every=asked.every, **judged, **common)
+        if asked.concept is not None:
+            judging: dict[str, Any] = {"every": asked.every, "min_score": asked.min_score}
+            instances = self.library.instances(asked.concept, asked.k, **judging, **filters)
+            return list(islice(instances, MOST_HITS + 1))
+        if query is not None and asked.by == "picture":
+            return self.library.pictured(query, asked.k or 10, encoder=asked.encoder, **common)
         if query is not None and asked.spoken:
             return self.library.phrases(Path(query), asked.k, every=asked.every, **judged, **common)
         if query is not None and asked.voice:
@@ -192,6 +194,44 @@ class Service:
         spans, notes = self._told(listen, sound, asked)
         return Described(spans=[SpanShape.of(span) for span in spans], notes=notes)
 
+    # Concepts
+
+    def concepts(self, name: str | None = None) -> list[ConceptShape]:
+        """Tell what the library was taught, or what of one concept."""
+        known = self.library.concepts() if name is None else [self.library.concept(name)]
+        return [ConceptShape.of(concept) for concept in known]
+
+    def teach(self, asked: Teach) -> TaughtShape:
+        """Teach the library by files that it has, and parts of them."""
+        yes, no = ([self.holdings.spanned(one) for one in given] for given in (asked.yes, asked.no))
+        taught = self.library.teach(asked.name, yes, no)
+        paths = [*(path for path, *_ in taught.changed), *(path for path, _ in taught.failed)]
+        return TaughtShape.of(taught, self.holdings.ids(paths))
+
+    def forget(self, name: str) -> ConceptShape:
+        """Forget a concept, and tell what it was."""
+        concept = self.library.concept(name)
+        self.library.forget_concept(name)
+        return ConceptShape.of(concept)
+
+    def doubts(self, asked: Doubts) -> Found:
+        """Choose spans whose answer would help most to find a concept."""
+        hits, notes = self._told(
+            lambda: self.library.proposals(asked.name, asked.k, **_filters(asked)), None, Sound()
+        )
+        return self._shaped(hits, notes)
+
+    # What is made of files
+
+    async def make(
+        self, key: Hashable, suffix: str, media_type: str, make: Callable[[Path], None]
+    ) -> Content:
+        """Return what was made before by this key, or else have it made at a path."""
+        found = await self.looks.run(self.made.find, key, media_type)
+        if found is not None:
+            return found
+        return await self.work.run(self.made.make, key, suffix, media_type, make)
+
     # What is asked about
 
     def _query(self, asked: Sound, sound: Path | None) -> str | None:
@@ -217,12 +257,12 @@ class Service:
         return [one if one.startswith(WORDS) else self.holdings.named(one).path for one in given]
 
     def _told(
-        self, work: Callable[[], list[_R]], sound: Path | None, asked: Sound
-    ) -> tuple[list[_R], list[NoteShape]]:
+        self, work: Callable[[], Sequence[_R]], sound: Path | None, asked: Sound, *, is_heard: bool = True
+    ) -> tuple[Sequence[_R], list[NoteShape]]:
         """Return what some work finds, and what is noted meanwhile; a sound that came is told by its name."""
         self._noted.notes = []
         try:
-            if sound is not None:
+            if sound is not None and is_heard:
                 check_length(sound, asked.start, asked.end, self.settings.max_seconds)
             found = work()
         except (AudioError, UsageError) as error:
@@ -244,16 +284,36 @@ def _check_search(asked: Asked, *, has_sound: bool) -> None:
     ------
     UsageError
     """
-    wanted = [name for name in ("phrase", "spoken", "voice", "versions") if getattr(asked, name)]
+    wanted = [name for name in ("phrase", "spoken", "voice", "versions", "concept") if getattr(asked, name)]
+    if asked.by == "picture":
+        wanted.append("by=picture")
     if len(wanted) > 1:
         raise UsageError(f"{' and '.join(wanted)} are looked for one at a time")
     if wanted and (asked.text or asked.like or asked.unlike):
         raise UsageError(f"{wanted[0]} goes with neither text, like nor unlike")
-    if wanted and asked.phrase is None and not has_sound:
-        raise UsageError(f"{wanted[0]} goes with a file or a sound in the body")
+    if asked.concept is not None:
+        alone = ("start", "end", "encoder", "include_query")
+        besides = [*(["a sound"] if has_sound else []), *(name for name in alone if getattr(asked, name))]
+        if besides:
+            raise UsageError(f"concept goes without {' and '.join(besides)}; leave that out")
+    elif wanted and asked.phrase is None and not has_sound:
+        what = "picture" if asked.by == "picture" else "sound"
+        raise UsageError(f"{wanted[0]} goes with a file or a {what} in the body")
     if asked.phrase is not None and has_sound:
         raise UsageError("a phrase is typed, or spoken in a sound: give one of them")
     if asked.versions and (asked.every or asked.encoder is not None):
         raise UsageError("versions goes with neither every nor encoder")
-    if asked.min_score is not None and (asked.versions or not (wanted or asked.every)):
-        raise UsageError("min_score goes with every, a phrase or a voice")
+    if asked.by == "picture" and asked.every:
+        raise UsageError("by=picture finds the files that fit best, and not every place; leave every out")
+    is_cosine = asked.versions or asked.by == "picture" or not (wanted or asked.every)
+    if asked.min_score is not None and is_cosine:
+        raise UsageError("min_score goes with every, a phrase, a voice or a concept")
+
+
+def _filters(asked: Filters) -> dict[str, Any]:
+    return {
+        "path": asked.path or None,
+        "min_duration": asked.min_duration,
+        "max_duration": asked.max_duration,
+        "tags": asked.tag,
+    }

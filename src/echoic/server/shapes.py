@@ -1,4 +1,4 @@
-"""What goes over the wire: the parameters of a request, and what is answered.
+"""What is answered, as it goes over the wire; what may be asked is told in :mod:`echoic.server.asked`.
 
 A file is told by its ``id``, by its ``uri``, which holds every byte of its name, and by its ``path`` for a
 person to read, in which U+FFFD stands for bytes that are no characters. No number is NaN or infinite.
@@ -7,50 +7,42 @@ person to read, in which U+FFFD stands for bytes that are no characters. No numb
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from echoic.addresses import uri_of
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
+from echoic.search.result import Concept, Taught
 from echoic.server.keys import Role
-from echoic.spec import By, EncoderSpec
+from echoic.spec import By, EncoderSpec, Precision
 from echoic.types import FileRecord, FileState, Hit, IndexReport, Note, NoteKind, Progress
 
 __all__ = [
-    "MOST_HITS",
-    "Asked",
+    "ConceptShape",
     "Described",
     "EncoderShape",
     "FilePage",
     "FileShape",
-    "Format",
     "Found",
     "Health",
     "HitShape",
     "Identified",
     "IndexState",
-    "Listed",
-    "Listen",
     "Listened",
     "MapShape",
     "MatchShape",
     "NoteShape",
-    "Part",
     "Peaks",
-    "Picture",
     "ReportShape",
     "SessionShape",
     "SpanShape",
-    "Waveform",
+    "TaughtShape",
     "text_of",
 ]
-
-_LONGEST_URI = 16_384  # a path of 4,096 bytes, each of them percent-encoded, and more
-_MOST_VALUES = 100
-MOST_HITS = 10_000
 
 
 def text_of(path: str) -> str:
@@ -60,141 +52,6 @@ def text_of(path: str) -> str:
 
 class _Shape(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
-
-
-class _Parameters(_Shape):
-    model_config = ConfigDict(extra="forbid")  # a word that is mistyped is told
-
-
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-Reference = Annotated[str, Field(min_length=1, max_length=_LONGEST_URI)]
-Texts = Annotated[list[Annotated[str, Field(min_length=1, max_length=2_000)]], Field(max_length=_MOST_VALUES)]
-
-#: Files for other programs that hits are told in.
-Format = Literal["csv", "m3u", "raven", "audacity"]
-
-
-# What is asked
-
-
-class Part(_Parameters):
-    start: Seconds | None = Field(default=None, description="Seconds; only what comes from here on.")
-    end: Seconds | None = Field(default=None, description="Seconds; only what comes up to here.")
-
-
-class Waveform(Part):
-    n: int = Field(default=1_000, ge=1, le=20_000, description="Into how many stretches it is divided.")
-
-
-class Picture(Part):
-    width: int = Field(default=800, ge=1, le=4_096, description="Columns, over all of the part.")
-    height: int = Field(default=256, ge=1, le=1_024, description="Rows, from 0 Hz to half the sample rate.")
-
-
-class Sound(Part):
-    file: Reference | None = Field(
-        default=None,
-        description="A file of the library, by its id or its URI. A sound in the body takes its place.",
-        examples=["12", "file:///sounds/door.wav"],
-    )
-    name: str = Field(
-        default="upload",
-        max_length=255,
-        description="What a sound in the body is called; its suffix helps to read it.",
-    )
-
-
-class Filtered(_Parameters):
-    path: Texts = Field(
-        default=[], description="Only files whose path fits one of these globs.", examples=[["drums/*"]]
-    )
-    tag: Texts = Field(default=[], description="Only files with all of these tags: VALUE or NAME=VALUE.")
-
-
-class Filters(Filtered):
-    min_duration: Seconds | None = Field(
-        default=None, description="Only files this long or longer, in seconds."
-    )
-    max_duration: Seconds | None = Field(
-        default=None, description="Only files this long or shorter, in seconds."
-    )
-
-
-class Listed(Filters):
-    under: Reference | None = Field(
-        default=None, description="Only files at or under this URI, or fitting it as a glob."
-    )
-    uri: Reference | None = Field(default=None, description="Only the file of this URI.")
-    after: int = Field(default=0, ge=0, le=2**63 - 1, description="Go on after the file of this id.")
-    limit: int = Field(default=100, ge=1, le=1_000, description="How many files at most.")
-
-
-class Asked(Sound, Filters):
-    text: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=2_000,
-        description="Words for what is wanted.",
-        examples=["rain"],
-    )
-    like: list[Reference] = Field(
-        default=[],
-        max_length=_MOST_VALUES,
-        description="Further examples: ids or URIs, or words as in text:rain.",
-    )
-    unlike: list[Reference] = Field(
-        default=[], max_length=_MOST_VALUES, description="Examples of what is not wanted, likewise."
-    )
-    phrase: str | None = Field(
-        default=None, min_length=1, max_length=1_000, description="Find where these words are said."
-    )
-    spoken: bool = Field(default=False, description="Find where it is said what is said in the sound.")
-    voice: bool = Field(default=False, description="Find where the person speaks who speaks in the sound.")
-    versions: bool = Field(default=False, description="Find other versions of the music in the sound.")
-    every: bool = Field(
-        default=False, description="Find every place where it is heard, not only the best of each file."
-    )
-    min_score: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Of phrases, voices and every place: from this probability on.",
-    )
-    k: int | None = Field(
-        default=None,
-        ge=1,
-        le=MOST_HITS,
-        description=f"How many hits: 10, or with every, all, if they are {MOST_HITS:,} or fewer.",
-    )
-    encoder: str | None = Field(
-        default=None, min_length=1, max_length=100, description="Compare by this encoder."
-    )
-    include_query: bool = Field(default=False, description="Let the examples themselves be found.")
-    format: Literal["json"] | Format = Field(
-        default="json",
-        description="As a file: rows, a playlist, a selection table of Raven, label tracks of Audacity.",
-    )
-
-
-class Identify(Sound, Filtered):
-    min_score: float | None = Field(
-        default=None, ge=0, le=1, description="Tell what is this probable or more."
-    )
-    include_query: bool = Field(default=False, description="Let the file itself be found.")
-
-
-class Listen(_Parameters):
-    rate: int = Field(ge=4_000, le=384_000, description="Samples a second.")
-    format: Literal["f32", "s16"] = Field(
-        default="f32", description="What a sample is: a float of 32 bits, full scale ±1, or 16 bits."
-    )
-    k: int = Field(default=3, ge=1, le=20, description="How many files that are alike.")
-
-
-class Describe(Sound):
-    min_probability: float | None = Field(
-        default=None, gt=0, le=1, description="Tell what is this likely or more; of a sound in the body."
-    )
 
 
 # What is answered
@@ -226,6 +83,7 @@ class SessionShape(_Shape):
 
 
 class EncoderShape(_Shape):
+    source: str = Field(description="What the library loads it by: its name, or the path of a model.")
     name: str
     revision: str
     sample_rate: int
@@ -235,13 +93,16 @@ class EncoderShape(_Shape):
     inputs: list[str]
     purposes: list[str]
     by: By
+    frame_rate: float | None
+    storage: Precision
     licence: str
+    reference: str
     description: str
 
     @classmethod
-    def of(cls, spec: EncoderSpec) -> Self:
+    def of(cls, source: str, spec: EncoderSpec) -> Self:
         sets = {"inputs": sorted(spec.inputs), "purposes": sorted(spec.purposes)}
-        return cls.model_validate(asdict(spec) | sets)
+        return cls.model_validate(asdict(spec) | sets | {"source": source})
 
 
 class NoteShape(_Shape):
@@ -304,6 +165,7 @@ class HitShape(Place):
     end: float
     score: float
     encoder: str
+    words: str = Field("", description="Of a phrase: what is said around it, where there is a transcript.")
 
     @classmethod
     def of(cls, hit: Hit, file_id: int | None) -> Self:
@@ -371,6 +233,53 @@ class Listened(_Shape):
     hits: list[HitShape] = Field(default=[], description="Of heard: files that sound like it.")
     match: MatchShape | None = Field(default=None, description="Of match: the recording that was over.")
     message: str = Field(default="", description="Why some of it cannot be told.")
+    error: str | None = Field(default=None, description="The name of the exception that says so in Python.")
+
+
+class ConceptShape(_Shape):
+    model_config = _example(name="hoot", yes=12, no=9, precision=[0.9, 0.7, 0.97], recall=[0.83, 0.55, 0.95])
+
+    name: str
+    yes: int = Field(description="How many spans were said to be of it.")
+    no: int = Field(description="How many were said not to be.")
+    precision: tuple[float, float, float] | None = Field(
+        default=None,
+        description="Which share of what would be told is of it, and the ends of the 95 % interval; null of "
+        "too few answers.",
+    )
+    recall: tuple[float, float, float] | None = Field(
+        default=None, description="Which share of what is of it would be told, likewise."
+    )
+
+    @classmethod
+    def of(cls, concept: Concept) -> Self:
+        return cls.model_validate(asdict(concept))
+
+
+class Changed(Place):
+    start: float | None
+    end: float | None
+
+
+class Untaught(Place):
+    message: str
+
+
+class TaughtShape(_Shape):
+    """What came of teaching."""
+
+    concept: ConceptShape
+    changed: list[Changed] = Field(description="Spans that were answered the other way before.")
+    failed: list[Untaught] = Field(description="Files that cannot be used, and why.")
+
+    @classmethod
+    def of(cls, taught: Taught, ids: Mapping[str, int]) -> Self:
+        changed = [
+            _place(path, ids.get(path)) | {"start": start, "end": end} for path, start, end in taught.changed
+        ]
+        failed = [_place(path, ids.get(path)) | {"message": why} for path, why in taught.failed]
+        concept = asdict(taught.concept)
+        return cls.model_validate({"concept": concept, "changed": changed, "failed": _readable(failed)})
 
 
 class Peaks(_Shape):

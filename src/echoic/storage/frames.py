@@ -45,7 +45,7 @@ N_OF_PART = 2048
 _LEVELS = 255
 _HIGHEST = 127  # of what takes 8 bits with a sign
 _AT_ONCE = 500  # files that are read in one statement
-_ROOM = 512 << 20  # bytes of what is remembered of a collection: some sixty hours of speech without pauses
+_ROOM = 512 << 20  # bytes of what is remembered of a collection: two hundred hours of speech
 
 Bytes = npt.NDArray[np.uint8]
 SmallInts = npt.NDArray[np.int8]
@@ -185,7 +185,7 @@ class FrameStore(ABC, Generic[Kept]):
                 yield file_id, self._joined([kept for _, kept in parts])
 
     def remembered(
-        self, file_ids: Sequence[int], make: Callable[[Kept, bool], Made]
+        self, file_ids: Sequence[int], make: Callable[[int, Kept, bool], Made]
     ) -> Iterator[tuple[int, Made]]:
         """Read the frames of files, in order of their ids, and make of each file's what it is searched by.
 
@@ -195,7 +195,7 @@ class FrameStore(ABC, Generic[Kept]):
         Parameters
         ----------
         make : callable
-            Takes frames, and whether what is made of them is kept; the same for each call.
+            Takes a file, its frames, and whether what is made of them is kept; the same for each call.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class FrameStore(ABC, Generic[Kept]):
                 continue
             for file_id, kept in self.read(list(some)):
                 is_kept = not is_first and room > 0 and file_id in stamps
-                made = make(kept, is_kept)
+                made = make(file_id, kept, is_kept)
                 if is_kept:
                     room -= made.nbytes
                     with self._remembering:
@@ -225,22 +225,33 @@ class FrameStore(ABC, Generic[Kept]):
 
     def read_between(self, file_id: int, first: int, last: int) -> Kept:
         """Read the frames of a file from one to another, as far as there are any; raises as ``read``."""
+        condition, values, here = self._parts_between(file_id, first, last)
+        joined = [kept for _, kept in self._rows(condition, values)]
+        # Nothing if the file is gone, or another process has made less of it.
+        return self._cut(self._joined(joined or [self._nothing()]), here)
+
+    def _parts_between(self, file_id: int, first: int, last: int) -> tuple[str, list[int], slice]:
+        """Say which parts of a file hold the frames from one to another, and where these are in them."""
         counts = self._connect().execute(
             "SELECT n FROM frames WHERE collection = ? AND file_id = ? ORDER BY part",
             (self.collection, file_id),
         )
         bounds = np.cumsum([0, *(n for (n,) in counts)])
-        parts = np.flatnonzero((bounds[:-1] < last) & (bounds[1:] > first))
-        if not len(parts):  # the file is gone, or another process has made less of it
-            nothing = np.empty(0)
-            return self._unpacked(nothing, nothing, self._packed(np.empty((0, self.dim), np.float32)))
-        rows = self._rows("file_id = ? AND part BETWEEN ? AND ?", [file_id, int(parts[0]), int(parts[-1])])
-        joined = self._joined([kept for _, kept in rows])
+        parts = np.flatnonzero((bounds[:-1] < last) & (bounds[1:] > first)).tolist() or [0]
         before = int(bounds[parts[0]])
-        return self._cut(joined, slice(first - before, last - before))
+        values = [file_id, parts[0], parts[-1]]
+        return (
+            "file_id = ? AND part BETWEEN ? AND ?",
+            values,
+            slice(max(0, first - before), max(0, last - before)),
+        )
 
     def _rows(self, condition: str, values: Sequence[int]) -> Iterator[tuple[int, Kept]]:
         """Read parts, of one file after the other and in order of time → file, frames."""
+        for file_id, starts, ends, data in self._checked(condition, values):
+            yield file_id, self._unpacked(unpack_times(starts), unpack_times(ends), data)
+
+    def _checked(self, condition: str, values: Sequence[int]) -> Iterator[tuple[int, bytes, bytes, bytes]]:
         rows = self._connect().execute(
             "SELECT file_id, checksum, starts, ends, data FROM frames"
             f" WHERE collection = ? AND {condition} ORDER BY file_id, part",
@@ -252,7 +263,11 @@ class FrameStore(ABC, Generic[Kept]):
                     f"what is said in file {file_id} is damaged in collection {self.collection};"
                     " echoic doctor says which file that is"
                 )
-            yield file_id, self._unpacked(unpack_times(starts), unpack_times(ends), data)
+            yield file_id, starts, ends, data
+
+    def _nothing(self) -> Kept:
+        none = np.empty(0)
+        return self._unpacked(none, none, self._packed(np.empty((0, self.dim), np.float32)))
 
     def fetch(self, file_ids: Sequence[int]) -> dict[int, Segments]:
         """Return what is stored for files, as vectors; those for which nothing is are left out."""
@@ -340,6 +355,12 @@ class SpokenStore(FrameStore[SpokenFrames]):
 
     def _unpacked(self, starts: Float64, ends: Float64, data: bytes) -> SpokenFrames:
         return SpokenFrames(starts, ends, np.frombuffer(data, np.int8).reshape(len(starts), self.dim))
+
+    def numbers_between(self, file_id: int, first: int, last: int) -> SmallInts:
+        """Read of the frames of ``read_between`` their numbers alone."""
+        condition, values, here = self._parts_between(file_id, first, last)
+        data = b"".join(data for *_, data in self._checked(condition, values))
+        return np.frombuffer(data, np.int8).reshape(-1, self.dim)[here]
 
     def _joined(self, parts: Sequence[SpokenFrames]) -> SpokenFrames:
         return SpokenFrames(*map(_end_to_end, zip(*parts, strict=True)))

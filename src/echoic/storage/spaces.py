@@ -75,6 +75,7 @@ class Spaces:
         self._opening = threading.RLock()
         self._stores: dict[str, VectorStore] = {}
         self._encoders: dict[str, Encoder] = {}
+        self._installed: dict[str, EncoderSpec] = {}
 
     @property
     def uri(self) -> str:
@@ -287,7 +288,7 @@ class Spaces:
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )
         if takes != "audio":
-            specs = {source: _as_installed(source, spec) for source, spec in specs.items()}
+            specs = {source: self._as_installed(source, spec) for source, spec in specs.items()}
         if name is None:
             taking = {source: spec for source, spec in specs.items() if takes in spec.inputs}
             if not taking and takes == "picture":
@@ -337,6 +338,19 @@ class Spaces:
             f"the library has no encoder {wanted!r}, only {', '.join(spec.name for spec in specs.values())}; "
             f"{how}, add it with: echoic index FOLDER --encoder {shlex.quote(wanted)}"
         )
+
+    def _as_installed(self, source: str, spec: EncoderSpec) -> EncoderSpec:
+        """Return what is installed of an encoder: it may have learnt words since the library was made."""
+        installed = self._installed.get(source)
+        if installed is None or installed.key != spec.key:
+            try:
+                installed = load_encoder(source).spec
+            except EchoicError:
+                return spec  # loading it to search by will say why
+            if installed.key != spec.key:
+                return spec
+            self._installed[source] = installed  # to find it, all packages of the machine are looked through
+        return installed
 
     def named(self, name: str) -> EncoderSpec:
         """Find an encoder of the library by its name or the path of its model; it need not be installed.
@@ -449,15 +463,6 @@ class Spaces:
                 f"{spec.key}: the cache of its index is damaged; make it anew with: echoic library rebuild"
             )
         return findings
-
-
-def _as_installed(source: str, spec: EncoderSpec) -> EncoderSpec:
-    """Return what is installed of an encoder: its revision may have learnt words since a library was made."""
-    try:
-        installed = load_encoder(source).spec
-    except EchoicError:
-        return spec  # loading it to search by will say why
-    return installed if installed.key == spec.key else spec
 
 
 def _kept(path: str) -> str:

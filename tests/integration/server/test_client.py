@@ -15,8 +15,9 @@ from echoic.server.keys import Keys
 from tests.integration.server.conftest import ODD, RATE
 
 METHODS = (
-    *("search", "occurrences", "phrases", "voices", "versions"),
-    *("identify", "describe", "files"),
+    *("search", "pictured", "occurrences", "phrases", "voices", "versions"),
+    *("identify", "monitor", "describe", "files", "encoders"),
+    *("instances", "teach", "proposals", "concepts", "concept", "forget_concept"),
 )
 
 
@@ -53,6 +54,10 @@ def same(both, method, *given, **named):
 def test_its_methods_have_the_signatures_of_the_library():
     for name in METHODS:
         assert inspect.signature(getattr(Client, name)) == inspect.signature(getattr(Library, name)), name
+
+
+def test_encoders_are_the_same(both):
+    assert set(same(both, "encoders")) == {"sound", "fingerprint"}
 
 
 def test_files_are_the_same(both, place):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from socket import SHUT_RDWR
 
 import numpy as np
@@ -14,7 +15,11 @@ from websockets.sync.client import connect
 from echoic import Library
 from echoic.audio.decode import read_audio
 from echoic.audio.synthesis import make_sound
+from echoic.client import Client, Heard
+from echoic.errors import NotAudioError, ServiceError, UnknownEncoderError, UsageError
+from echoic.recordings.result import Match
 from echoic.server.keys import Keys
+from echoic.types import LiveSound
 from tests.integration.server.conftest import RATE
 
 
@@ -53,6 +58,55 @@ def test_what_plays_is_heard_and_recognised(ask, place):
     assert all(0 < len(one["hits"]) <= 2 for one in looks)
     assert all(look["start"] <= span["start"] <= span["end"] for look in looks for span in look["spans"])
     assert not list(ask.service.uploads.folder.iterdir())
+
+
+def sounding(samples, rate=RATE):
+    blocks = (samples[at : at + rate // 2] for at in range(0, len(samples), rate // 2))
+    return LiveSound("radio", 100.0, rate, blocks)
+
+
+def test_a_client_listens_as_the_library_does(ask, place):
+    drive = read_audio(place.sounds / "pieces" / "drive-copy.flac", RATE)[0][4 * RATE : 16 * RATE]
+    client = Client(ask.address)
+    with Library(place.library) as library:
+        for options in ({}, {"path": "pieces/*.mp3", "tags": "all", "min_score": 0.5}, {"path": "rain*"}):
+            matches = list(library.monitor(sounding(drive), **options))
+            assert list(client.monitor(sounding(drive), **options)) == matches, options
+            assert bool(matches) == (options.get("path") != "rain*")
+    told = list(client.listen(place.sounds / "pieces" / "drive.mp3", k=1))
+    looks = [one for one in told if isinstance(one, Heard)]
+    assert {Path(one.path).name for one in told if isinstance(one, Match)} >= {"drive.mp3"}
+    assert looks[-1].end == pytest.approx(24, abs=0.1)
+    assert all(len(one.hits) == 1 and not one.message for one in looks)
+    assert all(0 <= span.start < span.end <= 24.1 for one in looks for span in one.spans)
+
+
+def test_who_listens_is_told_what_goes_wrong(ask, serve, place, tmp_path):
+    client, rain = Client(ask.address), make_sound("rain", 0, sample_rate=RATE)
+
+    def broken():
+        yield rain[:RATE]
+        raise NotAudioError("it broke off")
+
+    with pytest.raises(NotAudioError, match="broke off"):
+        list(client.monitor(LiveSound("radio", 0.0, RATE, broken())))
+    with pytest.raises(UsageError, match="rate is less than 4,000; give that or more"):
+        list(client.listen(LiveSound("radio", 0.0, 1, iter(()))))
+    with pytest.raises(UsageError, match="no kind of sound"):
+        list(client.monitor(sounding(rain), tags="heard=nothing"))
+    with pytest.raises(ServiceError, match="does not answer"):
+        list(Client("http://127.0.0.1:9").monitor(sounding(rain)))
+    with Library(tmp_path / "library") as library:
+        library.index([place.sounds / "rain.wav"], encoders=["spectral"], jobs=1)
+    with serve(library=tmp_path / "library") as served:
+        client = Client(served.address)
+        with pytest.raises(UnknownEncoderError, match="fingerprint"):
+            list(client.monitor(sounding(rain)))
+        assert any("fingerprint" in one.message for one in client.listen(sounding(rain)))
+        told = client.listen(sounding(np.resize(rain, 60 * RATE)))
+        next(told)
+        told.close()  # who leaves is waited for by nobody
+    assert not [thread for thread in threading.enumerate() if thread.name == "echoic-send"]
 
 
 def test_a_look_that_the_end_cuts_short_is_made_up_for(ask, monkeypatch):

@@ -32,7 +32,7 @@ def test_it_says_that_it_is_up_and_which_encoders_there_are(ask):
 @pytest.mark.parametrize("name", ["sound", "events", "voice", "harmony"])
 def test_every_kind_of_encoder_can_be_told(name):
     spec = load_encoder(name).spec
-    told = EncoderShape.of(spec)
+    told = EncoderShape.of(name, spec)
     assert (told.name, told.by, told.purposes) == (spec.name, spec.by, sorted(spec.purposes))
 
 
@@ -148,11 +148,25 @@ def test_a_sound_in_the_body_is_described(ask, place):
         ("/v1/search", {"spoken": "true"}, "spoken goes with"),
         ("/v1/search", {"phrase": "hello there"}, "encoder"),
         ("/v1/search", {"text": "rain", "encoder": "absent"}, "absent"),
-        ("/v1/search", {"text": "rain", "K": 3}, "K"),
-        ("/v1/search", {"text": "rain", "k": "nan"}, "k"),
+        ("/v1/search", {"text": "rain", "K": 3}, "there is no parameter 'K'; look at how it is spelt"),
+        ("/v1/search", {"text": "rain", "k": "nan"}, "k is no whole number; give one in digits"),
+        ("/v1/search", {"text": "rain", "k": 0}, "k is less than 1; give that or more"),
+        ("/v1/search", {"text": "rain", "k": 20_000}, "k is more than 10,000; give that or less"),
+        (
+            "/v1/search",
+            {"text": "", "every": 2},
+            "text is empty; give some text, or leave it out; every is n",
+        ),
+        ("/v1/search", {"text": "a" * 3_000}, "text has more than 2,000 characters; shorten it"),
+        ("/v1/search", {"text": "rain", "like": ["1"] * 101}, "like has more than 100 values; give fewer"),
+        ("/v1/search", {"text": "rain", "like": ["", "1", ""]}, "like is empty; give some text, or leave it"),
+        ("/v1/search", {"text": "rain", "format": "xls"}, "choose one of 'json', 'csv', 'm3u', 'raven' or"),
+        ("/v1/search", {"text": "rain", "start": "soon"}, "start is no number; give one in digits, as 2.5"),
+        ("/v1/describe", {"file": 1, "min_probability": 0}, "min_probability is not more than 0"),
+        ("/v1/files/0", {}, "file_id is less than 1"),
         ("/v1/search", {"file": "http://example.org/a.wav"}, "addresses are not fetched"),
         ("/v1/search", {"file": "../../etc/passwd"}, "by its id, or by its URI"),
-        ("/v1/search", {"text": "rain", "min_duration": "inf"}, "min_duration"),
+        ("/v1/search", {"text": "rain", "min_duration": "inf"}, "min_duration is not finite"),
         ("/v1/identify", {}, "send a sound in the body"),
         ("/v1/describe", {"file": 1, "start": 1}, "told when it was indexed"),
         ("/v1/files", {"tag": "heard=No such kind"}, "no such kind"),

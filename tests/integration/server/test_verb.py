@@ -7,6 +7,7 @@ import http.client
 import json
 import signal
 import socket
+import time
 
 import pytest
 
@@ -38,7 +39,9 @@ def test_it_serves_until_it_is_asked_to_stop(place, tmp_path):
         assert ask(address, "/healthz")[0] == 200
         assert ask(address, "/v1/files")[0] == 401
         assert ask(address, "/v1/files", key)[1]["total"] == 8
-        process.send_signal(signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):  # of somebody who is impatient
+            process.send_signal(number)
+            time.sleep(0.02)
         _, complaints = process.communicate(timeout=30)
     assert process.returncode == 0
     assert complaints == ""

@@ -49,6 +49,28 @@ def test_label_files_are_one_a_file(tmp_path):
         LabelFolder(chosen[0])
 
 
+def test_where_it_is_not_known_which_files_have_labels_there_may_be_none_yet(tmp_path):
+    (tmp_path / "notes.md").touch()
+    LabelFolder(tmp_path).check_none_yet()
+    (tmp_path / "other.wav.txt").touch()
+    with pytest.raises(UsageError, match=r"other\.wav\.txt is there already"):
+        LabelFolder(tmp_path).check_none_yet()
+
+
+def test_what_came_meanwhile_is_not_written_over(tmp_path):
+    path = tmp_path / "found.txt"
+
+    def written_by_two():
+        with raven_table(path) as table:
+            table.add(HITS[0])
+            path.write_text("another's")
+
+    with pytest.raises(UsageError, match="is there already"):
+        written_by_two()
+    assert path.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_selection_table_is_read_as_it_was(tmp_path):
     path = tmp_path / "found.selections.txt"
     with raven_table(path) as table:

@@ -13,13 +13,12 @@ from echoic.search import spoken
 from echoic.search.spoken import (
     Background,
     Phrase,
-    best_paths,
-    best_scores,
     heard_in,
     least_score,
     outlined,
     probability,
 )
+from echoic.search.warping import best_paths, best_scores
 from echoic.storage.frames import SpokenFrames
 
 RATE = 12.5
@@ -114,6 +113,19 @@ def of_people(rng: np.random.Generator, n: int) -> SpokenFrames:
     return SpokenFrames(starts, starts + 1 / RATE, np.rint(127 * numbers).astype(np.int8))
 
 
+class OfFile:
+    """Gives frames as a store does."""
+
+    def __init__(self, frames: SpokenFrames) -> None:
+        self.frames = frames
+
+    def read_between(self, first: int, last: int) -> SpokenFrames:
+        return SpokenFrames(*(column[first:last] for column in self.frames))
+
+    def numbers_between(self, first: int, last: int) -> np.ndarray:
+        return self.frames.numbers[first:last]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 16), st.sampled_from([0.0, 0.3, 0.45, 0.6]))
 def test_an_outline_hides_nothing(seed, n_axes, least):
@@ -123,9 +135,12 @@ def test_an_outline_hides_nothing(seed, n_axes, least):
     begin = int(rng.integers(0, 130))
     asked = Phrase(heard_in(SpokenFrames(*(column[begin : begin + 9] for column in frames[0])), RATE))
     plain = [(number, heard_in(one, RATE)) for number, one in enumerate(frames)]
-    drawn = [(number, outlined(heard, axes)) for number, heard in plain]
+    drawn = [(number, outlined(heard, axes, OfFile(heard.frames))) for number, heard in plain]
     found, due = [
-        [(number, [(p.first, p.last) for p in places]) for number, _, places in asked.find(files, least)]
+        [
+            (number, [(p.first, p.last, heard.span(p.first, p.last)) for p in places])
+            for number, heard, places in asked.find(files, least)
+        ]
         for files in (drawn, plain)
     ]
     assert found == due

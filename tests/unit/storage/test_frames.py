@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from echoic import StoreError, UsageError
 from echoic.storage import frames
 from echoic.storage.catalog import schema
-from echoic.storage.frames import N_SYMBOLS, SymbolStore, pack, unpack
+from echoic.storage.frames import N_SYMBOLS, SpokenStore, SymbolStore, pack, unpack
 from echoic.types import Segments
 
 DIM = 43
@@ -92,7 +92,7 @@ def test_what_was_asked_twice_is_remembered_until_it_changes(store, database):
         store.replace(file_id, said(file_id, 20))
     made = []
 
-    def make(kept, is_kept):
+    def make(_, kept, is_kept):
         made.append((len(kept.starts), is_kept))
         return kept.starts
 
@@ -115,6 +115,19 @@ def test_of_a_file_that_is_gone_nothing_is_read(store):
     assert len(store.read_between(7, 300, 900).starts) == 0
     store.delete([7])
     assert len(store.read_between(7, 0, 256).starts) == 0
+
+
+def test_numbers_alone_are_those_of_the_frames(database):
+    store = SpokenStore(lambda: database, "spoken@1", DIM)
+    vectors = np.random.default_rng(0).normal(size=(5_000, DIM))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    starts = np.arange(5_000) / 12.5
+    store.write(7, [Segments(starts, starts + 0.08, vectors.astype(np.float32))])
+    for first, last in [(0, 0), (0, 9), (2_000, 2_100), (100, 4_999), (4_999, 6_000), (5_000, 6_000)]:
+        numbers = store.numbers_between(7, first, last)
+        np.testing.assert_array_equal(numbers, store.read_between(7, first, last).numbers)
+        assert len(numbers) == max(0, min(last, 5_000) - first)
+    assert len(store.numbers_between(8, 0, 10)) == 0
 
 
 def test_collections_do_not_know_each_other(store, database):

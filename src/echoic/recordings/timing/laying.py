@@ -12,6 +12,7 @@ import numpy as np
 from echoic.audio.decode import AudioStream, Resampler, open_audio
 from echoic.audio.encode import write_blocks
 from echoic.errors import UsageError, quoted
+from echoic.interchange.places import new_file
 from echoic.recordings.timing.synchronisation import Passage
 from echoic.types import Float32
 
@@ -47,7 +48,7 @@ def write_laid(second: Path, output: Path, passages: Sequence[Passage]) -> None:
     AudioError
         If the file cannot be read.
     UsageError
-        If nothing of it is left, or it cannot be written. What was at ``output`` before stays.
+        If nothing of it is left, something is there already, or it cannot be written.
     """
     with open_audio(second, mono=False) as stream:
         rate, channels = stream.sample_rate, stream.channels
@@ -55,16 +56,13 @@ def write_laid(second: Path, output: Path, passages: Sequence[Passage]) -> None:
     first = next(blocks, None)
     if first is None:
         raise UsageError(f"{second} ends before the other begins: there is nothing to write")
-    part = output.with_name(f".{output.stem}.part{output.suffix}")
     try:
-        write_blocks(part, itertools.chain([first], blocks), rate, channels)
-        part.replace(output)
+        with new_file(output) as part:
+            write_blocks(part, itertools.chain([first], blocks), rate, channels)
     except OSError as error:
         raise UsageError(
             f"{quoted(output)} cannot be written ({error.strerror}); choose another place"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _parts(passages: Sequence[Passage]) -> list[_Part]:

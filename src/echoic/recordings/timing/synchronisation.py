@@ -30,7 +30,7 @@ from echoic.recordings.timing.judging import Judge, Judged, encoded
 from echoic.recordings.timing.landmarks import landmark_hits
 from echoic.recordings.timing.result import SharedStretch, TimeAlignment
 from echoic.recordings.timing.waveforms import Waveform
-from echoic.types import Progress
+from echoic.types import Note, Progress
 
 __all__ = ["Passage", "Synchronised", "is_enough", "synchronise"]
 
@@ -173,9 +173,13 @@ def synchronise(
     second: Path,
     encoder: Encoder,
     decision: Decision,
+    *,
+    noted: Callable[[Path, Note], None] = lambda *_: None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Synchronised | None:
     """Lay the second file against the first; None if they have nothing in common.
+
+    ``noted`` is called with a file and what a person should know of it, once it has been decoded.
 
     Raises
     ------
@@ -190,6 +194,8 @@ def synchronise(
             file = scratch.enter_context(tempfile.TemporaryFile())
             waveforms.append(Waveform(path, spec.sample_rate, file, reporter.decoding(number)))
             reporter.decoded(waveforms[-1].duration)
+            for note in waveforms[-1].notes:
+                noted(path, note)
         one, other = waveforms
         with one_thread_for_algebra():
             passages = _passages(one, other, encoder, decision, reporter)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from echoic.audio.decode import Resampler, open_audio
+from echoic.audio.notes import of_query
 from echoic.types import Float32
 
 __all__ = ["FRAME", "Delay", "Likeness", "Waveform", "delay_between", "likeness", "resampled", "spectra"]
@@ -50,6 +51,11 @@ class Waveform:
     tell : callable
         Called with the seconds decoded so far, now and then.
 
+    Attributes
+    ----------
+    notes : tuple of Note
+        What a person should know of the file.
+
     Raises
     ------
     AudioError
@@ -72,6 +78,7 @@ class Waveform:
             for block in stream.blocks():
                 keep(resampler.push(block))
             keep(resampler.finish())
+            self.notes = of_query(stream.info)
         scratch.flush()
 
     @property

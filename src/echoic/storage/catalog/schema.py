@@ -115,6 +115,43 @@ CREATE TRIGGER answers_move AFTER UPDATE OF path ON files
 BEGIN UPDATE answers SET path = NEW.path WHERE path = OLD.path; END;
 """
 
+# What is said in files, word for word, see echoic.storage.transcripts. A transcript is of the content that
+# the file had then; of a file that failed since, what is known stays.
+_TRANSCRIPTS = """
+CREATE TABLE transcripts (
+    file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
+    source  TEXT NOT NULL                           -- what it is by, with a digest
+);
+CREATE TABLE cues (
+    file_id  INTEGER NOT NULL REFERENCES transcripts ON DELETE CASCADE,
+    first    INTEGER NOT NULL,                      -- number of its first word in the file
+    start    REAL NOT NULL,                         -- s
+    finish   REAL NOT NULL,
+    language TEXT NOT NULL,
+    voice    TEXT NOT NULL,
+    words    TEXT NOT NULL,                         -- a JSON list of [start, end, text, probability]
+    PRIMARY KEY (file_id, first)
+) WITHOUT ROWID;
+CREATE TABLE passages (
+    id      INTEGER PRIMARY KEY,
+    file_id INTEGER NOT NULL REFERENCES transcripts ON DELETE CASCADE,
+    n       INTEGER NOT NULL,                       -- words, folded, that are its own; the next ones follow
+    folded  TEXT NOT NULL,                          -- parted by spaces
+    places  BLOB NOT NULL,                          -- of each, which words of the file it is made of
+    keys    TEXT NOT NULL                           -- what it is found by
+);
+CREATE INDEX passages_by_file ON passages (file_id);
+CREATE VIRTUAL TABLE passages_by_key USING fts5 (
+    keys, content = passages, content_rowid = id, tokenize = ascii, detail = none
+);
+CREATE TRIGGER passages_come AFTER INSERT ON passages
+BEGIN INSERT INTO passages_by_key (rowid, keys) VALUES (NEW.id, NEW.keys); END;
+CREATE TRIGGER passages_go AFTER DELETE ON passages
+BEGIN INSERT INTO passages_by_key (passages_by_key, rowid, keys) VALUES ('delete', OLD.id, OLD.keys); END;
+CREATE TRIGGER transcripts_go AFTER UPDATE OF digest ON files WHEN NEW.digest NOT IN (OLD.digest, '')
+BEGIN DELETE FROM transcripts WHERE file_id = NEW.id; END;
+"""
+
 _SCHEMA = (
     """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -146,6 +183,7 @@ CREATE TABLE encoders (
     + _TAGS
     + _HEARD
     + _CONCEPTS
+    + _TRANSCRIPTS
 )
 
 
@@ -264,7 +302,12 @@ def _to_8(connection: sqlite3.Connection) -> None:
     _run(connection, _CONCEPTS)
 
 
-_STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7, 8: _to_8}
+def _to_9(connection: sqlite3.Connection) -> None:
+    """What is said in files, word for word."""
+    _run(connection, _TRANSCRIPTS)
+
+
+_STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7, 8: _to_8, 9: _to_9}
 VERSION = max(_STEPS)
 OLDEST = min(_STEPS) - 1  # that can be brought up to date
 

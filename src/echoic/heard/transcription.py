@@ -1,0 +1,55 @@
+"""What is said in a file, word for word, whether it is in a library or not."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from echoic.arguments import checked
+from echoic.errors import MissingDependencyError, quoted
+from echoic.types import Note, StrPath, Transcript
+
+__all__ = ["transcribe"]
+
+_ABOUT = 1.05  # as which part of itself a container's length may turn out to be
+
+
+@checked
+def transcribe(file: StrPath, *, noted: Callable[[Note], None] = lambda _: None) -> Transcript:
+    """Tell what is said in a file, word for word, by the subtitles beside it or in it.
+
+    Parameters
+    ----------
+    file : str or path
+    noted : callable, optional
+        Called with what a person should know of the file.
+
+    Returns
+    -------
+    Transcript
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read.
+    MissingDependencyError
+        If there are no subtitles, and what transcribes is not installed.
+    """
+    from echoic.audio.container import guessed_duration, open_container
+    from echoic.audio.source import Source
+    from echoic.heard.subtitles import Beside, carried_transcript
+
+    path = Path(os.path.abspath(file))
+    with closing(Source(path)) as source, open_container(source, quoted(file)) as container:
+        duration = _ABOUT * (guessed_duration(container) or math.inf)
+
+    def refused(why: str) -> None:
+        noted(Note("subtitles", f"{why}, and is not used"))
+
+    found = Beside().transcript(path, duration, refused) or carried_transcript(path, duration)
+    if found is None:
+        raise MissingDependencyError(f"{quoted(file)} has no subtitles; transcribing it", "transcripts")
+    return found
