@@ -150,7 +150,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(
         ("start", "end", "min_duration", "max_duration", "pause", "min_length", "apart"), _SECONDS
     ),
-    **dict.fromkeys(("k", "jobs"), _WHOLE),
+    **dict.fromkeys(("k", "jobs", "max_files"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
     **dict.fromkeys(("progress", "noted", "failed", "told", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),

@@ -61,6 +61,20 @@ class _Plan:
     skipped: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
 
+    def leave_out(self, n_files: int, max_files: int, name: str) -> None:
+        """Leave out new files beyond what a library may hold, which has so many, and say so."""
+        new = [item for item in self.work if item[0].path not in self.known]
+        beyond = new[max(0, max_files - n_files) :]
+        if beyond:
+            left = {found.path for found, _ in beyond}
+            self.work = [item for item in self.work if item[0].path not in left]
+            files = f"{max_files:,} file{'s' * (max_files != 1)}"
+            why = (
+                f"the library may hold {files}, and new ones of {quoted(name)} were left out "
+                f"({len(beyond):,}); remove others, or allow more with --max-files"
+            )
+            self.failed.append((name, why))
+
 
 def check_request(
     paths: Sequence[Path],
@@ -102,6 +116,7 @@ def index(
     track: TrackChoice | None = None,
     transcripts: bool | None = None,
     leave: Collection[Path] = (),
+    max_files: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Bring a library up to date with some paths; see :meth:`echoic.library.Library.index`.
@@ -121,6 +136,7 @@ def index(
         track=track,
         leave=leave,
         listener=listener,
+        max_files=max_files,
         progress=progress,
     )
     for spec in superseded:
@@ -166,6 +182,7 @@ def bring_up_to_date(
     track: TrackChoice | None = None,
     leave: Collection[Path] = (),
     listener: Listener | None = None,
+    max_files: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Index what is new under ``paths``, and forget what is gone.
@@ -191,12 +208,16 @@ def bring_up_to_date(
         Files to leave as they are known, whatever has become of them.
     listener : Listener, optional
         What tells what is heard in each file.
+    max_files : int, optional
+        That the library may hold; new ones beyond them are left out.
     """
     begun = time.perf_counter()
     # There may be strangers after a kill between a store's write and the catalog's, where these are two.
     drop_strangers(catalog, {key: store for key, store in stores.items() if not store.joins_transactions})
     planner = _Planner(catalog, stores, sources, required, replaced, track)
     plan = planner.plan(paths, frozenset(map(os.path.abspath, leave)))
+    if max_files is not None:
+        plan.leave_out(sum(catalog.count().values()), max_files, told(str(paths[0])))
     added = changed = encoded = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []

@@ -72,6 +72,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         track: TrackChoice | None = None,
         transcripts: bool | None = None,
         leave: Collection[Path] = (),
+        max_files: int | None = None,
         progress: Report = None,
     ) -> IndexReport:
         """Bring the library up to date with files and folders, and make it if there is none.
@@ -106,6 +107,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
             library was told before; a new one makes none.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
+        max_files : int, optional
+            That the library may hold. New files beyond them are left out, which is told among what failed.
 
         Raises
         ------
@@ -134,6 +137,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
                 track=track,
                 transcripts=transcripts,
                 leave=leave,
+                max_files=max_files,
                 progress=progress,
             )
 

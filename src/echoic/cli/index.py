@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, LibraryFolder, TrackOption, expand, expand_place
+from echoic.cli.options import Jobs, LibraryFolder, TrackOption, expand, expand_place, whole_number
 from echoic.cli.output import complain, print_report, progress_bar
 from echoic.cli.stopping import exit_code
 
@@ -64,6 +64,15 @@ def run(
             "local; all its machines must see the files at the same paths, or reach the same buckets.",
         ),
     ] = None,
+    max_files: Annotated[
+        int | None,
+        typer.Option(
+            "--max-files",
+            metavar="N",
+            parser=whole_number(0),
+            help="Leave out new files beyond N in the library, and say so [default: any number].",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes, until Ctrl-C.")
     ] = False,
@@ -90,6 +99,7 @@ def run(
                     track=track,
                     transcripts=transcripts,
                     leave=leave,
+                    max_files=max_files,
                     progress=progress,
                 )
 

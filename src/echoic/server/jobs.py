@@ -46,10 +46,15 @@ class Indexing:
         What may be indexed: these folders and what lies in them.
     heartbeat : float
         Seconds.
+    max_files : int, optional
+        That the library may hold.
     """
 
-    def __init__(self, library: Library, folders: Sequence[Path], heartbeat: float) -> None:
+    def __init__(
+        self, library: Library, folders: Sequence[Path], heartbeat: float, max_files: int | None = None
+    ) -> None:
         self._library = library
+        self._max_files = max_files
         self._folders = [folder.resolve() for folder in folders]
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
@@ -152,7 +157,7 @@ class Indexing:
         report: IndexReport | None = None
         message = ""
         try:
-            report = self._library.index(paths, progress=progress)
+            report = self._library.index(paths, max_files=self._max_files, progress=progress)
         except _CancelledError:
             message = "cancelled; what was done is kept"
         except EchoicError as error:
