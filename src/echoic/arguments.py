@@ -14,6 +14,7 @@ from functools import cache, wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
+from echoic.addresses import held, place
 from echoic.errors import UsageError
 from echoic.types import LiveSound
 from echoic.untrusted import shown
@@ -31,6 +32,7 @@ _Kind = tuple[Callable[[Any], bool], str, bool]
 def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Refuse arguments of a wrong kind with a UsageError, and take one for a list of one.
 
+    What lies in a bucket is then a path as any other (:mod:`echoic.addresses`).
     What may be left out, as its default is None, may be None.
     """
 
@@ -54,7 +56,10 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
                 each = _listed(value, fits) if may_be_several else [value]
                 if not all(map(fits, each)):
                     raise UsageError(f"{name} is {shown(value)} and must be {what}")
-                if may_be_several:
+                if fits in (_is_path, _is_span):
+                    each = list(map(_as_held, each))
+                    bound.arguments[name] = each if may_be_several else each[0]
+                elif may_be_several:
                     bound.arguments[name] = each
         return function(*bound.args, **bound.kwargs)
 
@@ -81,6 +86,13 @@ def _is_path(value: Any) -> bool:
     # An empty one would be the folder that one is in.
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     return isinstance(path, str) and path != ""
+
+
+def _as_held(path: Any) -> Any:
+    """Make of the address of a bucket the path that it is held as."""
+    if isinstance(path, tuple):
+        return _as_held(path[0]), *path[1:]
+    return path if held(os.fspath(path)) == os.fspath(path) else place(os.fspath(path))
 
 
 def _is_text(value: Any) -> bool:
@@ -138,7 +150,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(
         ("start", "end", "min_duration", "max_duration", "pause", "min_length", "apart"), _SECONDS
     ),
-    **dict.fromkeys(("k", "jobs"), _WHOLE),
+    **dict.fromkeys(("k", "jobs", "max_files"), _WHOLE),
     **dict.fromkeys(("path", "tags", "add", "remove", "encoders"), _TEXTS),
     **dict.fromkeys(("progress", "noted", "failed", "told", "update"), _CALLED),
     **dict.fromkeys(("min_score", "min_probability", "hours", "memory"), _NUMBER),

@@ -22,6 +22,7 @@ _EXTRAS = {
     "server": ("serving over HTTP", ("fastapi", "uvicorn", "prometheus_client")),
     "parquet": ("vectors in Parquet", ("pyarrow",)),
     "ray": ("encoding on a Ray cluster", ("ray",)),
+    "cloud": ("files in buckets", ("fsspec", "s3fs")),
     "mic": ("listening to the microphone", ("sounddevice",)),
     "train": ("training encoders", ("torch", "pytorch-metric-learning", "onnx", "onnxscript")),
 }

@@ -29,6 +29,8 @@ import errno
 import os
 import shlex
 
+from echoic.addresses import told
+
 __all__ = [
     "AudioError",
     "ClusterError",
@@ -55,7 +57,7 @@ __all__ = [
 
 def quoted(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """Spell a path so that it can stand in a message: as it is, or escaped where it would not print."""
-    name = os.fsdecode(path)
+    name = told(os.fsdecode(path))
     return name if name.isprintable() else repr(name)
 
 
@@ -67,7 +69,7 @@ def shell_word(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str
     >>> shell_word("my songs"), shell_word(b"caf\\xe9.wav")
     ("'my songs'", "$'caf\\\\xe9.wav'")
     """
-    name = os.fsdecode(path)
+    name = told(os.fsdecode(path))
     if name.isprintable():
         return shlex.quote(name)
     spelt = "".join(

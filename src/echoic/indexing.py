@@ -5,7 +5,8 @@ is committed in one transaction as its result arrives. Killed at any instant, a 
 flight and nothing else: the next run finds them not done and does them.
 
 A file is unchanged while its size and time stamp are, or else while its content is. A new path with the
-content of a path that is gone is a rename: it keeps its vectors.
+content of a path that is gone is a rename: it keeps its vectors. In a bucket, to ask after one file takes as
+long as to list a thousand: there is gone what lay under the paths of the run and is not listed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -22,12 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
+from echoic import buckets
+from echoic.addresses import in_bucket, told
 from echoic.analysis.workers import Analysis, Pool, Task, digest_of
 from echoic.audio.notes import is_heard
 from echoic.care.upkeep import drop_strangers
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.heard.library import Listener, listen_again, listener_of
+from echoic.roots import Listed, Roots, has, is_empty, may_be_there
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.storage.catalog import Catalog, Known, parse_tag
 from echoic.storage.frames import FrameStore
@@ -58,6 +61,20 @@ class _Plan:
     skipped: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
 
+    def leave_out(self, n_files: int, max_files: int, name: str) -> None:
+        """Leave out new files beyond what a library may hold, which has so many, and say so."""
+        new = [item for item in self.work if item[0].path not in self.known]
+        beyond = new[max(0, max_files - n_files) :]
+        if beyond:
+            left = {found.path for found, _ in beyond}
+            self.work = [item for item in self.work if item[0].path not in left]
+            files = f"{max_files:,} file{'s' * (max_files != 1)}"
+            why = (
+                f"the library may hold {files}, and new ones of {quoted(name)} were left out "
+                f"({len(beyond):,}); remove others, or allow more with --max-files"
+            )
+            self.failed.append((name, why))
+
 
 def check_request(
     paths: Sequence[Path],
@@ -79,7 +96,10 @@ def check_request(
     for tag in tags:
         parse_tag(tag)
     if is_new:
-        if not any(os.path.lexists(path) for path in paths):
+        in_buckets = [path for path in paths if in_bucket(str(path))]
+        for path in in_buckets:
+            buckets.entry_at(path)
+        if not in_buckets and not any(os.path.lexists(path) for path in paths):
             raise UnreadableError(f"{quoted(paths[0])} does not exist; name a file or folder to index")
         for name in encoders:
             checked_encoder(name)
@@ -96,6 +116,7 @@ def index(
     track: TrackChoice | None = None,
     transcripts: bool | None = None,
     leave: Collection[Path] = (),
+    max_files: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Bring a library up to date with some paths; see :meth:`echoic.library.Library.index`.
@@ -115,6 +136,7 @@ def index(
         track=track,
         leave=leave,
         listener=listener,
+        max_files=max_files,
         progress=progress,
     )
     for spec in superseded:
@@ -160,6 +182,7 @@ def bring_up_to_date(
     track: TrackChoice | None = None,
     leave: Collection[Path] = (),
     listener: Listener | None = None,
+    max_files: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Index what is new under ``paths``, and forget what is gone.
@@ -185,12 +208,16 @@ def bring_up_to_date(
         Files to leave as they are known, whatever has become of them.
     listener : Listener, optional
         What tells what is heard in each file.
+    max_files : int, optional
+        That the library may hold; new ones beyond them are left out.
     """
     begun = time.perf_counter()
     # There may be strangers after a kill between a store's write and the catalog's, where these are two.
     drop_strangers(catalog, {key: store for key, store in stores.items() if not store.joins_transactions})
     planner = _Planner(catalog, stores, sources, required, replaced, track)
     plan = planner.plan(paths, frozenset(map(os.path.abspath, leave)))
+    if max_files is not None:
+        plan.leave_out(sum(catalog.count().values()), max_files, told(str(paths[0])))
     added = changed = encoded = 0
     audio = 0.0
     partial: list[tuple[str, str]] = []
@@ -203,15 +230,16 @@ def bring_up_to_date(
     )
     for done, (task, result) in enumerate(pool.run(tasks), start=1):
         found = pending[task.path]
+        name = told(found.path)
         if isinstance(result, AudioError):
-            plan.failed.append((found.path, str(result)))
+            plan.failed.append((name, str(result)))
             _commit_failure(catalog, found, result)
         else:
             _commit(catalog, stores, found, result, listener)
             audio += result.info.duration
-            notes += [(found.path, note) for note in result.info.notes]
+            notes += [(name, note) for note in result.info.notes]
             if result.info.lost:
-                partial.append((found.path, f"{quoted(found.path)}: {result.info.lost}"))
+                partial.append((name, f"{quoted(name)}: {result.info.lost}"))
             elif found.path in plan.same:
                 encoded += 1
             elif found.path in plan.known:
@@ -221,7 +249,7 @@ def bring_up_to_date(
         done_bytes += found.size
         if progress is not None:
             elapsed = time.perf_counter() - begun
-            progress(Progress(found.path, done, len(plan.work), done_bytes, total_bytes, audio, elapsed))
+            progress(Progress(name, done, len(plan.work), done_bytes, total_bytes, audio, elapsed))
     # Not after Ctrl-C: it may take a minute, and a search without it is slower but no less right.
     for store in stores.values():
         store.flush()
@@ -268,12 +296,14 @@ class _Planner:
         self._gone: dict[int, dict[str, deque[Known]]] = {}  # by size and digest: files gone from their paths
         self._plan = _Plan()
         self._seen = array("q")  # ids of files that are where they are known to be, or moved there
+        self._listed: Listed | None = None  # once all is
 
     def plan(self, paths: Sequence[Path], leave: Set[str]) -> _Plan:
         """Settle what can be settled without decoding, and list the rest."""
-        roots = _Roots(paths)
+        roots = Roots(paths)
         unlisted: list[str] = []
-        outdated = [path for path in self._catalog.paths_in(self._replaced) if os.path.lexists(path)]
+        new_in_buckets: list[Found] = []
+        outdated = [path for path in self._catalog.paths_in(self._replaced) if may_be_there(str(path))]
         items = (
             item
             for item in scan([*paths, *outdated], passed_over=self._plan.passed_over)
@@ -284,15 +314,21 @@ class _Planner:
             for item in some:
                 if isinstance(item, Problem):
                     unlisted.append(item.path)
-                    self._plan.failed.append((item.path, item.message))
+                    self._plan.failed.append((told(item.path), item.message))
                     if suffix_of(item.path) in SUFFIXES and os.path.lexists(item.path):
                         _commit_failure(self._catalog, Found(item.path, 0, 0), UnreadableError(item.message))
                 elif item in unchanged:
                     self._seen.append(unchanged[item])
                     self._plan.unchanged += 1
+                elif in_bucket(item.path) and self._catalog.known_at(Path(item.path)) is None:
+                    new_in_buckets.append(item)
                 else:
                     self._compare(item, self._required if roots.hold(item.path) else ())
-        self._forget_gone(roots, leave | frozenset(unlisted))
+        self._listed = Listed(roots, array("q", sorted(self._seen)), leave | frozenset(unlisted))
+        self._gone.clear()
+        for item in new_in_buckets:
+            self._compare(item, self._required)
+        self._forget_gone(self._listed)
         return self._plan
 
     def _unchanged(self, items: Sequence[Found]) -> dict[Found, int]:
@@ -307,7 +343,7 @@ class _Planner:
         known = self._catalog.stamps_between(min(paths), max(paths), 2 * len(paths))
         same = {item: known[item] for item in items if item in known}
         held = [self._holds(key) for key in self._required] if same else []
-        return {item: i for item, i in same.items() if all(_has(ids, i) for ids in held)}
+        return {item: i for item, i in same.items() if all(has(ids, i) for ids in held)}
 
     def _compare(self, item: Found, asked: Sequence[str]) -> None:
         plan = self._plan
@@ -336,7 +372,7 @@ class _Planner:
         if record.state == "failed":
             plan.skipped += 1
             return
-        missing = tuple(key for key in due if not _has(self._holds(key), record.id))
+        missing = tuple(key for key in due if not has(self._holds(key), record.id))
         if missing:
             plan.work.append((item, missing))
             plan.same.add(item.path)
@@ -350,7 +386,7 @@ class _Planner:
         if key not in self._held:
             stored = array("q", self._stores[key].file_ids().tobytes())
             counts = self._catalog.n_segments(key)
-            self._held[key] = array("q", (i for i, n in counts if not n or _has(stored, i)))
+            self._held[key] = array("q", (i for i, n in counts if not n or has(stored, i)))
         return self._held[key]
 
     def _renamed(self, found: Found) -> Known | None:
@@ -358,8 +394,10 @@ class _Planner:
         if found.size not in self._gone:
             gone: dict[str, deque[Known]] = {}
             for path in self._catalog.paths_of_size(found.size):
-                record = None if os.path.lexists(path) else self._catalog.known_at(Path(path))
-                if record is not None and record.digest:
+                if not in_bucket(path) and os.path.lexists(path):
+                    continue
+                record = self._catalog.known_at(Path(path))
+                if record is not None and record.digest and self._is_gone(path, record.id):
                     gone.setdefault(record.digest, deque()).append(record)
             self._gone[found.size] = gone
         by_digest = self._gone[found.size]
@@ -368,21 +406,26 @@ class _Planner:
         same = by_digest.get(_digest(found.path))
         return same.popleft() if same else None
 
-    def _forget_gone(self, roots: _Roots, present: Set[str]) -> None:
-        """Forget the files under the roots that are there no more; ``present`` may be folders, too."""
+    def _is_gone(self, path: str, file_id: int) -> bool:
+        if in_bucket(path):
+            return self._listed is not None and self._listed.is_gone(path, file_id)
+        return not os.path.lexists(path)
+
+    def _forget_gone(self, listed: Listed) -> None:
+        """Forget the files under the roots that are there no more."""
         gone: list[int] = []
-        for root in roots.outermost:
+        for root in listed.roots.outermost:
             known = np.fromiter(self._catalog.ids_at(root), np.int64)
             lost = [
                 file_id
                 for file_id, path in self._catalog.paths(np.setdiff1d(known, self._seen).tolist()).items()
-                if not os.path.lexists(path) and present.isdisjoint((path, *map(str, Path(path).parents)))
+                if self._is_gone(path, file_id) and listed.may_lack(path)
             ]
-            if lost and len(lost) == len(known) and root.is_dir() and _is_empty(root):
+            if lost and len(lost) == len(known) and is_empty(root):
                 # An unmounted disk looks like this, and its index is worth hours.
                 self._plan.failed.append(
                     (
-                        str(root),
+                        told(str(root)),
                         f"{quoted(root)} is empty, yet {len(lost)} files of it are indexed; connect its "
                         f"disk, or, if they are gone for good, run: echoic remove {quoted(root)}",
                     )
@@ -395,29 +438,6 @@ class _Planner:
                     store.delete(gone)
                 self._catalog.delete_files(gone)
         self._plan.removed = len(gone)
-
-
-def _has(ids: array[int], file_id: int) -> bool:
-    """Tell whether an id is among some that ascend: of a million, sets would take 60 MB more."""
-    at = bisect_left(ids, file_id)
-    return at < len(ids) and ids[at] == file_id
-
-
-class _Roots:
-    """The paths of a run, and whether a file lies at or under one of them."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        named = {Path(os.path.abspath(path)) for path in paths}
-        self.outermost = sorted(path for path in named if named.isdisjoint(path.parents))
-        self._themselves = set(map(str, self.outermost))
-        self._hold: dict[str, bool] = {}  # files come folder by folder
-
-    def hold(self, path: str) -> bool:
-        """Tell whether a file lies at or under one of the paths."""
-        folder = path.rpartition(os.sep)[0]
-        if folder not in self._hold:
-            self._hold[folder] = not self._themselves.isdisjoint(map(str, Path(path).parents))
-        return self._hold[folder] or path in self._themselves
 
 
 def _is_same(catalog: Catalog, record: Known, found: Found) -> bool:
@@ -436,10 +456,6 @@ def _digest(path: str) -> str:
         return digest_of(Path(path))
     except UnreadableError:
         return ""  # the worker will meet it too, and say so
-
-
-def _is_empty(folder: Path) -> bool:
-    return all(entry.name.startswith(".") for entry in folder.iterdir())
 
 
 def _commit(

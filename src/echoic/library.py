@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echoic.addresses import in_bucket, told
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
 from echoic.finding import Finder
@@ -18,7 +19,7 @@ from echoic.learning import Learner
 from echoic.opening import Report, explained
 from echoic.recognising import Recogniser
 from echoic.spec import EncoderSpec
-from echoic.storage.catalog import Catalog
+from echoic.storage.catalog import Catalog, Known
 from echoic.types import FileRecord, IndexReport, StrPath, TrackChoice, Transcript
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         track: TrackChoice | None = None,
         transcripts: bool | None = None,
         leave: Collection[Path] = (),
+        max_files: int | None = None,
         progress: Report = None,
     ) -> IndexReport:
         """Bring the library up to date with files and folders, and make it if there is none.
@@ -82,7 +84,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
         Parameters
         ----------
         paths : sequence of path
-            Files, and folders that are searched to their depths.
+            Files, and folders that are searched to their depths; also in buckets, by addresses as in
+            ``s3://BUCKET/FOLDER`` (``gs://``, ``az://``), which lets these buckets be opened from then on.
         encoders : sequence of str
             Names, or paths of ``.onnx`` models. By default those that the library has; a new library starts
             with ``sound``, ``fingerprint``, ``harmony`` and ``spectral``.
@@ -104,6 +107,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
             library was told before; a new one makes none.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
+        max_files : int, optional
+            That the library may hold. New files beyond them are left out, which is told among what failed.
 
         Raises
         ------
@@ -115,6 +120,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         from echoic.indexing import check_request, index
 
         places, is_new = [Path(path) for path in paths], not self.exists()
+        _choose_buckets(places)
         check_request(places, encoders, tags, track, is_new=is_new)
         catalog, spaces = self._open(create=True)
         with catalog.writing(is_new=is_new):
@@ -131,6 +137,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
                 track=track,
                 transcripts=transcripts,
                 leave=leave,
+                max_files=max_files,
                 progress=progress,
             )
 
@@ -161,6 +168,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
         """
         from echoic.watching import watch
 
+        if any(in_bucket(str(path)) for path in map(Path, paths)):
+            raise UsageError("buckets tell nothing of changes; index them anew from time to time")
         return watch([Path(path) for path in paths], update or partial(self.index, paths), pause)
 
     @explained
@@ -275,8 +284,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
         return Transcripts(catalog).of(self._record(catalog, file).id)
 
     @staticmethod
-    def _record(catalog: Catalog, file: StrPath) -> FileRecord:
-        record = catalog.file_at(Path(file))
+    def _record(catalog: Catalog, file: StrPath) -> Known:
+        record = catalog.known_at(Path(file))
         if record is None:
             raise UsageError(f"{quoted(file)} is not in the library; add it with: echoic index PATH")
         return record
@@ -285,3 +294,18 @@ class Library(Finder, Recogniser, Learner, Keeper):
     def encoders(self) -> dict[str, EncoderSpec]:
         """Return the library's encoders, by the name or path that they are loaded by."""
         return self._open()[0].encoders()
+
+
+def _choose_buckets(paths: Sequence[Path]) -> None:
+    """Note for good that a person chose the buckets that some paths lie in."""
+    from echoic.buckets import choose
+
+    for path in paths:
+        if in_bucket(str(path)):
+            try:
+                choose(path, for_good=True)
+            except OSError as error:
+                raise UsageError(
+                    f"that {told(str(path))} was chosen cannot be noted ({error.strerror}); make your folder "
+                    "for settings writable"
+                ) from error

@@ -4,7 +4,8 @@ A folder is searched to its depths for files with a known suffix; others are pas
 named outright is taken whatever it is called, unless it is known to hold subtitles: a shell's ``*`` names
 those beside a film too. Hidden files and folders are passed over. Links are followed after all else, those to
 folders first, so that a file that lies under the paths is known by its place: each folder is searched once,
-and a link to a file that was found already is passed over. Hard links are files of their own.
+and a link to a file that was found already is passed over. Hard links are files of their own. In a bucket the
+same holds of what begins with a path and a slash, and there are no links.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from echoic.errors import unopened
+from echoic import buckets
+from echoic.addresses import in_bucket
+from echoic.errors import UnreadableError, unopened
 
-__all__ = ["PICTURES", "SUBTITLES", "SUFFIXES", "Found", "Problem", "scan", "suffix_of"]
+__all__ = ["PICTURES", "SUBTITLES", "SUFFIXES", "Found", "Problem", "is_hidden", "scan", "suffix_of"]
 
 _SOUND = """
 .3ga .722 .a52 .aa .aa3 .aac .aax .ac3 .ac4 .adts .aif .aifc .aiff .alac .amr .ape .apl .aptx .aptxhd .au .avr
@@ -87,7 +90,7 @@ def scan(paths: Sequence[Path], *, passed_over: Counter[str] | None = None) -> I
     named = [os.path.abspath(path) for path in paths]
     walk = _Walk(frozenset(named))
     for path in named:
-        yield from walk.visit(path, certain=True)
+        yield from walk.look_into_bucket(path) if in_bucket(path) else walk.visit(path, certain=True)
     for link in walk.folder_links:  # which lead to further ones, added at its end meanwhile
         yield from walk.visit(link, certain=True)
     for link in walk.other_links:
@@ -95,6 +98,11 @@ def scan(paths: Sequence[Path], *, passed_over: Counter[str] | None = None) -> I
     if passed_over is not None:
         passed_over.update(walk.passed_over)
         passed_over.update(suffix_of(path) for path in walk.named_passed_over - walk.told)
+
+
+def is_hidden(path: str) -> bool:
+    """Tell whether a file or folder is passed over because of its name."""
+    return path[path.rfind(os.sep) + 1 :].startswith(".")
 
 
 def suffix_of(path: str) -> str:
@@ -117,6 +125,7 @@ class _Walk:
         self.folder_links: list[str] = []
         self.other_links: list[str] = []
         self._named = named
+        self._of_buckets: set[str] = set()  # folders, of those that were named
         self._folders: set[tuple[int, int]] = set()
         self._files: defaultdict[int, array[int]] = defaultdict(partial(array, "Q"))  # by device
 
@@ -139,6 +148,39 @@ class _Walk:
                     break
                 if item is not None:
                     yield item
+            else:
+                depths.pop()
+
+    def look_into_bucket(self, top: str) -> Iterator[Found | Problem]:
+        """Find what lies at a path in a bucket and under it."""
+        try:
+            depths = [iter([buckets.entry_at(top)])]
+        except UnreadableError as error:
+            yield Problem(top, str(error))
+            return
+        while depths:
+            for entry in depths[-1]:
+                certain = entry.path == top
+                if is_hidden(entry.path) and not certain:
+                    continue
+                if entry.path in self.told or entry.path in self._of_buckets:
+                    continue
+                if entry.problem:
+                    yield Problem(entry.path, entry.problem)
+                elif entry.is_folder:
+                    if entry.path in self._named:
+                        self._of_buckets.add(entry.path)
+                    try:
+                        depths.append(iter(buckets.entries(entry.path)))
+                    except UnreadableError as error:
+                        yield Problem(entry.path, str(error))
+                        continue
+                    break
+                elif self._is_sound(entry.path, certain):
+                    self._tell(entry.path)
+                    yield Found(entry.path, entry.size, entry.mtime_ns)
+                else:
+                    self._pass_over(entry.path)
             else:
                 depths.pop()
 
@@ -166,8 +208,7 @@ class _Walk:
             return Problem(path, str(unopened(path, error)))
         if is_link and identity in self._found:
             return None
-        suffix = suffix_of(path)
-        if suffix in SUFFIXES or (certain and suffix not in SUBTITLES):
+        if self._is_sound(path, certain):
             if is_link:
                 self._found.add(identity)
             else:
@@ -176,11 +217,18 @@ class _Walk:
             # Whether it is a regular file is for the decoder to say: its sentence is the clearer one.
             return Found(path, status.st_size, status.st_mtime_ns)
         if not is_link:
-            if path in self._named:
-                self.named_passed_over.add(path)
-            else:
-                self.passed_over[suffix] += 1
+            self._pass_over(path)
         return None
+
+    def _is_sound(self, path: str, certain: bool) -> bool:
+        suffix = suffix_of(path)
+        return suffix in SUFFIXES or (certain and suffix not in SUBTITLES)
+
+    def _pass_over(self, path: str) -> None:
+        if path in self._named:
+            self.named_passed_over.add(path)
+        else:
+            self.passed_over[suffix_of(path)] += 1
 
     @cached_property
     def _found(self) -> set[tuple[int, int]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from echoic.addresses import told
 from echoic.errors import UsageError
 from echoic.untrusted import check_text, check_whole_number, shown
 
@@ -33,6 +34,7 @@ __all__ = [
     "Segments",
     "Status",
     "StrPath",
+    "Told",
     "TrackChoice",
     "Transcript",
     "Word",
@@ -62,6 +64,20 @@ def check_track(track: TrackChoice | None) -> None:
     """
     if isinstance(track, int) and track < 1:
         raise UsageError(f"tracks are counted from 1, and track is {track}")
+
+
+class Told:
+    """What tells a person of files: those in buckets by their addresses, whatever they are held as."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        for name in _PATHS & self.__dataclass_fields__.keys():
+            object.__setattr__(self, name, told(getattr(self, name)))
+
+
+_PATHS = frozenset({"path", "other", "query"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +166,7 @@ class Segments:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Told):
     """One file that a search found, and the span of it that matched best.
 
     Parameters
@@ -292,7 +308,7 @@ class LiveSound:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Told):
     """One file as the catalog knows it.
 
     Parameters
@@ -331,7 +347,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Told):
     """How far a run is; handed to the ``progress`` callback after each file, and by some within long ones.
 
     Parameters

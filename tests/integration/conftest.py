@@ -132,7 +132,13 @@ class _KeptWorkers(WorkerPool):
 
 
 #: What workers read of the environment, when they are started.
-_READ_BY_WORKERS = ("ECHOIC_MODELS", "ECHOIC_FILE_SECONDS", "ECHOIC_FILE_MEBIBYTES", "PYTHONPATH")
+_READ_BY_WORKERS = (
+    "AWS_ENDPOINT_URL",
+    "ECHOIC_MODELS",
+    "ECHOIC_FILE_SECONDS",
+    "ECHOIC_FILE_MEBIBYTES",
+    "PYTHONPATH",
+)
 
 
 @pytest.fixture(scope="session")

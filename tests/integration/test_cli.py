@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from echoic import EncoderError, Library, Progress, __version__
 from echoic.cli import app, demo, embed, evaluate, export, index, list_, output, remove, search, train
-from echoic.cli.options import expand_path
+from echoic.cli.options import expand_path, expand_place
 from echoic.encoders import registry
 from tests.integration.conftest import STOPPED, CommandsWithin, write_clip
 from tests.integration.test_faults import wait_until
@@ -102,7 +102,7 @@ def test_every_path_may_begin_at_home(module):
     for name, hint in get_type_hints(module.run, include_extras=True).items():
         if "Path" in str(hint):
             [parameter] = hint.__metadata__
-            assert parameter.parser is expand_path, name
+            assert parameter.parser in (expand_path, expand_place), name
 
 
 def test_a_wave_stands_for_home(home, made, tmp_path):
@@ -389,7 +389,8 @@ def test_an_address_is_refused_where_files_are_wanted(made, command):
     address = next(word for word in command if "://" in word)
     assert made(*command, code=2).stderr == (
         f"error: {address} is an address; give a file or a folder (echoic monitor and embed "
-        "--stream alone listen to addresses, and to http://, https:// and icy:// only)\n"
+        "--stream listen to http://, https:// and icy:// addresses; echoic index, and what is asked of "
+        "files, take s3://, gs:// and az://)\n"
     )
 
 

@@ -13,6 +13,7 @@ from echoic.cluster import ClusterPool
 from echoic.errors import UnreadableError
 from tests.integration.conftest import CommandsWithin, write_clip
 from tests.integration.contents import assert_same, assert_whole, contents
+from tests.s3_server import running
 
 ray = pytest.importorskip("ray", reason="pip install 'echoic[ray]'")
 
@@ -28,12 +29,23 @@ pytestmark = [
     pytest.mark.timeout(600),
     # What Ray itself leaves open, or warns of.
     pytest.mark.filterwarnings("default::ResourceWarning", "default::FutureWarning"),
+    pytest.mark.filterwarnings("default::DeprecationWarning"),
     pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
 @pytest.fixture(scope="module")
-def two_nodes():
+def s3():
+    """A server of buckets, which the machines know, too."""
+    pytest.importorskip("s3fs", reason="pip install 'echoic[cloud]'")
+    with running():
+        import fsspec
+
+        yield fsspec.filesystem("s3", use_listings_cache=False)
+
+
+@pytest.fixture(scope="module")
+def two_nodes(s3):
     """A cluster of two machines of one core each, in processes here; and the second of them."""
     from ray.cluster_utils import Cluster
 
@@ -74,6 +86,17 @@ def test_a_file_that_takes_its_workers_with_it_is_given_up_after_three(two_nodes
     assert found.pop("poison").endswith("leave it out if that happens again")
     assert found == {name: f"{name} was read" for name in "abcd"}
     assert log.read_text().splitlines().count("poison") == 3
+
+
+def test_a_bucket_is_indexed_by_machines_that_reach_it(two_nodes, s3, folder, library):
+    s3.mkdir("shared")
+    for seed in range(3):
+        s3.put_file(str(write_clip(folder / "a.wav", seed)), f"shared/{seed}.wav")
+    s3.pipe_file("shared/bad.wav", b"no sound")
+    report = library.index(["s3://shared"], encoders=["spectral"], ray=two_nodes[0].address)
+    assert (report.added, [path for path, _ in report.failed]) == (3, ["s3://shared/bad.wav"])
+    assert library.index(["s3://shared"], ray=two_nodes[0].address).unchanged == 3
+    assert library.search("s3://shared/1.wav", 1, include_query=True)[0].path == "s3://shared/1.wav"
 
 
 def test_a_worker_and_a_machine_are_lost_and_nothing_else(

@@ -527,3 +527,22 @@ def test_tags_that_say_nothing_are_refused(library, index, three, changes):
     index()
     with pytest.raises(UsageError):
         library.tag([three[0]], **changes)
+
+
+def test_a_library_takes_no_more_files_than_it_may_hold(index, library, folder):
+    for seed in range(3):
+        write_clip(folder / f"{seed}.wav", seed)
+    report = index(max_files=2)
+    sentence = f"the library may hold 2 files, and new ones of {folder} were left out (1); remove others, or"
+    assert (report.added, report.failed) == (
+        2,
+        ((str(folder), f"{sentence} allow more with --max-files"),),
+    )
+    write_clip(folder / "0.wav", 10)  # what is known is followed
+    (folder / "1.wav").rename(folder / "moved.wav")
+    report = index(max_files=1)
+    assert (report.changed, report.moved, report.added, len(report.failed)) == (1, 1, 0, 1)
+    (folder / "0.wav").unlink()
+    report = index(max_files=2)  # there is room now
+    assert (report.removed, report.added, report.failed) == (1, 1, ())
+    assert sorted(Path(one.path).name for one in library.files()) == ["2.wav", "moved.wav"]

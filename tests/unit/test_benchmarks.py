@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as every
-from benchmarks import cold_start, faults, indexing, occurrences, retrieval, tables
+from benchmarks import capacity, cold_start, faults, indexing, occurrences, retrieval, tables
 from echoic.audio.decode import read_audio
 from echoic.encoders.registry import load_encoder
 from echoic.library import Library
@@ -38,6 +38,25 @@ def test_a_table_takes_the_place_of_the_one_before(tmp_path):
 def test_a_goal_is_met_or_missed():
     assert [tables.verdict(v, 2) for v in (1, 2, 3)] == ["MISSED", "met", "met"]
     assert [tables.verdict(v, 2, at_most=True) for v in (1, 2, 3)] == ["met", "met", "MISSED"]
+
+
+def test_a_law_that_times_follow_is_found():
+    law = capacity.Law(2e-4, 3e-8, 4e-9, needed=8.0, power=0.25)
+
+    def measured(n):
+        probes = [2**i for i in range(9)]
+        times = {p: law.seconds(n, p) for p in probes}
+        # As many are found as half of the cells that are needed leave out.
+        recalls = {p: 1 - 0.05 * law.cells_needed(n) / p for p in probes}
+        return capacity.Measured(n, capacity.cells(n), times, recalls)
+
+    found = capacity.Law.of([measured(100_000), measured(1_000_000)])
+    assert found.fixed == pytest.approx(law.fixed, rel=0.02)
+    assert found.centre == pytest.approx(law.centre, rel=0.02)
+    assert found.code == pytest.approx(law.code, rel=0.02)
+    assert found.cells_needed(10**9) == pytest.approx(law.cells_needed(10**9), rel=0.3)
+    sizes = [measured(100_000), measured(1_000_000)]
+    assert capacity.told_recall(sizes, 10**7, 64) == pytest.approx(measured(10**7).recalls[64], abs=1e-3)
 
 
 def test_every_part_is_there():

@@ -27,6 +27,8 @@ from typing import IO, TYPE_CHECKING, NoReturn, Protocol
 
 import numpy as np
 
+from echoic import buckets
+from echoic.addresses import in_bucket
 from echoic.analysis import messages
 from echoic.analysis.messages import Analysis, Task
 from echoic.analysis.parts import Parts
@@ -403,6 +405,8 @@ def _analyse(
                 encoders[source, key] = encoder
             due[key] = encoders[source, key]
         tell_alive()
+        if in_bucket(str(task.path)):
+            buckets.choose(task.path)  # whoever asks has seen to it
         digest = digest_of(task.path, _each(_STRETCH_BYTES, tell_alive))
         waiting: dict[str, list[Segments]] = {}
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
-from echoic.addresses import is_url
+from echoic.addresses import is_url, path_of, uri_of
 from echoic.errors import UsageError, quoted
 from echoic.server.holdings import Holdings
-from echoic.server.shapes import path_of, uri_of
 from echoic.types import FileRecord
 
 __all__ = ["Examples", "absolute"]

@@ -10,6 +10,7 @@ from typing import Any
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from pydantic import BaseModel
 
+from echoic.addresses import uri_of
 from echoic.arguments import WORDS
 from echoic.assistants import asked as given
 from echoic.assistants.examples import Examples, absolute
@@ -26,7 +27,7 @@ from echoic.assistants.told import (
 from echoic.server import asked as parameters
 from echoic.server import shapes
 from echoic.server.service import Service
-from echoic.server.shapes import text_of, uri_of
+from echoic.server.shapes import text_of
 
 __all__ = ["TOOLS", "Desk", "ToolOfLibrary"]
 

@@ -125,7 +125,7 @@ def _is_frame(head: bytes) -> bool:
     return head[1] & 0x18 != 0x08 and 0x10 <= head[2] < 0xF0 and head[2] & 0x0C != 0x0C
 
 
-_known: dict[tuple[int, int, int, int], list[Link]] = {}
+_known: dict[tuple[object, ...], list[Link]] = {}
 
 
 def links_of(source: Source) -> list[Link]:

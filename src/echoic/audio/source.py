@@ -1,4 +1,4 @@
-"""What ffmpeg reads from: a regular file, or a part of it, and bytes that come by a pipe or a connection.
+"""What ffmpeg reads from: a file, here or in a bucket, or a part of it, and bytes that come by a connection.
 
 ffmpeg gets open files and never names, which it would read as addresses or patterns (``concat:``, ``%03d``).
 """
@@ -12,6 +12,8 @@ import re
 import stat
 from collections.abc import Callable
 
+from echoic.addresses import in_bucket
+from echoic.buckets import BucketFile
 from echoic.errors import UnreadableError, quoted, unopened
 
 __all__ = ["ByteStream", "Source", "StrPath"]
@@ -22,7 +24,7 @@ _PIPE = "a pipe, socket or device; save its sound to a file first"
 
 
 class Source:
-    """An open regular file, as PyAV reads it and as this package looks at it beside PyAV.
+    """An open file, regular or in a bucket, as PyAV reads it and as this package looks at it beside PyAV.
 
     Parameters
     ----------
@@ -41,14 +43,23 @@ class Source:
     ------
     UnreadableError
         If it cannot be opened or is not a regular file; a pipe is not waited for.
+    MissingDependencyError
+        If it lies in a bucket, and the package that reads those is not installed.
     """
 
     def __init__(self, path: StrPath) -> None:
-        self._file = _open_regular(path)
         self._begin = 0
-        status = os.fstat(self._file.fileno())
-        self.stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        self.size = self._file_size = status.st_size
+        self._file: io.FileIO | BucketFile
+        self.stamp: tuple[object, ...]
+        if in_bucket(os.fsdecode(path)):
+            self._file = BucketFile(os.fsdecode(path))
+            self.stamp, self._file_size = self._file.stamp, self._file.size
+        else:
+            self._file = _open_regular(path)
+            status = os.fstat(self._file.fileno())
+            self.stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            self._file_size = status.st_size
+        self.size = self._file_size
         # The suffix helps to tell raw formats apart; nothing else of the name is shown to ffmpeg.
         suffix = re.search(r"\.[A-Za-z0-9]{1,8}$", os.fsdecode(path))
         self.name = "audio" + (suffix[0] if suffix else "")

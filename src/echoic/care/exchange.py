@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from echoic.addresses import place
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import MissingDependencyError, StoreError, UsageError, quoted
 from echoic.heard.library import Listener, listener_of
@@ -279,7 +280,7 @@ def _given(
 ) -> str:
     """Write the vectors of one file, or say why not."""
     name = quoted(piece.path)
-    record = catalog.known_at(Path(piece.path)) if "\0" not in piece.path else None
+    record = catalog.known_at(place(piece.path)) if "\0" not in piece.path else None
     if record is None:
         return f"{name} is not in the library; add it with: echoic index PATH"
     if record.digest != piece.digest:

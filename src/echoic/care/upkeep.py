@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from echoic.analysis.workers import digest_of
+from echoic.buckets import stamp_of
 from echoic.errors import UnreadableError, quoted, shell_word
 from echoic.storage.catalog import Catalog
 from echoic.storage.spaces import INDEX, Spaces
@@ -64,15 +65,17 @@ def check_files(catalog: Catalog, progress: Callable[[Progress], None] | None = 
 def _what_became_of(record: FileRecord) -> str:
     name, word = quoted(record.path), shell_word(record.path)
     try:
-        status = Path(record.path).stat()
+        stamp = stamp_of(record.path)
         digest = digest_of(Path(record.path))
     except FileNotFoundError:
         return f"{name} is gone; bring it back, or have it forgotten with: echoic remove {word}"
-    except (OSError, UnreadableError) as error:
-        return f"{name} cannot be read ({getattr(error, 'strerror', None) or error}); check the disk"
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror or error}); check the disk"
+    except UnreadableError as error:
+        return str(error)
     if digest == record.digest:
         return ""
-    if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
+    if stamp != (record.size, record.mtime_ns):
         return f"{name} has changed since it was indexed; have it read again with: echoic index {word}"
     return (
         f"{name} holds other bytes than when it was indexed, and has the time it had, as on a failing disk; "

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from echoic.cli.options import Csv, Json, expand_path, number, time_option
+from echoic.cli.options import Csv, Json, expand_path, expand_place, number, time_option
 from echoic.cli.output import as_clock, complain, csv_printer, note_teller, print_json, say, shorten
 from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UsageError
@@ -29,7 +29,7 @@ def _probability(text: Any) -> float:
 
 def run(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", parser=expand_path, help="What is listened to.")
+        list[Path] | None, typer.Argument(metavar="FILE", parser=expand_place, help="What is listened to.")
     ] = None,
     start: Annotated[
         float | None, time_option("Listen from here on: seconds, or as in 1:15:29, 90m, 1.5h or 1h15m.")

@@ -14,7 +14,6 @@ from echoic.cli.options import (
     MicrophoneDevice,
     TrackOption,
     expand,
-    expand_example,
     expand_path,
     need_source,
     opened_source,
@@ -73,7 +72,7 @@ def run(
         raise UsageError("give files or folders to encode, or --stream and what is to be listened to")
     if output is None:
         raise UsageError("say where the vectors are to be written: --output OUT.npz")
-    _write([Path(expand_example(name)) for name in files], output, encoder, segments, track, jobs)
+    _write([expand_path(name) for name in files], output, encoder, segments, track, jobs)
 
 
 def _print_stream(source: str | None, device: str | None, encoder: str) -> None:

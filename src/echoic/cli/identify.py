@@ -22,7 +22,7 @@ from echoic.cli.options import (
     MinScore,
     PathGlobs,
     Tags,
-    expand_path,
+    expand_place,
     need_source,
     time_option,
 )
@@ -54,7 +54,7 @@ def run(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            parser=expand_path,
+            parser=expand_place,
             help="What is heard; - for standard input.",
         ),
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import Jobs, LibraryFolder, TrackOption, expand, expand_path
+from echoic.cli.options import Jobs, LibraryFolder, TrackOption, expand, expand_place, whole_number
 from echoic.cli.output import complain, print_report, progress_bar
 from echoic.cli.stopping import exit_code
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def run(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", parser=expand_path, help="Files and folders.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH", parser=expand_place, help="Files and folders, also as in s3://BUCKET/FOLDER."
+        ),
     ],
     encoder: Annotated[
         list[str] | None,
@@ -58,7 +61,16 @@ def run(
             metavar="ADDRESS",
             parser=expand,
             help="Encode on a Ray cluster: its address, auto for the one that this machine belongs to, or "
-            "local; all its machines must see the files at the same paths.",
+            "local; all its machines must see the files at the same paths, or reach the same buckets.",
+        ),
+    ] = None,
+    max_files: Annotated[
+        int | None,
+        typer.Option(
+            "--max-files",
+            metavar="N",
+            parser=whole_number(0),
+            help="Leave out new files beyond N in the library, and say so [default: any number].",
         ),
     ] = None,
     watch: Annotated[
@@ -87,6 +99,7 @@ def run(
                     track=track,
                     transcripts=transcripts,
                     leave=leave,
+                    max_files=max_files,
                     progress=progress,
                 )
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import Json, LibraryFolder, Tags, expand_path, need_known
+from echoic.cli.options import Json, LibraryFolder, Tags, expand_place, need_known
 from echoic.cli.output import as_clock, complain, counted, print_json, say, shorten
 from echoic.errors import quoted
 
@@ -19,7 +19,7 @@ def run(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PATH", parser=expand_path, help="Only what lies here; or a glob, e.g. 'drums/*.wav'."
+            metavar="PATH", parser=expand_place, help="Only what lies here; or a glob, e.g. 'drums/*.wav'."
         ),
     ] = None,
     tag: Tags = None,

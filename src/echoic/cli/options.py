@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from echoic.addresses import without_login
+from echoic.addresses import in_bucket, place, without_login
+from echoic.arguments import WORDS
 from echoic.errors import MissingDependencyError, UnreadableError, UsageError, quoted
 from echoic.scanning import SUFFIXES, suffix_of
 from echoic.untrusted import shown
@@ -46,6 +47,7 @@ __all__ = [
     "expand",
     "expand_example",
     "expand_path",
+    "expand_place",
     "files_in",
     "modules_of",
     "need_known",
@@ -74,13 +76,23 @@ def expand(text: str) -> str:
 
 def expand_path(text: str) -> Path:
     """Make a path of what was given, with the home folder for a leading ``~``; an address is none."""
-    return Path(expand_example(text))
+    refuse_address(text)
+    return Path(expand(text))
+
+
+def expand_place(text: str) -> Path:
+    """Make a path as :func:`expand_path` does, also of what lies in a bucket, which may then be opened."""
+    if not in_bucket(os.fspath(text)):
+        return expand_path(text)
+    from echoic.buckets import choose
+
+    choose(text)
+    return place(text)
 
 
 def expand_example(text: str) -> str:
-    """Spell a file as :func:`expand_path` does; ``text:…``, which is no file, stays as it is."""
-    refuse_address(text)
-    return expand(text)
+    """Spell a file as :func:`expand_place` does; ``text:…``, which is no file, stays as it is."""
+    return expand(text) if text.startswith(WORDS) else str(expand_place(text))
 
 
 def refuse_address(text: str) -> None:
@@ -94,7 +106,8 @@ def refuse_address(text: str) -> None:
     if _ADDRESS.match(os.fspath(text)):  # of an option, typer also has its default read
         raise UsageError(
             f"{without_login(text)} is an address; give a file or a folder (echoic monitor and embed "
-            "--stream alone listen to addresses, and to http://, https:// and icy:// only)"
+            "--stream listen to http://, https:// and icy:// addresses; echoic index, and what is asked of "
+            "files, take s3://, gs:// and az://)"
         )
 
 

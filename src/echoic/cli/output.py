@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any, TextIO
 
-from echoic.addresses import is_url
+from echoic.addresses import in_bucket, is_url, told
 from echoic.types import Hit, IndexReport, Note, Progress
 from echoic.untrusted import is_text
 
@@ -120,7 +120,7 @@ def counted(count: int, noun: str) -> str:
 def shorten(path: str) -> str:
     """Spell a path, relative if below the current folder, or an address for a terminal, in one line."""
     try:
-        relative = path if is_url(path) else os.path.relpath(path)
+        relative = told(path) if is_url(path) or in_bucket(path) else os.path.relpath(path)
     except ValueError:  # another drive
         relative = path
     name = path if relative.startswith("..") else relative

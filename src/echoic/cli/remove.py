@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand, expand_path, need_known
+from echoic.cli.options import LibraryFolder, expand, expand_place, need_known
 from echoic.cli.output import counted, say
 from echoic.errors import UsageError
 
@@ -15,7 +15,7 @@ from echoic.errors import UsageError
 def run(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH", parser=expand_path, help="Files, folders, globs."),
+        typer.Argument(metavar="PATH", parser=expand_place, help="Files, folders, globs."),
     ] = None,
     encoder: Annotated[
         str | None,

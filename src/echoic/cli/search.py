@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from echoic.addresses import in_bucket
 from echoic.arguments import WORDS
 from echoic.cli.options import (
     Csv,
@@ -23,6 +24,7 @@ from echoic.cli.options import (
     expand,
     expand_example,
     expand_path,
+    expand_place,
     number,
     one_of,
     parted,
@@ -59,7 +61,7 @@ def run(
         Path | None,
         typer.Argument(
             metavar="FILE",
-            parser=expand_path,
+            parser=expand_place,
             help="The example, or a picture; need not be in the library.",
         ),
     ] = None,
@@ -236,10 +238,10 @@ def run(
             "a search by a picture takes one FILE, and neither --text, --like, --unlike, --every, "
             "--versions, --phrase nor --voice"
         )
-    if looks and file is not None and not os.path.lexists(file):
+    if looks and file is not None and not _may_be_there(file):
         raise UnreadableError(f"{quoted(file)} does not exist; check the path")
     n_hits = 10 if k is None else k
-    if file is not None and not file.suffix and not os.path.lexists(file):
+    if file is not None and not file.suffix and not _may_be_there(file):
         words = shlex.quote(str(file).removeprefix(WORDS))
         raise UnreadableError(f"{quoted(file)} does not exist; check the path, or for words: --text {words}")
     filters: dict[str, Any] = {
@@ -329,6 +331,11 @@ def _read_phrase(phrase: str) -> tuple[str | Path, tuple[float | None, float | N
             f"for the words, or --phrase {shlex.quote('./' + name)} for what is said in the file"
         )
     return expand_path(name), (start, end)
+
+
+def _may_be_there(file: Path) -> bool:
+    """Tell whether to go on with a file; one in a bucket is looked at when it is opened."""
+    return in_bucket(str(file)) or os.path.lexists(file)
 
 
 def _tell(

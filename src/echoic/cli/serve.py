@@ -65,6 +65,15 @@ def run(
             help="A folder that may be indexed over HTTP, with what lies in it; may be repeated.",
         ),
     ] = None,
+    max_files: Annotated[
+        int | None,
+        typer.Option(
+            "--max-files",
+            metavar="N",
+            parser=whole_number(0),
+            help="Index over HTTP no new files beyond N in the library [default: any number].",
+        ),
+    ] = None,
     max_upload: Annotated[
         float,
         typer.Option(
@@ -107,6 +116,7 @@ def run(
         keys=None if key_file is None else Keys(key_file),
         names=tuple(name or ()),
         folders=tuple(folder or ()),
+        max_files=max_files,
         max_upload=round(max_upload * 1e6),
         max_seconds=max_seconds,
         rate=rate,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from echoic.cli.options import expand_path, time_option
+from echoic.addresses import told
+from echoic.cli.options import expand_path, expand_place, time_option
 from echoic.cli.output import as_clock, complain, counted, say, shorten
 from echoic.errors import PartError, UnreadableError, UsageError, quoted
 from echoic.interchange.hits import read_spans
@@ -45,7 +46,7 @@ class _Box(NamedTuple):
 def run(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", parser=expand_path, help="What is shown; need not be in the library."),
+        typer.Argument(metavar="FILE", parser=expand_place, help="What is shown; it need not be indexed."),
     ],
     output: Annotated[
         Path | None,
@@ -126,12 +127,12 @@ def _counted(file: Path) -> float:
 def _hits_of(file: Path, hits: Path | None) -> list[_Box]:
     if hits is None:
         return []
-    path = os.path.abspath(file)
+    path = told(os.path.abspath(file))
     with _explained(hits), hits.open(encoding="utf-8", errors="replace") as lines:
         return [
             _Box(one.start, one.end, one.label or ("" if one.score is None else f"{one.score:.2f}"), _HIT)
             for one in read_spans(lines)
-            if os.path.abspath(one.path) == path
+            if one.path == path or os.path.abspath(one.path) == path
         ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand_path, need_known
+from echoic.cli.options import LibraryFolder, expand_place, need_known
 from echoic.cli.output import complain, counted, say
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def run(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH", parser=expand_path, help="Indexed files, folders, and globs, e.g. 'drums/*.wav'."
+            metavar="PATH", parser=expand_place, help="Indexed files, folders, and globs, e.g. 'drums/*.wav'."
         ),
     ],
     add: Annotated[

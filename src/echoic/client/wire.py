@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from echoic import errors
+from echoic import addresses, errors
+from echoic.addresses import held
 from echoic.arguments import WORDS
 from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
 from echoic.recordings.result import Match
@@ -157,11 +158,11 @@ def _is_same(file: StrPath, record: Mapping[str, Any]) -> bool:
 
 
 def uri_of(path: StrPath) -> str:
-    return Path(os.path.abspath(path)).as_uri()
+    return addresses.uri_of(os.path.abspath(held(os.fspath(path))))
 
 
 def path_of(told: Mapping[str, Any]) -> str:
-    return os.fsdecode(unquote_to_bytes(told["uri"].removeprefix("file://")))
+    return addresses.path_of(told["uri"])
 
 
 def fields_of(told: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from echoic.types import Told
+
 __all__ = ["HeardSpan", "VoiceSpan"]
 
 
 @dataclass(frozen=True, slots=True)
-class HeardSpan:
+class HeardSpan(Told):
     """A kind of sound that is heard in a file, and when.
 
     Parameters
@@ -31,7 +33,7 @@ class HeardSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceSpan:
+class VoiceSpan(Told):
     """Somebody who speaks in a file, and when.
 
     Parameters

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from echoic.types import Told
+
 __all__ = ["Duplicate", "Match", "Repeat", "SourceStatus"]
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Match(Told):
     """A known recording that is heard in a query.
 
     Parameters
@@ -39,7 +41,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Told):
     """The same recording in two files, whole or in part.
 
     Parameters
@@ -92,7 +94,7 @@ class SourceStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Told):
     """One of the places at which the same is heard.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from echoic.addresses import held
 from echoic.arguments import WORDS, check_part
 from echoic.encoders.base import TextEncoder, encode_windows, mean_vector
 from echoic.errors import NotAudioError, UsageError, quoted
@@ -137,8 +138,12 @@ class Filters:
         from echoic.heard.library import check_kinds
 
         check_kinds(catalog, self.tags)
+        globs = [self.path] if isinstance(self.path, str) else self.path
         within = catalog.matching(
-            path=self.path, min_duration=self.min_duration, max_duration=self.max_duration, tags=self.tags
+            path=None if globs is None else [held(glob) for glob in globs],
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            tags=self.tags,
         )
         return Scope(within, without)
 
@@ -269,7 +274,7 @@ def read_examples(given: Sequence[StrPath]) -> tuple[Path | str, ...]:
 def ids_at(catalog: Catalog, path: Path) -> set[int]:
     """Find a file in the library: it may be indexed by its name, through a link, or as both."""
     names = {path, Path(os.path.realpath(path))}  # Path.resolve() raises for a link that leads to itself
-    return {record.id for name in names if (record := catalog.file_at(name)) is not None}
+    return {known.id for name in names if (known := catalog.known_at(name)) is not None}
 
 
 def checked_limits(k: int | None, min_score: float | None, usual: float) -> float:

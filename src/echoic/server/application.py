@@ -56,7 +56,9 @@ def make_application(settings: Settings) -> FastAPI:
         service = app.state.service = Service(settings)
         try:
             await service.work.run(service.warm)
-            app.state.indexing = Indexing(service.library, settings.folders, settings.heartbeat)
+            app.state.indexing = Indexing(
+                service.library, settings.folders, settings.heartbeat, settings.max_files
+            )
             yield
             await app.state.indexing.close()
         finally:

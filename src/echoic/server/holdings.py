@@ -10,13 +10,13 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 
-from echoic.addresses import is_url
+from echoic.addresses import held, is_url, path_of, place
 from echoic.errors import UsageError
 from echoic.heard.library import check_kinds
 from echoic.opening import Opening
 from echoic.server.asked import Listed
 from echoic.server.problems import refuse
-from echoic.server.shapes import FilePage, FileShape, path_of
+from echoic.server.shapes import FilePage, FileShape
 from echoic.storage.catalog import Catalog
 from echoic.types import FileRecord
 
@@ -59,10 +59,10 @@ class Holdings:
         """
         if reference.isascii() and reference.isdecimal() and len(reference) <= _LONGEST_ID:
             return self.of_id(int(reference))
-        record = self._catalog.file_at(_as_path(reference))
-        if record is None:
+        known = self._catalog.known_at(_as_path(reference))
+        if known is None:
             refuse(404, "the library has no file of this URI; see which it has at /v1/files")
-        return record
+        return self.of_id(known.id)
 
     def spanned(self, reference: str) -> tuple[Path, float | None, float | None]:
         """Return the file of an id or a URI, and the begin and end of a part of it, where one is meant.
@@ -76,9 +76,9 @@ class Holdings:
         """
         span = _SPAN.fullmatch(reference)
         if span is None:
-            return Path(self.named(reference).path), None, None
+            return place(self.named(reference).path), None, None
         start, end = (None if one is None else float(one) for one in span.group(2, 3))
-        return Path(self.named(span[1]).path), start, end
+        return place(self.named(span[1]).path), start, end
 
     def of_id(self, file_id: int) -> FileRecord:
         """Return the file of an id; 404 if the library has none."""
@@ -89,19 +89,19 @@ class Holdings:
 
     def ids(self, paths: Iterable[str]) -> dict[str, int]:
         """Return the ids of paths; one that has left the library meanwhile is left out."""
-        known = {path: self._catalog.known_at(Path(path)) for path in set(paths)}
+        known = {path: self._catalog.known_at(place(path)) for path in set(paths)}
         return {path: one.id for path, one in known.items() if one is not None}
 
     def page(self, asked: Listed) -> FilePage:
         """Return the files that fit, in order of id, from one on."""
         catalog = self._catalog
         if asked.uri is not None:
-            record = catalog.file_at(_as_path(asked.uri))
-            files = [] if record is None else [FileShape.of(record)]
+            known = catalog.known_at(_as_path(asked.uri))
+            files = [] if known is None else list(map(FileShape.of, catalog.files(file_ids=[known.id])))
             return FilePage(total=len(files), files=files, next=None)
         check_kinds(catalog, asked.tag)
         fitting = catalog.matching(
-            path=asked.path or None,
+            path=[held(glob) for glob in asked.path] or None,
             min_duration=asked.min_duration,
             max_duration=asked.max_duration,
             tags=asked.tag,

@@ -13,12 +13,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from echoic.addresses import path_of
 from echoic.errors import EchoicError, UsageError
 from echoic.library import Library
 from echoic.server.asked import Reference
 from echoic.server.guard import need_admin
 from echoic.server.problems import refusals, refuse
-from echoic.server.shapes import IndexState, ProgressShape, ReportShape, path_of
+from echoic.server.shapes import IndexState, ProgressShape, ReportShape
 from echoic.types import IndexReport, Progress
 
 __all__ = ["Indexing", "router"]
@@ -45,10 +46,15 @@ class Indexing:
         What may be indexed: these folders and what lies in them.
     heartbeat : float
         Seconds.
+    max_files : int, optional
+        That the library may hold.
     """
 
-    def __init__(self, library: Library, folders: Sequence[Path], heartbeat: float) -> None:
+    def __init__(
+        self, library: Library, folders: Sequence[Path], heartbeat: float, max_files: int | None = None
+    ) -> None:
         self._library = library
+        self._max_files = max_files
         self._folders = [folder.resolve() for folder in folders]
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
@@ -151,7 +157,7 @@ class Indexing:
         report: IndexReport | None = None
         message = ""
         try:
-            report = self._library.index(paths, progress=progress)
+            report = self._library.index(paths, max_files=self._max_files, progress=progress)
         except _CancelledError:
             message = "cancelled; what was done is kept"
         except EchoicError as error:

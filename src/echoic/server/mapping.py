@@ -7,6 +7,7 @@ that points lie as dense everywhere. It is drawn once for each state of the libr
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ class Mapping:
         paths: dict[int, str] = {}
         for at in range(0, len(ids), _AT_ONCE):
             records = self._catalog.files(file_ids=ids[at : at + _AT_ONCE])
-            paths |= {record.id: text_of(str(Path(record.path).parent)) for record in records}
+            paths |= {record.id: text_of(record.path.rpartition(os.sep)[0]) for record in records}
         counted: dict[str, int] = {}
         for path in paths.values():
             counted[path] = counted.get(path, 0) + 1

@@ -13,6 +13,7 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from echoic.arguments import check_part
+from echoic.buckets import stamp_of
 from echoic.errors import UnreadableError, quoted
 from echoic.server import drawing
 from echoic.server.asked import Part, Picture, Waveform
@@ -163,7 +164,6 @@ async def _made(
 def _stamp(record: FileRecord) -> tuple[int, int, int]:
     """Return what changes whenever a file is written."""
     try:
-        status = Path(record.path).stat()
+        return record.id, *stamp_of(record.path)
     except OSError:
         raise UnreadableError(f"{quoted(record.path)} is gone, or may not be read") from None
-    return record.id, status.st_size, status.st_mtime_ns

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from fastapi.responses import Response
 
+from echoic.addresses import path_of
 from echoic.arguments import WORDS
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
@@ -33,7 +34,6 @@ from echoic.server.shapes import (
     NoteShape,
     SpanShape,
     TaughtShape,
-    path_of,
 )
 from echoic.types import Hit, Note
 

@@ -45,6 +45,8 @@ class Settings:
         Further names that the service is called by, in the Host header: those of a reverse proxy.
     folders : tuple of Path
         What may be indexed over HTTP: these folders and what lies in them.
+    max_files : int, optional
+        That the library may hold; indexing over HTTP leaves out new ones beyond them, and says so.
     max_upload : int
         Bytes of sound that a request may bring.
     max_seconds : float
@@ -72,6 +74,7 @@ class Settings:
     keys: Keys | None = None
     names: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
+    max_files: int | None = None
     max_upload: int = 64 << 20
     max_seconds: float = 1800.0
     n_threads: int = field(default_factory=n_cores)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from echoic.addresses import uri_of
 from echoic.heard.result import HeardSpan
 from echoic.recordings.result import Match
 from echoic.search.result import Concept, Taught
@@ -42,34 +41,8 @@ __all__ = [
     "SessionShape",
     "SpanShape",
     "TaughtShape",
-    "path_of",
     "text_of",
-    "uri_of",
 ]
-
-
-def uri_of(path: str) -> str:
-    """Spell an absolute path as a URI, its bytes percent-encoded.
-
-    Examples
-    --------
-    >>> uri_of("/sounds/50% #1.wav")
-    'file:///sounds/50%25%20%231.wav'
-    """
-    return Path(path).as_uri()
-
-
-def path_of(uri: str) -> str:
-    """Return the path that a URI spells, byte for byte.
-
-    Raises
-    ------
-    ValueError
-        If it is no URI of a file.
-    """
-    if not uri.startswith("file:///"):
-        raise ValueError("a URI of a file begins with file:///")
-    return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
 
 
 def text_of(path: str) -> str:

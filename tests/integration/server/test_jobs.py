@@ -97,7 +97,7 @@ def test_a_run_can_be_cancelled_and_what_was_done_is_kept(indexed, folder, monke
     indexing = indexed.server.config.app.state.indexing
     n_told = 0
 
-    def index(paths, *, progress):
+    def index(paths, *, max_files, progress):
         def told(now):
             nonlocal n_told
             n_told += 1
@@ -152,3 +152,15 @@ def test_the_service_ends_while_somebody_follows(serve):
     assert events._response.read() == b""
     events.close()
     assert not Path(served.service.uploads.folder).exists()
+
+
+def test_a_service_takes_no_more_files_than_its_operator_allows(serve, tmp_path):
+    for seed in range(2):
+        write(tmp_path / "sounds" / f"{seed}.wav", np.random.default_rng(seed).normal(0, 0.1, RATE))
+    with Library(tmp_path / "library") as opened:
+        opened.index([tmp_path / "sounds" / "0.wav"], encoders=["spectral"], jobs=1)
+    with serve(library=tmp_path / "library", folders=(tmp_path / "sounds",), max_files=1) as served:
+        served("/v1/index", method="POST")
+        [*_, (_, state)] = until_rest(served)
+        assert (state["report"]["added"], state["report"]["unchanged"]) == (0, 1)
+        assert "the library may hold 1 file," in state["report"]["failed"][0]["message"]
