@@ -13,6 +13,7 @@ from heapq import merge
 
 from echoic.audio.boxes import HEAD as BOX_HEAD
 from echoic.audio.boxes import PACK, Boxed, boxed, find_begins, find_packs, is_begin
+from echoic.audio.mpeg import frame_size
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
 from echoic.audio.transport import HEAD, StreamChanges, find_changes, find_packets, packet_size
@@ -29,6 +30,7 @@ _WINDOW = 1 << 14  # bytes that are read at once, of boxes
 _MOST_BEHIND = 1 << 18  # bytes from the begin of the last packet in which a further recording is sought
 _MOST_BOXES = 1 << 22  # gone through in a file: a day of packets, and no more of a hostile one
 _HIGHEST_RATE = 192_000  # Hz
+_FRAME_HEAD = 6  # bytes of a frame of MPEG that tell its length
 _REMEMBERED = 16  # files
 _OLD_TAG = 128  # bytes of an ID3v1 tag, which stands at the end
 
@@ -104,6 +106,8 @@ def further_begin(source: Source, last: int, end: int, *, of_frames: bool) -> in
         Whether bare frames of MP3 or AAC may follow, of which a few bits tell.
     """
     last = max(last, 1)
+    if page := page_size(source.look(last, HEADER_SIZE)):  # in Ogg the place of a packet is that of its page
+        end = last + page
     near = source.look(last, min(end - last + _NEAR, _MOST_BEHIND))
     places = [last + place for place in _begins_in(near, behind=source.look(0, HEAD))]
     if of_frames:
@@ -125,8 +129,11 @@ def _begins_in(data: bytes, *, behind: bytes) -> Iterator[int]:
 
 
 def _is_mpeg(source: Source, at: int) -> bool:
-    """Tell whether a frame of MP3 or AAC begins at a place, or behind a tag there."""
-    return _is_frame(source.look(_behind_tags(source, at), 4))
+    """Tell whether a frame of MP3 or AAC begins at a place, or behind a tag there, and another behind it."""
+    at = _behind_tags(source, at)
+    head = source.look(at, _FRAME_HEAD)
+    size = frame_size(head)
+    return size > 0 and (at + size == source.size or _is_frame(source.look(at + size, 4)))
 
 
 def _is_frame(head: bytes) -> bool:
