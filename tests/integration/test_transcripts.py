@@ -9,8 +9,9 @@ from pathlib import Path
 import av
 import pytest
 
-from echoic import AudioError, Library, MissingDependencyError, UnknownEncoderError, UsageError, transcribe
+from echoic import AudioError, Library, UnknownEncoderError, UsageError, transcribe
 from echoic.audio.encode import write_audio
+from echoic.errors import WeightsError
 from tests.doubles.echoic_doubles import RATE, Chimes
 from tests.integration.conftest import CommandsWithin
 
@@ -91,7 +92,7 @@ def test_a_file_s_transcript_is_told(said):
     assert library.transcript(sounds / "bare.wav") is None
     with pytest.raises(UsageError, match="not in the library"):
         library.transcript("absent.wav")
-    with pytest.raises(MissingDependencyError, match=r"no subtitles.*\[transcripts\]"):
+    with pytest.raises(WeightsError, match=r"no subtitles.*models add transcripts"):
         transcribe(sounds / "bare.wav")
     with pytest.raises(AudioError, match="does not exist"):
         transcribe("absent.wav")
@@ -112,7 +113,7 @@ def test_the_command_line_tells_and_writes(said, tmp_path):
     assert (tmp_path / "film.vtt").read_text("utf-8").startswith("WEBVTT")
     assert "there already" in echoic("transcript", film, "-o", tmp_path / "film.vtt", code=2).stderr
     assert "--format" in echoic("transcript", film, "-o", tmp_path / "film.doc", code=2).stderr
-    assert "[transcripts]" in echoic("transcript", sounds / "bare.wav", code=1).stderr
+    assert "models add transcripts" in echoic("transcript", sounds / "bare.wav", code=1).stderr
     found = echoic("search", "--phrase", "zolc").stdout.splitlines()
     assert len(found) == 2
     assert "Żółć, $43.50" in found[1]
@@ -171,9 +172,9 @@ def test_subtitles_of_another_cut_are_refused(folder, library):
     write(folder / "film.wav")
     (folder / "film.srt").write_text("0:01 --> 0:02\none\n\n0:26 --> 0:27\ntwo\n")
     report = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
-    ((path, why),) = report.untranscribed
-    assert Path(path).name == "film.wav"
-    assert "another cut" in why
+    assert [Path(path).name for path, _ in report.untranscribed] == ["film.wav"]
+    ((_, note),) = report.notes
+    assert "another cut" in note.sentence
     assert library.transcript(folder / "film.wav") is None
     (folder / "film.srt").write_text("0:01 --> 0:02\none\n\n0:05.5 --> 0:09\ntwo\n")
     library.index([folder], jobs=1)
