@@ -9,9 +9,18 @@ from pathlib import Path
 import av
 import pytest
 
-from echoic import AudioError, Library, UnknownEncoderError, UsageError, transcribe
+from echoic import (
+    AudioError,
+    Cue,
+    Library,
+    Transcript,
+    UnknownEncoderError,
+    UsageError,
+    Word,
+    transcribe,
+)
 from echoic.audio.encode import write_audio
-from echoic.errors import WeightsError
+from echoic.errors import UnreadableError, WeightsError
 from tests.doubles.echoic_doubles import RATE, Chimes
 from tests.integration.conftest import CommandsWithin
 
@@ -225,3 +234,84 @@ def test_subtitles_in_a_file_are_read(folder, library, name, codec):
     assert [(round(cue.start, 1), cue.text) for cue in told.cues] == [(1, "Fish & chips"), (3, "are fried")]
     assert len(library.phrases("chips are fried")) == 1
     assert library.index([folder], jobs=1).transcribed == 0
+
+
+class Scribe:
+    """Stands for a recogniser: it hears a word where there is sound, and cannot read what is called odd."""
+
+    key = "transcripts@abc"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def transcribe(self, path, *, track=None, progress=lambda _: None):
+        self.asked.append(path.name)
+        if path.stem == "odd":
+            raise UnreadableError(f"{path} cannot be read")
+        progress(1.0)
+        words = (Word(0.5, 1.0, "Bonjour", 0.9), Word(1.0, 1.5, " Anna.", 0.6))
+        return Transcript((Cue(0.5, 1.5, words, "fr"),) if path.stem != "silent" else (), self.key)
+
+
+def test_what_has_no_subtitles_is_written_down_once(folder, library, monkeypatch):
+    for name in ("one", "odd", "silent", "with"):
+        write(folder / f"{name}.wav")
+    (folder / "with.srt").write_text("0:01 --> 0:02\nhello\n")
+    scribe = Scribe()
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: scribe)
+    told = []
+    report = library.index(
+        [folder], encoders=["spectral"], transcripts=True, jobs=1, progress=lambda now: told.append(now.path)
+    )
+    assert (report.transcribed, [Path(path).name for path, _ in report.untranscribed]) == (3, ["odd.wav"])
+    assert sorted(scribe.asked) == ["odd.wav", "one.wav", "silent.wav"]
+    assert library.transcript(folder / "silent.wav").cues == ()
+    assert library.transcript(folder / "one.wav").languages == ("fr",)
+    (hit,) = library.phrases("bonjour anna")
+    assert (Path(hit.path).name, hit.words) == ("one.wav", "Bonjour Anna.")
+    scribe.asked.clear()
+    assert library.index([folder], jobs=1).transcribed == 0
+    assert scribe.asked == ["odd.wav"]
+    scribe.key = "transcripts@def"  # another one writes down anew what the first did, and no subtitles
+    assert library.index([folder], jobs=1).transcribed == 2
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: None)
+    assert library.index([folder], jobs=1).transcribed == 0
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(folder, library, monkeypatch):
+    for name in ("a", "b", "c"):
+        write(folder / f"{name}.wav")
+    scribe = Scribe()
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: scribe)
+
+    def stop(now):
+        if now.path.endswith("b.wav") and now.total == 3 and scribe.asked[-1:] == ["b.wav"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.index([folder], encoders=["spectral"], transcripts=True, jobs=1, progress=stop)
+    assert library.transcript(folder / "a.wav") is not None
+    assert library.transcript(folder / "b.wav") is None
+    scribe.asked.clear()
+    assert library.index([folder], jobs=1).transcribed == 2
+    assert scribe.asked == ["b.wav", "c.wav"]
+
+
+def test_a_folder_that_is_no_whisper_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("faster_whisper", reason="pip install 'echoic[transcripts]'")
+    monkeypatch.setenv("ECHOIC_MODELS", str(tmp_path / "models"))
+    echoic = CommandsWithin(tmp_path / "library")
+    (tmp_path / "whisper").mkdir()
+    adding = ("models", "add", "transcripts", "--from", tmp_path / "whisper")
+    assert "lacks model.bin" in echoic(*adding, code=1).stderr
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.json"):
+        (tmp_path / "whisper" / name).write_text("{}")
+    assert "cannot be used" in echoic(*adding, code=1).stderr
+    assert not (tmp_path / "models" / "transcripts").exists()
+    assert "not on this machine" in echoic("models", "remove", "transcripts", code=2).stderr
+    assert "no encoder; use it with" in echoic("index", tmp_path, "--encoder", "transcripts", code=2).stderr
+    (tmp_path / "models" / "transcripts").mkdir(parents=True)
+    (tmp_path / "models" / "transcripts" / "card.json").write_text('{"sha256": {"model.bin": "0"}}')
+    write(tmp_path / "a.wav")
+    assert "cannot be used" in echoic("transcript", tmp_path / "a.wav", code=1).stderr
+    assert "removed" in echoic("models", "remove", "transcripts").stdout

@@ -107,7 +107,7 @@ def trimmed(words: Sequence[Word], chances: Chances, origin: float) -> list[Word
 
 
 def _timed(words: Sequence[Word]) -> list[Word]:
-    """Leave out words for which there is no time: a recogniser that repeats itself has no sound left to do so."""
+    """Leave out words for which there is no time: what repeats itself has no sound left to do so in."""
     kept: list[Word] = []
     run: list[Word] = []
     for word in words:

@@ -63,7 +63,7 @@ def install(family: Family, paths: Sequence[Path], weights: list[dict[str, str]]
     """
     folder = models_folder() / NAME
     with folder_written_whole(folder.with_name(f".{NAME}.new")) as place:
-        parts = sorted(path for path in paths if path.name.startswith(_PART))
+        parts = sorted((path for path in paths if path.name.startswith(_PART)), key=lambda path: path.name)
         if parts:
             with (place / _MODEL).open("wb") as whole:
                 for part in parts:
