@@ -16,8 +16,10 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,6 +144,8 @@ class Recogniser:
     ) -> Transcript:
         """Write down what is said in a file.
 
+        The sides of a call, on two channels, are each listened to by themselves, and are its voices.
+
         Parameters
         ----------
         path : Path
@@ -155,35 +159,49 @@ class Recogniser:
         AudioError
             If the file cannot be decoded.
         """
-        from echoic.audio.decode import Resampler, open_audio
+        from echoic.audio.decode import open_audio
         from echoic.audio.mix import open_mix
+        from echoic.heard.sides import SIDES, has_sides
 
+        if track in ("all", "mix"):
+            with open_mix(path) as mix:
+                cues = list(self._heard(mix.blocks(), mix.sample_rate, progress))
+                return Transcript(_within(cues, mix.info.duration), self.key)
         number = track if isinstance(track, int) else None
-        cues: list[Cue] = []
-        language = ""
-        with open_audio(path, track=number) if track in (None, number) else open_mix(path) as stream:
-            resampler = Resampler(stream.sample_rate, _RATE)
+        if not has_sides(path, number):
+            with open_audio(path, track=number) as stream:
+                cues = list(self._heard(stream.blocks(), stream.sample_rate, progress))
+                return Transcript(_within(cues, stream.info.duration), self.key)
+        both: list[Cue] = []
+        for channel, side in enumerate(SIDES):
+            with open_audio(path, mono=False, track=number) as stream:
+                blocks = (np.ascontiguousarray(block[:, channel]) for block in stream.blocks())
+                tell = progress if not channel else _tell_nobody
+                both += [replace(cue, voice=side) for cue in self._heard(blocks, stream.sample_rate, tell)]
+                duration = stream.info.duration
+        return Transcript(_within(sorted(both, key=lambda cue: cue.start), duration), self.key)
 
-            def sound() -> Iterator[Float32]:
-                for block in stream.blocks():
-                    yield resampler.push(block)
-                yield resampler.finish()
+    def _heard(
+        self, blocks: Iterable[Float32], sample_rate: int, progress: Callable[[float], None]
+    ) -> Iterator[Cue]:
+        """Write down what is said in sound, in blocks of shape (n,), in order of time."""
+        from echoic.audio.decode import Resampler
 
-            told = 0.0
-            for some in self._stretches(sound()):
-                found, language = self._written(some, language)
-                cues += found
-                done = some[-1].start + len(some[-1].samples) / _RATE
-                progress(done - told)
-                told = done
-            duration = stream.info.duration
-        return Transcript(_within(cues, duration), self.key)
+        resampler = Resampler(sample_rate, _RATE)
+        resampled = chain(map(resampler.push, blocks), (resampler.finish() for _ in range(1)))
+        language, told = "", 0.0
+        for some in self._stretches(resampled):
+            cues, language = self._written(some, language)
+            yield from cues
+            done = some[-1].start + len(some[-1].samples) / _RATE
+            progress(done - told)
+            told = done
 
     def _stretches(self, blocks: Iterator[Float32]) -> Iterator[list[_Stretch]]:
         """Find where somebody speaks, a piece at a time, and hand on a few stretches at a time."""
         kept, begun = np.empty(0, np.float32), 0  # samples, and the number of the first of them
         some: list[_Stretch] = []
-        for block in [*_gathered(blocks, _PIECE)]:
+        for block in _gathered(blocks, _PIECE):
             piece = np.concatenate([kept, block.samples])
             chances = self._chances(piece)
             stretches = spoken(chances)
@@ -313,6 +331,10 @@ def _gathered(blocks: Iterator[Float32], seconds: float) -> Iterator[_Piece]:
             yield _Piece(np.concatenate(some), is_last=False)
             some, n = [], 0
     yield _Piece(np.concatenate([np.empty(0, np.float32), *some]), is_last=True)
+
+
+def _tell_nobody(_: float) -> None:
+    """Take what has been dealt with, where the same sound counts once."""
 
 
 def _fitted(features: Sequence[Float32]) -> Float32:

@@ -54,6 +54,7 @@ def find_written(transcripts: Transcripts, phrase: str, scope: Scope, least: flo
             if chance >= least:
                 start, end = place.words[0].start, place.words[-1].end
                 whole = spelt([*place.before, *place.words, *place.after])
+                whole = f"{place.voice}: {whole}" if place.voice else whole
                 yield Written(FileMatch(place.file_id, start, end, chance), whole)
 
 

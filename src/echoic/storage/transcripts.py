@@ -46,6 +46,7 @@ class Place(NamedTuple):
     before: list[Word]
     after: list[Word]
     is_parted_so: bool  # as it was asked for
+    voice: str  # who says the first of them, where that is known
 
 
 class Transcripts:
@@ -175,14 +176,15 @@ class Transcripts:
         """Read some words of a file by their numbers."""
         least, past = max(0, first - around), last + 1 + around
         rows = self._catalog.connection.execute(
-            "SELECT first, words FROM cues WHERE file_id = ?1 AND first < ?3 AND first >="
+            "SELECT first, words, voice FROM cues WHERE file_id = ?1 AND first < ?3 AND first >="
             " (SELECT max(first) FROM cues WHERE file_id = ?1 AND first <= ?2) ORDER BY first",
             (file_id, least, past),
         )
         words: list[Word] = []
-        begin = least
-        for number, text in rows:
+        begin, speaker = least, ""
+        for number, text, voice in rows:
             begin = begin if words else number
+            speaker = voice if number <= first else speaker
             words += _parted(text)
         at, after = first - begin, last + 1 - begin
         if not 0 <= at < after <= len(words):
@@ -193,6 +195,7 @@ class Transcripts:
             words[max(0, at - around) : at],
             words[after : after + around],
             is_parted_so,
+            speaker,
         )
 
 
