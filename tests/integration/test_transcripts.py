@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from echoic import (
@@ -21,6 +22,7 @@ from echoic import (
 )
 from echoic.audio.encode import write_audio
 from echoic.errors import UnreadableError, WeightsError
+from echoic.heard.stretches import FRAME
 from tests.doubles.echoic_doubles import RATE, Chimes
 from tests.integration.conftest import CommandsWithin
 
@@ -243,6 +245,10 @@ class Scribe:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.chances = np.ones(2_000, np.float32)
+
+    def voice(self, path):
+        return self.chances
 
     def transcribe(self, path, *, track=None, progress=lambda _: None):
         self.asked.append(path.name)
@@ -251,6 +257,24 @@ class Scribe:
         progress(1.0)
         words = (Word(0.5, 1.0, "Bonjour", 0.9), Word(1.0, 1.5, " Anna.", 0.6))
         return Transcript((Cue(0.5, 1.5, words, "fr"),) if path.stem != "silent" else (), self.key)
+
+
+def test_subtitles_that_lie_where_nobody_speaks_are_refused(folder, library, monkeypatch):
+    write(folder / "film.wav", 60.0)
+    spoken = [0.5, 2.0, 5.5, 7.0, 8.2, 12.0, 14.6, 16.0, 17.5, 21.0, 22.2, 24.0, 27.5]
+    scribe = Scribe()
+    scribe.chances[:] = 0
+    for start in spoken:
+        scribe.chances[round(start / FRAME) : round((start + 0.8) / FRAME)] = 0.9
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: scribe)
+    for shift, source in ((20, "transcripts@abc"), (0, "film.srt")):
+        lines = [f"0:{at + shift:06.3f} --> 0:{at + shift + 0.8:06.3f}\nword\n" for at in spoken]
+        (folder / "film.srt").write_text("\n".join(lines))
+        report = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
+        wrong = [note.sentence for _, note in report.notes]
+        assert len(wrong) == (shift > 0)
+        assert all("20 s earlier from 20 s on: it is of another cut" in sentence for sentence in wrong)
+        assert library.transcript(folder / "film.wav").source.startswith(source)
 
 
 def test_what_has_no_subtitles_is_written_down_once(folder, library, monkeypatch):

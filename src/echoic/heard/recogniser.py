@@ -181,6 +181,28 @@ class Recogniser:
                 duration = stream.info.duration
         return Transcript(_within(sorted(both, key=lambda cue: cue.start), duration), self.key)
 
+    def voice(self, path: Path) -> Chances:
+        """Tell how likely somebody speaks in each frame of a file (:data:`~echoic.heard.stretches.FRAME`).
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be decoded.
+        """
+        from echoic.audio.decode import Resampler, open_audio
+
+        with open_audio(path) as stream:
+            resampler = Resampler(stream.sample_rate, _RATE)
+            blocks = chain(map(resampler.push, stream.blocks()), (resampler.finish() for _ in range(1)))
+            pieces: list[Chances] = []
+            kept = np.empty(0, np.float32)
+            for piece in _gathered(blocks, _PIECE):
+                samples = np.concatenate([kept, piece.samples])
+                n = len(samples) if piece.is_last else len(samples) // _SAMPLES * _SAMPLES
+                pieces.append(self._chances(samples[:n]))
+                kept = samples[n:]
+        return np.concatenate(pieces)
+
     def _heard(
         self, blocks: Iterable[Float32], sample_rate: int, progress: Callable[[float], None]
     ) -> Iterator[Cue]:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from echoic.errors import AudioError, quoted
+from echoic.heard.cuts import displaced
 from echoic.heard.recogniser import NAME, Recogniser, load_recogniser
+from echoic.heard.stretches import Chances
 from echoic.heard.subtitles import Beside, carried_transcript
 from echoic.storage.catalog import Catalog
 from echoic.storage.transcripts import Transcripts
-from echoic.types import Note, Progress, TrackChoice
+from echoic.types import Note, Progress, TrackChoice, Transcript
 
 __all__ = ["Transcribed", "transcribe_files"]
 
@@ -83,6 +85,11 @@ def transcribe_files(
 
         try:
             found = beside.transcript(file.path, file.duration, refused)
+            if found is not None and found.source != file.source and recogniser is not None:
+                wrong = _of_another_cut(found, recogniser.voice(file.path))
+                if wrong:
+                    refused(f"of {quoted(name)}, {wrong}")
+                    found = None
             if found is None and not _is_as_made(file.source, recogniser):
                 found = carried_transcript(file.path, file.duration)
                 if found is None and recogniser is not None:
@@ -105,3 +112,15 @@ def _is_as_made(source: str | None, recogniser: Recogniser | None) -> bool:
     if source is None or recogniser is None:
         return source is not None
     return source == recogniser.key or not source.startswith(f"{NAME}@")
+
+
+def _of_another_cut(found: Transcript, voice: Chances) -> str:
+    """Say which subtitles are not where somebody speaks; empty where they are."""
+    cut = displaced(found.cues, voice)
+    if cut is None:
+        return ""
+    begin, shift = cut
+    name, when = found.source.rpartition(" ")[0], "later" if shift > 0 else "earlier"
+    return (
+        f"{name} would fit what is said {abs(shift):.0f} s {when} from {begin:.0f} s on: it is of another cut"
+    )
