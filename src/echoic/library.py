@@ -103,8 +103,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
             itself, or their mix. By default the first in which something is heard. Known files that were
             heard otherwise are read anew.
         transcripts : bool, optional
-            Whether files are given transcripts, too: read from subtitles beside or in them. By default as the
-            library was told before; a new one makes none.
+            Whether files are given transcripts, too: read from subtitles beside or in them, or else made by
+            Whisper, if it was added. By default as the library was told before; a new one makes none.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
         max_files : int, optional

@@ -50,8 +50,8 @@ def run(
         bool | None,
         typer.Option(
             "--transcripts/--no-transcripts",
-            help="Give files transcripts, too, of the subtitles beside them or in them [default: as the "
-            "library was told before; at first, not].",
+            help="Give files transcripts, too, of the subtitles beside them or in them, or else by listening "
+            "(echoic models add transcripts) [default: as the library was told before; at first, not].",
         ),
     ] = None,
     jobs: Jobs = None,
