@@ -259,10 +259,42 @@ def test_more_and_less_like_this_move_what_is_found(page):
     page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
     row(page, "siren.wma").get_by_role("button", name="Less like siren.wma").click()
     page.locator(".chip.unlike").wait_for()
-    assert re.search(r"text=rain&like=\d+&unlike=\d+$", page.url)
+    assert re.search(r"text=rain&like=\d+%40[\d.]+-[\d.]+&unlike=\d+%40[\d.]+-[\d.]+$", page.url)
     page.locator(".chip.like").click()
     page.locator(".chip.like").wait_for(state="detached")
     assert "&like" not in page.url
+
+
+def test_what_was_marked_is_kept_as_a_concept_and_found(page, served):
+    page.get_by_text("Concept", exact=True).click()
+    assert "taught nothing yet" in page.locator("#hint").inner_text()
+    page.get_by_text("Sounds", exact=True).click()
+    search(page, "a bird")
+    row(page, "bird.opus").get_by_role("button", name="More like bird.opus").click()
+    page.locator(".chip.like").wait_for()
+    page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
+    row(page, "rain.wav").get_by_role("button", name="Less like rain.wav").click()
+    page.get_by_role("button", name="Keep as a concept").click()
+    assert "1 example of it, 1 of what it is not" in page.locator("#keep-what").inner_text()
+    page.get_by_label("Name").fill("chirp / tweet")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.locator("#keep").wait_for(state="hidden")
+    page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
+    assert page.url.endswith("?find=concept&concept=chirp+%2F+tweet")
+    assert page.locator("#concept").inner_text() == "chirp / tweet · 1 yes, 1 no"
+    assert "bird.opus" in names(page)
+    row(page, "bird.opus").get_by_role("button", name="More like bird.opus").click()
+    page.get_by_role("button", name="Teach it to chirp / tweet").click()
+    page.keyboard.press("Enter")
+    page.locator("#keep").wait_for(state="hidden")
+    [concept] = served.service.concepts()
+    assert (concept.name, concept.no) == ("chirp / tweet", 1)
+    page.go_back()
+    page.reload()  # and the address tells it still
+    page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
+    search(page, "a bird")  # words look for sounds again
+    assert page.url.endswith("?text=a+bird")
+    served.service.forget("chirp / tweet")
 
 
 def test_all_of_it_goes_by_keys(page):
