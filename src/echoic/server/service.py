@@ -18,7 +18,7 @@ from echoic.heard.result import HeardSpan
 from echoic.library import Library
 from echoic.server.asked import MOST_HITS, Asked, Describe, Doubts, Filters, Identify, Listed, Sound, Teach
 from echoic.server.holdings import Holdings
-from echoic.server.limits import Pool, Uploads, check_length, check_part_length
+from echoic.server.limits import Pool, Uploads, check_part_length, listening_at_most
 from echoic.server.made import Made
 from echoic.server.saving import saved
 from echoic.server.sending import Content
@@ -263,8 +263,10 @@ class Service:
         self._noted.notes = []
         try:
             if sound is not None and is_heard:
-                check_length(sound, asked.start, asked.end, self.settings.max_seconds)
-            found = work()
+                with listening_at_most(asked.start, asked.end, self.settings.max_seconds):
+                    found = work()
+            else:
+                found = work()
         except (AudioError, UsageError) as error:
             if sound is None:
                 raise
