@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -16,6 +17,7 @@ from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.heard.result import HeardSpan
 from echoic.library import Library
+from echoic.server.answers import Answers
 from echoic.server.asked import MOST_HITS, Asked, Describe, Doubts, Filters, Identify, Listed, Sound, Teach
 from echoic.server.holdings import Holdings
 from echoic.server.limits import Pool, Uploads, check_part_length, listening_at_most
@@ -40,6 +42,7 @@ from echoic.types import Hit, Note
 __all__ = ["Service"]
 
 _R = TypeVar("_R")
+_Q = TypeVar("_Q", bound=Sound)
 
 
 class Service:
@@ -74,6 +77,7 @@ class Service:
         self.listeners = threading.Semaphore(settings.n_listeners)
         self.uploads = Uploads(settings.max_upload, settings.upload_seconds)
         self.made = Made()
+        self.answers = Answers(self.holdings.opening.get()[0].path)
         self._noted = threading.local()
 
     def close(self) -> None:
@@ -81,6 +85,7 @@ class Service:
         for pool in (self.work, self.looks):
             pool.close()
         self.made.close()
+        self.answers.close()
         self.uploads.close()
         self.holdings.close()
         self.library.close()
@@ -92,6 +97,25 @@ class Service:
                 self.library.search(path_of(file.uri), 1, start=0, end=min(1.0, file.duration))
         except EchoicError:
             return  # whoever searches will be told
+
+    def once(self, answer: Callable[[_Q, Path | None], _R], asked: _Q, sound: Path | None = None) -> _R:
+        """Answer what is asked, or as it was answered before about files and a library that are as they were.
+
+        Raises
+        ------
+        UsageError, HTTPException
+            If a file is named that the library lacks; and what ``answer`` raises.
+        """
+        about: list[Hashable] = []
+        if sound is not None:
+            with sound.open("rb") as file:
+                about.append(hashlib.file_digest(file, "sha256").digest())
+        named = [asked.file, *getattr(asked, "like", ()), *getattr(asked, "unlike", ())]
+        for reference in named:
+            if reference is not None and not reference.startswith(WORDS):
+                about.append(_stamp(self.holdings.named(reference).path))
+        question = (answer.__name__, asked.model_dump_json(), *about)
+        return self.answers.of(question, lambda: answer(asked, sound))
 
     def search(self, asked: Asked, sound: Path | None = None) -> Found | Response:
         """Find what is asked for, and tell it as is asked; ``sound`` is what a request brought."""
@@ -310,6 +334,15 @@ def _check_search(asked: Asked, *, has_sound: bool) -> None:
     is_cosine = asked.versions or asked.by == "picture" or not (wanted or asked.every)
     if asked.min_score is not None and is_cosine:
         raise UsageError("min_score goes with every, a phrase, a voice or a concept")
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return what changes whenever a file is written; None if it is gone."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _filters(asked: Filters) -> dict[str, Any]:
