@@ -6,6 +6,7 @@ most of an answer's time goes to decode and encode what is asked about.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections import OrderedDict
@@ -50,7 +51,7 @@ class Answers:
                 kept: _A = self._kept[key]
                 return kept
         answer = work()
-        if isinstance(answer, BaseModel) and len(answer.model_dump_json()) <= _LARGEST:
+        if _size(answer) <= _LARGEST:
             with self._lock:
                 self._kept[key] = answer
                 while len(self._kept) > _MOST:
@@ -82,3 +83,10 @@ class Answers:
                     return file, found.fetchone()[0]
         except (OSError, sqlite3.Error):
             return None
+
+
+def _size(answer: object) -> float:
+    """Count the characters of an answer; what is no shape, nor several, is kept by nobody."""
+    if isinstance(answer, BaseModel):
+        return len(answer.model_dump_json())
+    return sum(map(_size, answer)) if isinstance(answer, list) else math.inf

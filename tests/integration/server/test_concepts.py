@@ -66,6 +66,7 @@ def test_what_is_taught_over_http_is_what_is_taught_at_hand(both, home):
     changed = same(both, "teach", "call", [(wood, 2.5, 3.5)]).changed
     assert changed == ((str(wood), 2.5, 3.5),)
     assert len(same(both, "concepts")) == 1
+    assert len(same(both, "concepts")) == 1  # as it was answered before
     assert same(both, "concept", "CALL").yes == 2
     for method, given in (
         ("concept", ("absent",)),
