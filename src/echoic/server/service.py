@@ -227,10 +227,16 @@ class Service:
 
     def teach(self, asked: Teach) -> TaughtShape:
         """Teach the library by files that it has, and parts of them."""
-        yes, no = ([self.holdings.spanned(one) for one in given] for given in (asked.yes, asked.no))
+        yes, no = ([self._part(one) for one in given] for given in (asked.yes, asked.no))
         taught = self.library.teach(asked.name, yes, no)
         paths = [*(path for path, *_ in taught.changed), *(path for path, _ in taught.failed)]
         return TaughtShape.of(taught, self.holdings.ids(paths))
+
+    def _part(self, reference: str) -> tuple[Path, float | None, float | None]:
+        record, start, end = self.holdings.spanned(reference)
+        if (start, end) != (None, None):
+            check_part_length(record, start, end, self.settings.max_seconds)
+        return Path(record.path), start, end
 
     def forget(self, name: str) -> ConceptShape:
         """Forget a concept, and tell what it was."""

@@ -16,6 +16,7 @@ from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import make_sound
 from echoic.server.keys import Keys
 from tests.integration.server.conftest import ODD, RATE
+from tests.media import write_picture
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -370,6 +371,13 @@ def test_what_cannot_be_is_told_in_a_sentence(opened, served, tmp_path):
     page.locator(".row canvas").first.wait_for()
     page.locator("#picker").set_input_files(tmp_path / "page.wav")
     page.get_by_role("alert").filter(has_text="page.wav").wait_for()
+    page.get_by_label("Every place").check()
+    page.locator("#picker").set_input_files(
+        write_picture(tmp_path / "red.png", np.zeros((8, 8, 3), np.uint8))
+    )
+    page.get_by_role("alert").filter(has_text="takes pictures").wait_for()
+    assert not page.get_by_label("Every place").is_checked()
+    page.locator("#picker").set_input_files(tmp_path / "page.wav")
     page.get_by_text("Voice", exact=True).click()
     assert "does not know voices yet" in page.locator("#hint").inner_text()
     page.get_by_text("Recording", exact=True).click()

@@ -60,7 +60,7 @@ async function request(asked) {
   }
   const options = { method: body ? "POST" : "GET", body };
   const isPicture = body?.type.startsWith("image/");
-  if (isPicture) return ["v1/search", { ...common, every: false, k: asked.k || FEW, name: sound.name, by: "picture" }, options];
+  if (isPicture) return ["v1/search", { ...common, name: sound.name, by: "picture" }, options];
   if (asked.find === "recording") {
     const { path, tag } = filters(asked);
     return ["v1/identify", { ...sound, path, tag }, options];

@@ -133,7 +133,9 @@ async function searchBySound(blob, name) {
   }
   const upload = await uploads.add(blob, name);
   readControls();
-  go({ ...asked, text: asked.find === "phrase" ? "" : asked.text, upload, file: "", start: "", end: "" });
+  const sought = { upload, file: "", start: "", end: "" };
+  if (blob.type.startsWith("image/")) go({ ...asked, ...sought, find: "sound", text: "", every: false, like: [], unlike: [] });
+  else go({ ...asked, ...sought, text: asked.find === "phrase" ? "" : asked.text, find: asked.find === "concept" ? "sound" : asked.find });
 }
 
 function refuse(sentence) {
