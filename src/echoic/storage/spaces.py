@@ -283,7 +283,7 @@ class Spaces:
             If the encoder, or each of the library's, does not take what it is asked by.
         """
         specs = self._catalog.encoders()
-        if not specs or not self._catalog.count():
+        if not specs or self._catalog.is_empty():
             raise LibraryError(
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )

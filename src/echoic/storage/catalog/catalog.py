@@ -275,6 +275,10 @@ class Catalog(Database):
             )
         )
 
+    def is_empty(self) -> bool:
+        """Tell whether there is no file, without looking at all of them, as counting does."""
+        return not self.connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()[0]
+
     def count(self) -> dict[FileState, int]:
         """Count the files in each state."""
         return dict(self.connection.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
