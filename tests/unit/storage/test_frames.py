@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from echoic import StoreError, UsageError
 from echoic.storage import frames
 from echoic.storage.catalog import schema
+from echoic.storage.catalog.sqlite import SqliteConnection
 from echoic.storage.frames import N_SYMBOLS, SymbolStore, pack, unpack
 from echoic.types import Segments
 
@@ -28,7 +29,7 @@ def said(seed: int, n: int) -> Segments:
 
 @pytest.fixture
 def database():
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
     schema.create(connection)
     connection.execute("PRAGMA foreign_keys = OFF")  # the store alone is looked at
     yield connection

@@ -8,6 +8,8 @@ the whole file or none of it. The database is in WAL mode: readers never block, 
 from echoic.storage.catalog.catalog import Catalog, HeardSpans, Known
 from echoic.storage.catalog.conditions import parse_tag
 from echoic.storage.catalog.database import SEAL
+from echoic.storage.catalog.engine import Connection
 from echoic.storage.catalog.schema import unusable
+from echoic.storage.catalog.sqlite import FILE
 
-__all__ = ["SEAL", "Catalog", "HeardSpans", "Known", "parse_tag", "unusable"]
+__all__ = ["FILE", "SEAL", "Catalog", "Connection", "HeardSpans", "Known", "parse_tag", "unusable"]
