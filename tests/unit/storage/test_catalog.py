@@ -24,11 +24,13 @@ INFO = AudioInfo(duration=2.5, sample_rate=44_100, channels=2, codec="flac")
 SPEC = EncoderSpec(name="spectral", revision="1", sample_rate=16_000, window=5.0, hop=2.5, dim=4)
 
 
-@pytest.fixture
-def catalog(tmp_path):
-    catalog = Catalog(tmp_path / "library")
-    yield catalog
-    catalog.close()
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def catalog(request, tmp_path):
+    """A catalog in each database that can hold one."""
+    is_elsewhere = request.param == "PostgreSQL"
+    address = request.getfixturevalue("postgres_server").emptied() if is_elsewhere else None
+    with closing(Catalog(tmp_path / "library", address)) as catalog:
+        yield catalog
 
 
 def put(catalog, path, *, state="indexed", **changes):

@@ -1,8 +1,8 @@
-"""The catalog: what a library knows about its files, in one SQLite database.
+"""The catalog: what a library knows about its files, in one database: SQLite's, or PostgreSQL's.
 
-It is the truth from which every index can be rebuilt. Vectors of the embedded store lie in the same
+It is the truth from which every index can be rebuilt. Vectors of the embedded store lie in the same SQLite
 database and are written in the same transaction as the file's row, so a kill at any instant leaves either
-the whole file or none of it. The database is in WAL mode: readers never block, and are never blocked.
+the whole file or none of it. Readers never block, and are never blocked.
 """
 
 from echoic.storage.catalog.catalog import Catalog, HeardSpans, Known

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from echoic.errors import LibraryBusyError, LibraryError, quoted
 from echoic.storage.catalog.engine import Connection, Engine
+from echoic.storage.catalog.place import checked, choose, exists, place_of
 from echoic.storage.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable
-from echoic.storage.catalog.sqlite import FILE, Sqlite
+from echoic.storage.catalog.sqlite import Sqlite
 
 __all__ = ["SEAL", "Database"]
 
@@ -35,36 +36,50 @@ class Database:
     ----------
     folder : Path
         The library's folder, made if it is not there. One that may only be read is read.
+    address : str, optional
+        Of a server that a new library's database is to be at, and an older library's is; by default where
+        the folder says, which is the folder itself or a server that was chosen before.
 
     Raises
     ------
+    UsageError
+        If the address is none, or the library's database is elsewhere.
     LibraryError
-        If the database is damaged, of a newer version, or the folder cannot be written.
+        If the database is damaged, of a newer version, cannot be reached, or was not chosen; or if the folder
+        cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
         self._own = _OfThread()
-        self._engine: Engine = Sqlite(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.connection  # noqa: B018 - opened here, where it is explained what is wrong
-        except (OSError, sqlite3.Error) as error:
-            raise unusable(folder, error) from error
+        self._engine = _engine_of(folder, address)
         try:
             self._open()
+            self._engine.settle()
         except BaseException as error:
             self.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, OSError | sqlite3.Error):
                 raise unusable(folder, error) from error
             raise
 
     @property
+    def place(self) -> str:
+        """Where the database is: its path, or the address of a server."""
+        return self._engine.place
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether the embedded store can lie there, too."""
+        return self._engine.holds_vectors
+
+    @property
     def connection(self) -> Connection:
         """The connection of the thread that asks, in autocommit mode: :meth:`transaction` begins and ends."""
-        if self._own.connection is None:
-            self._own.connection = self._engine.connected()
-        return self._own.connection
+        connection = self._own.connection
+        # Who writes has no right to go on once the connection that holds the lock is lost.
+        if connection is None or (connection.is_lost and not self._own.is_writing):
+            connection = self._own.connection = self._engine.connected()
+        return connection
 
     def _open(self) -> None:
         version = self.connection.version
@@ -101,7 +116,7 @@ class Database:
     @staticmethod
     def exists(folder: Path) -> bool:
         """Tell whether a folder holds a library."""
-        return (folder / FILE).is_file()
+        return exists(folder)
 
     def check(self) -> list[str]:
         """Look for damage of the database; return one sentence for each finding."""
@@ -177,9 +192,8 @@ class Database:
             try:
                 yield
             except BaseException:
-                if is_new and not self._is_settled():
-                    self.close()
-                    self._engine.discard()
+                if is_new:
+                    self._discard_empty()
                 raise
             finally:
                 self._own.is_writing = False
@@ -188,5 +202,21 @@ class Database:
         """Tell whether what was opened is still the library in the folder, as it was where nobody writes."""
         return self._engine.is_there()
 
-    def _is_settled(self) -> bool:
-        return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM encoders)").fetchone()[0])
+    def _discard_empty(self) -> None:
+        """Remove what was made for a library that has come to nothing."""
+        with suppress(LibraryError):  # what went wrong is told, and not that this is left
+            if not self.connection.execute("SELECT EXISTS (SELECT 1 FROM encoders)").fetchone()[0]:
+                self._engine.discard(self.connection)
+
+
+def _engine_of(folder: Path, address: str | None) -> Engine:
+    """Choose what the database of a library lies in; drivers are imported where they are needed."""
+    if address is not None:
+        place = choose(folder, address)
+    elif (known := place_of(folder)) is not None:
+        place = checked(folder, known)
+    else:
+        return Sqlite(folder)
+    from echoic.storage.catalog.postgres import Postgres
+
+    return Postgres(folder, place)

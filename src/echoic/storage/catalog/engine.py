@@ -58,6 +58,11 @@ class Connection(Statements, Protocol):
     FOLLOW: ClassVar[str]
 
     @property
+    def is_lost(self) -> bool:
+        """Whether a server has gone away, so that another connection is needed."""
+        ...
+
+    @property
     def version(self) -> int:
         """Which version the tables have; 0 if there are none yet."""
         ...
@@ -85,12 +90,24 @@ class Connection(Statements, Protocol):
 class Engine(Protocol):
     """Where the database of one library lies."""
 
+    #: Whether the embedded store lies there, too.
+    holds_vectors: ClassVar[bool]
+
+    @property
+    def place(self) -> str:
+        """Its path or address, as it may be shown."""
+        ...
+
     def connected(self) -> Connection:
         """Connect the thread that asks."""
         ...
 
     def prepare(self, connection: Connection) -> None:
         """Set up a database that has no tables yet."""
+        ...
+
+    def settle(self) -> None:
+        """Note in the library's folder where the database is, once it could be opened."""
         ...
 
     def locked(self, connection: Connection, patience: float) -> AbstractContextManager[None]:
@@ -124,6 +141,6 @@ class Engine(Protocol):
         """Give the system back the room of what was deleted."""
         ...
 
-    def discard(self) -> None:
-        """Remove what was made for the library, as far as it can be; all connections are closed."""
+    def discard(self, connection: Connection) -> None:
+        """Remove what was made for the library, as far as it can be; the connection may be closed for it."""
         ...

@@ -45,6 +45,11 @@ BEGIN UPDATE answers SET path = NEW.path WHERE path = OLD.path; END;
         self.close()
 
     @property
+    def is_lost(self) -> bool:
+        """Whether another connection is needed."""
+        return False
+
+    @property
     def version(self) -> int:
         """Which version the tables have."""
         return int(self.execute("PRAGMA user_version").fetchone()[0])
@@ -72,14 +77,23 @@ class Sqlite:
         The library's. One that may only be read is read.
     """
 
+    holds_vectors: ClassVar[bool] = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / FILE
         self._is_still = False  # taken to be written by nobody
         self._stat: os.stat_result | None = None  # of what was opened first
 
+    @property
+    def place(self) -> str:
+        """Where the database is."""
+        return str(self._path)
+
     def connected(self) -> SqliteConnection:
         """Connect the thread that asks."""
+        if self._stat is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
         connection = self._connected()
         connection.execute("PRAGMA foreign_keys = ON")
         # A power cut may lose the last files, which are then indexed again; it never harms the database.
@@ -129,6 +143,9 @@ class Sqlite:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
             time.sleep(random.uniform(0.001, 0.02))
+
+    def settle(self) -> None:
+        """Do nothing: the database is in the folder."""
 
     def locked(self, connection: Connection, patience: float) -> AbstractContextManager[None]:
         """Hold the lock of a file beside the database."""
@@ -187,8 +204,9 @@ class Sqlite:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
-    def discard(self) -> None:
+    def discard(self, connection: Connection) -> None:
         """Remove the files, and the folder, if nothing else is in it."""
+        connection.close()
         files = [FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
         with suppress(OSError):  # another file may lie there, or another process have it open
             for name in files:
