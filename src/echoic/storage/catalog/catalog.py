@@ -128,12 +128,8 @@ class Catalog(Database):
         self, under: Path | None = None, *, file_ids: Collection[int] | None = None
     ) -> list[FileRecord]:
         """Return all files, or those at or under a path, or those of some ids, in order of path."""
-        condition: str
-        values: Sequence[bytes | str]
-        if file_ids is None:
-            condition, values = at_or_under(under)
-        else:
-            condition, values = among(file_ids, self.connection.WHOLES)
+        listed = self.connection.WHOLES
+        condition, values = at_or_under(under) if file_ids is None else among(file_ids, listed)
         encoders: dict[int, list[str]] = {}
         chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
         for file_id, key in self.connection.execute(

@@ -28,7 +28,7 @@ def encoded(path: Path) -> bytes:
     return os.fsencode(os.path.abspath(path))
 
 
-def under(path: Path | None) -> tuple[str, tuple[bytes, ...]]:
+def under(path: Path | None) -> tuple[str, tuple[bytes | str, ...]]:
     """Make the SQL condition for files at or under a path; bytes compare as prefixes by a range."""
     if path is None:
         return "true", ()
@@ -38,7 +38,7 @@ def under(path: Path | None) -> tuple[str, tuple[bytes, ...]]:
     return "(path = ? OR (path >= ? AND path < ?))", (exact, prefix, past)
 
 
-def among(file_ids: Collection[int], listed: str) -> tuple[str, tuple[str, ...]]:
+def among(file_ids: Collection[int], listed: str) -> tuple[str, tuple[bytes | str, ...]]:
     """Make the SQL condition for files of some ids, of which there may be any number.
 
     Parameters

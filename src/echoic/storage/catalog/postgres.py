@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,17 +37,14 @@ _SCHEMA = "echoic"
 # Of advisory locks, which are a database's: that of who writes, and that of a transaction.
 _WRITER, _TRANSACTION = 0x6563686F6963, 0x6563686F6964
 _LOOKS = 0.05  # s between two looks at whether another has ended writing
+_NOTICED = 1.0  # s within which a server has noticed that who held the lock was killed
 _ROWS_AT_ONCE = 256  # that are streamed
 _VERSION = "format"  # the setting that is the tables' version
 
-# What a server, or the way to it, may take: a host that vanished is told within a minute.
-_DEFAULTS = {
-    "application_name": "echoic",
-    "connect_timeout": 10,
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
+# A machine that vanished is told within a minute: the server here, and who writes there, so that the lock of
+# one whose power was cut is free again.
+_KEEPALIVES = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+_DEFAULTS = {"application_name": "echoic", "connect_timeout": 10, **_KEEPALIVES}
 
 _TYPES = (
     (re.compile(r"INTEGER PRIMARY KEY(?: AUTOINCREMENT)?(?! REFERENCES)"), "BIGSERIAL PRIMARY KEY"),
@@ -211,12 +208,14 @@ class Postgres:
         if encoding != "UTF8":
             raw.close()
             raise LibraryError(
-                f"the database at {quoted(self.place)} keeps texts as {encoding}, which names of files do not "
-                "fit; make one for the library with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+                f"the database at {quoted(self.place)} keeps texts as {encoding}, which names of files do "
+                "not fit; make one for the library with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
             )
         raw.adapters.register_dumper(str, _Text)
         connection = PostgresConnection(raw, self._explaining)
-        connection.execute(f"SET search_path = {_SCHEMA}")
+        settings = {"search_path": _SCHEMA} | {f"tcp_{name}": str(n) for name, n in _KEEPALIVES.items()}
+        chosen = ", ".join(["set_config(?, ?, false)"] * len(settings))
+        connection.execute(f"SELECT {chosen}", list(chain.from_iterable(settings.items())))
         return connection
 
     @contextmanager
@@ -249,7 +248,7 @@ class Postgres:
     @contextmanager
     def locked(self, connection: Connection, patience: float) -> Iterator[None]:
         """Hold an advisory lock of the very connection that writes: if that is lost, so are both."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + max(patience, _NOTICED)
         while not connection.execute("SELECT pg_try_advisory_lock(?)", (_WRITER,)).fetchone()[0]:
             if time.monotonic() >= deadline:
                 raise LibraryBusyError(
