@@ -53,7 +53,8 @@ class Place(NamedTuple):
             with written_whole(folder / POINTER) as partial:
                 partial.write_text(json.dumps({"catalog": self.address, "identity": self.identity}))
         try:
-            trust(self.identity, self.address)
+            if not is_trusted(self.identity, self.address):
+                trust(self.identity, self.address)
         except OSError as error:
             raise LibraryError(
                 f"that {self.address} was chosen cannot be noted ({error}); make your folder for settings "
@@ -136,7 +137,7 @@ def _check(address: str) -> None:
             f"{quoted(address)} is no address of a catalog; give one as in {_SCHEME}USER@HOST/DATABASE"
         )
     login, at, _ = rest.partition("/")[0].rpartition("@")
-    if (at and ":" in login) or "password=" in rest or "passfile=" in rest:
+    if (at and ":" in login) or "password=" in rest:
         raise UsageError(
             "leave the password out of the catalog's address, where it would be kept and shown; put it into "
             f"${PASSWORD_VARIABLE}"

@@ -233,10 +233,12 @@ class Postgres:
         return reason.replace(self._password, "***") if self._password else reason
 
     def prepare(self, connection: Connection) -> None:
-        """Make the schema, of which a database need not have had any."""
+        """Make the schema, unless whoever runs the server has made it for one who may not."""
         connection.begin()  # another process may be making it
         try:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+            query = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ?)"
+            if not connection.execute(query, (_SCHEMA,)).fetchone()[0]:
+                connection.execute(f"CREATE SCHEMA {_SCHEMA}")
         finally:
             connection.execute("COMMIT")
 
