@@ -9,7 +9,18 @@ import pytest
 
 import echoic
 
-HEAVY = ("torch", "transformers", "pymilvus", "librosa", "fastapi", "onnxruntime", "faiss", "av", "scipy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "psycopg",
+    "pymilvus",
+    "librosa",
+    "fastapi",
+    "onnxruntime",
+    "faiss",
+    "av",
+    "scipy",
+)
 
 
 def test_importing_echoic_loads_nothing_heavy():

@@ -30,7 +30,8 @@ class Answers:
     Parameters
     ----------
     database : Path
-        The library's: whatever is committed to it, by any process, ends the time of all answers.
+        The library's: whatever is committed to it, by any process, ends the time of all answers. Where there
+        is none, as of a catalog elsewhere, nothing is kept.
     """
 
     def __init__(self, database: Path) -> None:

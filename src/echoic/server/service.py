@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from fastapi.responses import Response
 
 from echoic.addresses import path_of, place
-from echoic.buckets import stamp_of
 from echoic.arguments import WORDS
+from echoic.buckets import stamp_of
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.heard.result import HeardSpan
@@ -38,6 +38,7 @@ from echoic.server.shapes import (
     SpanShape,
     TaughtShape,
 )
+from echoic.storage.catalog.sqlite import FILE
 from echoic.types import Hit, Note
 
 __all__ = ["Service"]
@@ -78,7 +79,7 @@ class Service:
         self.listeners = threading.Semaphore(settings.n_listeners)
         self.uploads = Uploads(settings.max_upload, settings.upload_seconds)
         self.made = Made()
-        self.answers = Answers(self.holdings.opening.get()[0].path)
+        self.answers = Answers(settings.library / FILE)
         self._noted = threading.local()
 
     def close(self) -> None:

@@ -147,14 +147,13 @@ class Transcripts:
         """
         texts = [token.text for token in phrase]
         letters = "".join(texts)
-        rows = self._catalog.connection.execute(
-            "SELECT file_id, n, folded, places FROM passages WHERE id IN"
-            " (SELECT rowid FROM passages_by_key WHERE passages_by_key MATCH ?) ORDER BY file_id, id",
-            (keys_asked(texts),),
+        connection = self._catalog.connection
+        rows = connection.stream(
+            "SELECT file_id, n, folded, places FROM passages"
+            f" WHERE {connection.MAY_HOLD} ORDER BY file_id, id",
+            (keys_asked(texts), letters),
         )
         for file_id, n_own, folded, places in rows:
-            if letters not in folded.replace(" ", ""):
-                continue
             words = folded.split(" ")
             if len(places) != 8 * len(words):
                 raise sqlite3.DatabaseError("its transcripts do not fit their index")
