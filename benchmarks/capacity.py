@@ -15,10 +15,10 @@ nearest, and scores what is left from the vectors:
     time = fixed + centre · cells + code · vectors · looked into / cells
 
 where cells = 2 √vectors, as the embedded store makes them; the three numbers are fitted to both sizes. The
-recall is told by the share of the cells that is looked into, as the larger size has it. (That the cells needed,
-or the share of neighbours missed, grow as a power of the size was tried first: from these two sizes it told 303
-cells of 3·10⁶ vectors where 99 are needed.) Of 10⁹ the time is that of a processor alone: vectors that do
-not fit into memory are read from a disk besides, some 60 of them a search.
+recall is told by the share of the cells that is looked into, as the larger size has it. (That the cells
+needed grow as a power of the size was tried first: from these two sizes it told 303 cells of 3·10⁶ vectors
+where 99 are needed.) Of 10⁹ the time is that of a processor alone: vectors that do not fit into memory are
+read from a disk besides, some 60 of them a search.
 """
 
 from __future__ import annotations
