@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -82,6 +83,7 @@ class Mix:
     excerpts: list[Samples]  # 6 s each
     repeats: float = 0.0
     recent: deque[Question] = field(default_factory=lambda: deque(maxlen=RECENT))
+    seeds: Iterator[int] = field(default_factory=count)  # or the same would be asked in each part of a run
 
     def draw(self, rng: random.Random) -> Question:
         if self.recent and rng.random() < self.repeats:
@@ -97,7 +99,8 @@ class Mix:
         return {"file": file_id, "start": round(start, 3), "end": round(start + 2, 3)}, b""
 
     def _words(self, rng: random.Random) -> tuple[dict[str, Any], bytes]:
-        return {"text": f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} and {rng.choice(NOUNS)}"}, b""
+        words = [f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}" for _ in range(3)]
+        return {"text": " and ".join(words)}, b""
 
     def _upload(self, rng: random.Random) -> tuple[dict[str, Any], bytes]:
         return {"name": "clip.wav"}, as_wav(rng.choice(self.clips), rng.uniform(0.3, 1))
@@ -185,7 +188,7 @@ def fill(folder: Path, n_files: int) -> None:
 
 def ask_library(folder: Path, mix: Mix, seconds: float) -> Told:
     """Ask one question after the other in this process."""
-    rng, told = random.Random(0), Told()
+    rng, told = random.Random(next(mix.seeds)), Told()
     with Library(folder) as library, tempfile.NamedTemporaryFile(suffix=".wav") as file:
         begun = time.perf_counter()
         while (now := time.perf_counter()) - begun < seconds + WARMING:
@@ -256,8 +259,7 @@ def press(
     told, lock, place = Told(), threading.Lock(), urlsplit(address).netloc
     before = process.cpu_times()
 
-    def client(number: int) -> None:
-        rng = random.Random(number)
+    def client(rng: random.Random) -> None:
         with closing(http.client.HTTPConnection(place, timeout=60)) as connection:
             while goes_on(len(told.took)):
                 question = mix.draw(rng)
@@ -276,7 +278,8 @@ def press(
                     told.errors += [error] if error else []
 
     begun = time.perf_counter()
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(n_clients)]
+    draws = [random.Random(next(mix.seeds)) for _ in range(n_clients)]
+    threads = [threading.Thread(target=client, args=(rng,)) for rng in draws]
     for thread in threads:
         thread.start()
     for thread in threads:

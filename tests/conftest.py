@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from echoic.audio.encode import write_audio
+from tests import postgres_server as postgres
 from tests.hostile import make_hostile
 from tests.media import sound
 from tests.milvus_server import running
@@ -82,6 +83,13 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Milvus server that all tests share, each with collections of its own."""
     with running(tmp_path_factory.mktemp("milvus")) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server that all tests share, each with a database of its own."""
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

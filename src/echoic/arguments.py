@@ -165,5 +165,6 @@ _KINDS: dict[str, _Kind] = {
     "encoder": (_is_text, "the name of an encoder", False),
     "ray": (_is_text, "the address of a Ray cluster", False),
     "store": (_is_text, "the URI of a store", False),
+    "catalog": (_is_text, "the address of a catalog", False),
     "track": (_is_track, "a number, 'all' or 'mix'", False),
 }

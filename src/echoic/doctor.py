@@ -19,6 +19,7 @@ __all__ = ["Finding", "examine"]
 # What each extra adds, by the packages that show that it is there.
 _EXTRAS = {
     "milvus": ("vectors in Milvus or Zilliz Cloud", ("pymilvus", "milvus-lite")),
+    "postgres": ("a catalog in PostgreSQL", ("psycopg",)),
     "server": ("serving over HTTP", ("fastapi", "uvicorn", "prometheus_client")),
     "parquet": ("vectors in Parquet", ("pyarrow",)),
     "ray": ("encoding on a Ray cluster", ("ray",)),

@@ -153,8 +153,13 @@ def index(
         return report
     from echoic.heard.transcripts import transcribe_files
 
-    n, missing = transcribe_files(catalog, paths, leave=leave, progress=progress)
-    return replace(report, transcribed=n, untranscribed=tuple(missing))
+    done = transcribe_files(catalog, paths, track=track, leave=leave, progress=progress)
+    return replace(
+        report,
+        transcribed=done.n,
+        untranscribed=tuple(done.missing),
+        notes=(*report.notes, *done.notes),
+    )
 
 
 def forget(paths: Sequence[Path], catalog: Catalog, spaces: Spaces) -> int:

@@ -24,6 +24,7 @@ class Keeper(Opened):
         counts = catalog.count()
         return Status(
             folder=str(self.folder),
+            catalog=catalog.place,
             store=spaces.uri,
             files=sum(counts.values()),
             partial=counts.get("partial", 0),

@@ -66,6 +66,7 @@ class Library(Finder, Recogniser, Learner, Keeper):
         *,
         encoders: Sequence[str] = (),
         store: str | None = None,
+        catalog: str | None = None,
         jobs: int | None = None,
         ray: str | None = None,
         tags: Sequence[str] = (),
@@ -91,6 +92,10 @@ class Library(Finder, Recogniser, Learner, Keeper):
             with ``sound``, ``fingerprint``, ``harmony`` and ``spectral``.
         store : str, optional
             Where a new library keeps its vectors: a Milvus URI. By default beside its catalog.
+        catalog : str, optional
+            Where a new library keeps its catalog: ``postgresql+psycopg://USER@HOST/DATABASE``, a database of
+            its own; the password is read from ``$ECHOIC_CATALOG_PASSWORD``. It then needs a ``store``, too.
+            By default in its folder.
         jobs : int, optional
             Worker processes; by default one for each core.
         ray : str, optional
@@ -103,8 +108,8 @@ class Library(Finder, Recogniser, Learner, Keeper):
             itself, or their mix. By default the first in which something is heard. Known files that were
             heard otherwise are read anew.
         transcripts : bool, optional
-            Whether files are given transcripts, too: read from subtitles beside or in them. By default as the
-            library was told before; a new one makes none.
+            Whether files are given transcripts, too: read from subtitles beside or in them, or else made by
+            Whisper, if it was added. By default as the library was told before; a new one makes none.
         leave : collection of Path
             Absolute paths of files to leave as they are known, being written at the moment, say.
         max_files : int, optional
@@ -122,14 +127,14 @@ class Library(Finder, Recogniser, Learner, Keeper):
         places, is_new = [Path(path) for path in paths], not self.exists()
         _choose_buckets(places)
         check_request(places, encoders, tags, track, is_new=is_new)
-        catalog, spaces = self._open(create=True)
-        with catalog.writing(is_new=is_new):
+        opened, spaces = self._open(create=True, catalog=catalog)
+        with opened.writing(is_new=is_new):
             pool = self._opening.workers(jobs, ray)
             spaces.settle_store(store)
             required = spaces.settle_encoders(encoders)
             return index(
                 places,
-                catalog,
+                opened,
                 spaces,
                 required,
                 pool,

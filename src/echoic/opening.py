@@ -82,27 +82,37 @@ class Opening:
             self._pool = None
             self._opened = None
 
-    def get(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
+    def get(self, *, create: bool = False, catalog: str | None = None) -> tuple[Catalog, Spaces]:
         """Return what is open; a library is made only if ``create``.
+
+        Parameters
+        ----------
+        create : bool
+        catalog : str, optional
+            The address of the library's catalog, as a person chose it.
 
         Raises
         ------
+        UsageError
+            If the library's catalog is elsewhere.
         LibraryError
             If there is none, or it cannot be opened.
         """
         with self._lock:
             if self._opened is not None and not self._opened[0].is_there():  # removed, or made anew
                 self.close()
+            if self._opened is not None and catalog not in (None, self._opened[0].place):
+                self.close()  # opening it says where it is
             if self._opened is None:
                 if not create and not Catalog.exists(self.folder):
                     raise LibraryError(
                         f"there is no library at {self.folder} yet; make one with: echoic index FOLDER"
                     )
-                catalog = Catalog(self.folder)
-                self._stack.callback(catalog.close)
-                spaces = Spaces(catalog)
+                opened = Catalog(self.folder, catalog)
+                self._stack.callback(opened.close)
+                spaces = Spaces(opened)
                 self._stack.callback(spaces.close)
-                self._opened = catalog, spaces
+                self._opened = opened, spaces
             return self._opened
 
     def workers(self, jobs: int | None, ray: str | None = None) -> Pool:
@@ -149,8 +159,8 @@ class Opened:
         """Release files, connections and worker processes. The library opens itself again when used."""
         self._opening.close()
 
-    def _open(self, *, create: bool = False) -> tuple[Catalog, Spaces]:
-        return self._opening.get(create=create)
+    def _open(self, *, create: bool = False, catalog: str | None = None) -> tuple[Catalog, Spaces]:
+        return self._opening.get(create=create, catalog=catalog)
 
     def _note(self, query: Path | str, note: Note) -> None:
         """Pass on what a person should know of a query."""

@@ -424,6 +424,8 @@ class Status:
     Parameters
     ----------
     folder : str
+    catalog : str
+        Path of its database, or the address of a server.
     store : str
         ``"embedded"`` or a Milvus URI.
     files, partial, failed : int
@@ -437,6 +439,7 @@ class Status:
     """
 
     folder: str
+    catalog: str
     store: str
     files: int
     partial: int

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from echoic import Library, LibraryBusyError, LibraryError, UsageError
-from echoic.storage.catalog import database
+from echoic.storage.catalog import sqlite
 from tests.integration.conftest import CommandsWithin, write_clip
 from tests.integration.contents import assert_same, assert_whole, contents
 
@@ -45,7 +45,7 @@ def flip(path, rng):
 
 
 def test_a_backup_is_of_one_moment_whoever_writes_meanwhile(filled, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "_PAGES", 1)
+    monkeypatch.setattr(sqlite, "_PAGES", 1)
     before, n_writes = contents(filled), 0
 
     def write(done, total):

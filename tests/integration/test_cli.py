@@ -336,6 +336,7 @@ def test_status(made, home):
     [status] = rows(made("status", "--json"))
     assert list(status) == [
         "folder",
+        "catalog",
         "store",
         "files",
         "partial",

@@ -1,5 +1,7 @@
 """What of a file is heard that has several tracks, or channels that cancel each other, and what is said."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from echoic.audio.encode import write_audio
 from echoic.audio.frames import Frames
 from echoic.audio.live import piped
 from echoic.encoders.registry import load_encoder
+from tests.integration.conftest import CommandsWithin, write_clip
 from tests.integration.contents import contents
 from tests.media import mux, sound
 
@@ -340,3 +343,29 @@ def test_sound_above_what_is_heard_is_said(tmp_path, worker, rate, frequency):
             assert said == ([] if share is None else [due]), name
         with pytest.raises(NotAudioError, match="lies above 8 kHz"):
             library.search(tmp_path / "clips" / "calls.wav")
+
+
+@pytest.fixture(scope="module")
+def cut_off(tmp_path_factory):
+    """A folder of classes with a file of 4 s, of which 2 s are there, and a hit within it."""
+    folder = tmp_path_factory.mktemp("cut off")
+    for label, name in (("a", "one"), ("a", "cut"), ("b", "other"), ("b", "more")):
+        write_clip(folder / "set" / label / f"{name}.wav", len(name), 4.0)
+    cut = folder / "set" / "a" / "cut.wav"
+    cut.write_bytes(cut.read_bytes()[: 44 + 2 * 2 * 8_000])
+    (folder / "hit.json").write_text(json.dumps({"path": str(cut), "start": 1, "end": 3}), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "show set/a/cut.wav -o cut.svg",
+        "cut hit.json -o parts",
+        "repeats set/a/cut.wav set/b/more.wav",
+        "evaluate set --encoder spectral --jobs 1",
+    ],
+)
+def test_whatever_listens_says_what_could_not_be_decoded(cut_off, words):
+    said = CommandsWithin(cut_off / "library")(*words.split(), cwd=cut_off).stderr
+    assert said.count("cut.wav: the last 2.0 s of 4.0 s could not be decoded") == 1

@@ -420,6 +420,22 @@ def test_a_server_that_only_knows_the_begin(song: tuple[str, bytes, np.ndarray])
     np.testing.assert_allclose(heard[:300_000], whole[:300_000], atol=1e-4)
 
 
+def test_a_film_with_its_index_behind_is_told_of_a_server_without_parts(
+    tmp_path: Path,
+) -> None:
+    path = mux(tmp_path / "song.m4a", "mp4", "aac", sound(12.0, 44_100, 2), sample_rate=44_100)
+
+    def whole(handler: BaseHTTPRequestHandler, data: bytes, begin: int | None) -> bool:
+        send(handler, data, None)
+        return True
+
+    with (
+        Server({path.name: path.read_bytes()}, whole) as server,
+        pytest.raises(NotAudioError, match="gives no parts of a file; save it and give that"),
+    ):
+        listened(server.url + path.name)
+
+
 def test_a_file_whose_rest_is_not_to_be_had_is_told(song: tuple[str, bytes, np.ndarray]) -> None:
     name, data, whole = song
 

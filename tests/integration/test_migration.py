@@ -17,6 +17,7 @@ import pytest
 from echoic import Library, LibraryBusyError, LibraryError
 from echoic.audio.decode import read_audio
 from echoic.storage.catalog import Catalog, schema
+from echoic.storage.catalog.sqlite import SqliteConnection
 from echoic.storage.frames import SpokenStore
 from echoic.storage.vectors.milvus import MilvusStore
 from echoic.storage.vectors.names import unique_name
@@ -29,8 +30,8 @@ VERSIONS = sorted(int(folder.name) for folder in GOLDEN.iterdir())
 
 
 def version_of(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / "library.sqlite")) as database:
-        return schema.version_of(database)
+    with closing(sqlite3.connect(folder / "library.sqlite", factory=SqliteConnection)) as database:
+        return database.version
 
 
 @pytest.fixture(params=VERSIONS)
@@ -308,7 +309,7 @@ def test_two_that_open_it_at_once_both_get_in(old, monkeypatch):
     runs = []
 
     def slow(connection):
-        runs.append(schema.version_of(connection))
+        runs.append(connection.version)
         begun.set()
         assert go_on.wait(30)
         migrate(connection)

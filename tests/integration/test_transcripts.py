@@ -7,10 +7,22 @@ import os
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
-from echoic import AudioError, Library, MissingDependencyError, UnknownEncoderError, UsageError, transcribe
+from echoic import (
+    AudioError,
+    Cue,
+    Library,
+    Transcript,
+    UnknownEncoderError,
+    UsageError,
+    Word,
+    transcribe,
+)
 from echoic.audio.encode import write_audio
+from echoic.errors import UnreadableError, WeightsError
+from echoic.heard.stretches import FRAME
 from tests.doubles.echoic_doubles import RATE, Chimes
 from tests.integration.conftest import CommandsWithin
 
@@ -91,7 +103,7 @@ def test_a_file_s_transcript_is_told(said):
     assert library.transcript(sounds / "bare.wav") is None
     with pytest.raises(UsageError, match="not in the library"):
         library.transcript("absent.wav")
-    with pytest.raises(MissingDependencyError, match=r"no subtitles.*\[transcripts\]"):
+    with pytest.raises(WeightsError, match=r"no subtitles.*models add transcripts"):
         transcribe(sounds / "bare.wav")
     with pytest.raises(AudioError, match="does not exist"):
         transcribe("absent.wav")
@@ -112,7 +124,7 @@ def test_the_command_line_tells_and_writes(said, tmp_path):
     assert (tmp_path / "film.vtt").read_text("utf-8").startswith("WEBVTT")
     assert "there already" in echoic("transcript", film, "-o", tmp_path / "film.vtt", code=2).stderr
     assert "--format" in echoic("transcript", film, "-o", tmp_path / "film.doc", code=2).stderr
-    assert "[transcripts]" in echoic("transcript", sounds / "bare.wav", code=1).stderr
+    assert "models add transcripts" in echoic("transcript", sounds / "bare.wav", code=1).stderr
     found = echoic("search", "--phrase", "zolc").stdout.splitlines()
     assert len(found) == 2
     assert "Żółć, $43.50" in found[1]
@@ -171,9 +183,9 @@ def test_subtitles_of_another_cut_are_refused(folder, library):
     write(folder / "film.wav")
     (folder / "film.srt").write_text("0:01 --> 0:02\none\n\n0:26 --> 0:27\ntwo\n")
     report = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
-    ((path, why),) = report.untranscribed
-    assert Path(path).name == "film.wav"
-    assert "another cut" in why
+    assert [Path(path).name for path, _ in report.untranscribed] == ["film.wav"]
+    ((_, note),) = report.notes
+    assert "another cut" in note.sentence
     assert library.transcript(folder / "film.wav") is None
     (folder / "film.srt").write_text("0:01 --> 0:02\none\n\n0:05.5 --> 0:09\ntwo\n")
     library.index([folder], jobs=1)
@@ -224,3 +236,106 @@ def test_subtitles_in_a_file_are_read(folder, library, name, codec):
     assert [(round(cue.start, 1), cue.text) for cue in told.cues] == [(1, "Fish & chips"), (3, "are fried")]
     assert len(library.phrases("chips are fried")) == 1
     assert library.index([folder], jobs=1).transcribed == 0
+
+
+class Scribe:
+    """Stands for a recogniser: it hears a word where there is sound, and cannot read what is called odd."""
+
+    key = "transcripts@abc"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.chances = np.ones(2_000, np.float32)
+
+    def voice(self, path):
+        return self.chances
+
+    def transcribe(self, path, *, track=None, progress=lambda _: None):
+        self.asked.append(path.name)
+        if path.stem == "odd":
+            raise UnreadableError(f"{path} cannot be read")
+        progress(1.0)
+        words = (Word(0.5, 1.0, "Bonjour", 0.9), Word(1.0, 1.5, " Anna.", 0.6))
+        return Transcript((Cue(0.5, 1.5, words, "fr"),) if path.stem != "silent" else (), self.key)
+
+
+def test_subtitles_that_lie_where_nobody_speaks_are_refused(folder, library, monkeypatch):
+    write(folder / "film.wav", 60.0)
+    spoken = [0.5, 2.0, 5.5, 7.0, 8.2, 12.0, 14.6, 16.0, 17.5, 21.0, 22.2, 24.0, 27.5]
+    scribe = Scribe()
+    scribe.chances[:] = 0
+    for start in spoken:
+        scribe.chances[round(start / FRAME) : round((start + 0.8) / FRAME)] = 0.9
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: scribe)
+    for shift, source in ((20, "transcripts@abc"), (0, "film.srt")):
+        lines = [f"0:{at + shift:06.3f} --> 0:{at + shift + 0.8:06.3f}\nword\n" for at in spoken]
+        (folder / "film.srt").write_text("\n".join(lines))
+        report = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
+        wrong = [note.sentence for _, note in report.notes]
+        assert len(wrong) == (shift > 0)
+        assert all("20 s earlier from 20 s on: it is of another cut" in sentence for sentence in wrong)
+        assert library.transcript(folder / "film.wav").source.startswith(source)
+
+
+def test_what_has_no_subtitles_is_written_down_once(folder, library, monkeypatch):
+    for name in ("one", "odd", "silent", "with"):
+        write(folder / f"{name}.wav")
+    (folder / "with.srt").write_text("0:01 --> 0:02\nhello\n")
+    scribe = Scribe()
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: scribe)
+    told = []
+    report = library.index(
+        [folder], encoders=["spectral"], transcripts=True, jobs=1, progress=lambda now: told.append(now.path)
+    )
+    assert (report.transcribed, [Path(path).name for path, _ in report.untranscribed]) == (3, ["odd.wav"])
+    assert sorted(scribe.asked) == ["odd.wav", "one.wav", "silent.wav"]
+    assert library.transcript(folder / "silent.wav").cues == ()
+    assert library.transcript(folder / "one.wav").languages == ("fr",)
+    (hit,) = library.phrases("bonjour anna")
+    assert (Path(hit.path).name, hit.words) == ("one.wav", "Bonjour Anna.")
+    scribe.asked.clear()
+    assert library.index([folder], jobs=1).transcribed == 0
+    assert scribe.asked == ["odd.wav"]
+    scribe.key = "transcripts@def"  # another one writes down anew what the first did, and no subtitles
+    assert library.index([folder], jobs=1).transcribed == 2
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: None)
+    assert library.index([folder], jobs=1).transcribed == 0
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(folder, library, monkeypatch):
+    for name in ("a", "b", "c"):
+        write(folder / f"{name}.wav")
+    scribe = Scribe()
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", lambda: scribe)
+
+    def stop(now):
+        if now.path.endswith("b.wav") and now.total == 3 and scribe.asked[-1:] == ["b.wav"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.index([folder], encoders=["spectral"], transcripts=True, jobs=1, progress=stop)
+    assert library.transcript(folder / "a.wav") is not None
+    assert library.transcript(folder / "b.wav") is None
+    scribe.asked.clear()
+    assert library.index([folder], jobs=1).transcribed == 2
+    assert scribe.asked == ["b.wav", "c.wav"]
+
+
+def test_a_folder_that_is_no_whisper_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("faster_whisper", reason="pip install 'echoic[transcripts]'")
+    monkeypatch.setenv("ECHOIC_MODELS", str(tmp_path / "models"))
+    echoic = CommandsWithin(tmp_path / "library")
+    (tmp_path / "whisper").mkdir()
+    adding = ("models", "add", "transcripts", "--from", tmp_path / "whisper")
+    assert "lacks model.bin" in echoic(*adding, code=1).stderr
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.json"):
+        (tmp_path / "whisper" / name).write_text("{}")
+    assert "cannot be used" in echoic(*adding, code=1).stderr
+    assert not (tmp_path / "models" / "transcripts").exists()
+    assert "not on this machine" in echoic("models", "remove", "transcripts", code=2).stderr
+    assert "no encoder; use it with" in echoic("index", tmp_path, "--encoder", "transcripts", code=2).stderr
+    (tmp_path / "models" / "transcripts").mkdir(parents=True)
+    (tmp_path / "models" / "transcripts" / "card.json").write_text('{"sha256": {"model.bin": "0"}}')
+    write(tmp_path / "a.wav")
+    assert "cannot be used" in echoic("transcript", tmp_path / "a.wav", code=1).stderr
+    assert "removed" in echoic("models", "remove", "transcripts").stdout

@@ -9,7 +9,18 @@ import pytest
 
 import echoic
 
-HEAVY = ("torch", "transformers", "pymilvus", "librosa", "fastapi", "onnxruntime", "faiss", "av", "scipy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "psycopg",
+    "pymilvus",
+    "librosa",
+    "fastapi",
+    "onnxruntime",
+    "faiss",
+    "av",
+    "scipy",
+)
 
 
 def test_importing_echoic_loads_nothing_heavy():
@@ -40,6 +51,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "AudioInfo",
         "Candidate",
         "Concept",
+        "Cue",
         "Duplicate",
         "EchoicError",
         "Encoder",
@@ -59,6 +71,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "MissingDependencyError",
         "NotAudioError",
         "Note",
+        "PhraseHit",
         "Progress",
         "Repeat",
         "Segments",
@@ -69,11 +82,13 @@ def test_public_face_is_what_it_is_meant_to_be():
         "Taught",
         "TextEncoder",
         "TimeAlignment",
+        "Transcript",
         "UnknownEncoderError",
         "UnreadableError",
         "UsageError",
         "VoiceSpan",
         "Waveform",
+        "Word",
         "__version__",
         "align",
         "describe",
@@ -81,6 +96,7 @@ def test_public_face_is_what_it_is_meant_to_be():
         "embed_stream",
         "find_repeats",
         "recommend",
+        "transcribe",
         "who_speaks",
     }
     for name in echoic.__all__:

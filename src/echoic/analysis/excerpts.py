@@ -84,11 +84,15 @@ class Excerpt:
     start: float
 
     @classmethod
-    def read(cls, path: Path, start: float, end: float) -> Excerpt:
+    def read(
+        cls, path: Path, start: float, end: float, *, noted: Callable[[Note], None] = lambda _: None
+    ) -> Excerpt:
         """Decode a file between two times, in seconds; AudioError if that cannot be."""
         with open_audio(path) as stream:
-            blocks = stream.span(stream.sample_rate, start, end)
-            return cls(np.concatenate([np.empty(0, np.float32), *blocks]), stream.sample_rate, start)
+            samples = np.concatenate([np.empty(0, np.float32), *stream.span(stream.sample_rate, start, end)])
+            for note in of_query(stream.info):
+                noted(note)
+            return cls(samples, stream.sample_rate, start)
 
     def at_speed(self, encoder: Encoder, speed: float, hop: float) -> Segments:
         """Encode it as what plays so fast sounds at its own speed, pitch and all.

@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-__all__ = ["HEAD", "Boxed", "boxed", "find_begins", "is_begin"]
+__all__ = ["HEAD", "PACK", "Boxed", "boxed", "find_begins", "find_packs", "is_begin"]
 
 #: Bytes of a box by which its kind and length are told; of a few kinds it takes more.
 HEAD = 64
+#: With what the packs of an MPEG programme (.mpg, .vob) begin.
+PACK = b"\0\0\1\xba"
 
 _BEYOND = 1 << 62  # bytes: what does not state its length, or a damaged one, goes on to the end
 _MOST_FRAMES = 1 << 17  # of a table of lengths that is believed
@@ -46,10 +48,15 @@ _BEGINS = re.compile(
             rb"\.RMF\x00\x00\x00\x12",
             rb"MAC [\x3c-\xa0]\x0f",
             rb"#!AMR(?:-WB)?\n",
+            rb"\x80\x00.{2}\x03\x12\x04[\x01\x02]",  # ADX
+            rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d",  # WTV
         )
     ),
     re.DOTALL,
 )
+
+# With the header that comes in the first pack, and in some others.
+_FIRST_PACK = re.compile(PACK + rb"(?:[\x44-\x7f].{9}|[\x21-\x2f].{7})\x00\x00\x01\xbb", re.DOTALL)
 
 #: Gives so many of the bytes that come next, fewer only before the end.
 Look = Callable[[int], bytes]
@@ -63,6 +70,11 @@ def is_begin(head: bytes) -> bool:
 def find_begins(data: bytes) -> Iterator[int]:
     """Yield where files begin in data."""
     return (found.start() for found in _BEGINS.finditer(data))
+
+
+def find_packs(data: bytes) -> Iterator[int]:
+    """Yield where an MPEG programme may begin in data that are of no other."""
+    return (found.start() for found in _FIRST_PACK.finditer(data))
 
 
 class Boxed(NamedTuple):

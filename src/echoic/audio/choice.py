@@ -153,6 +153,7 @@ class Following:
     def __init__(self) -> None:
         self._balance = Balance()
         self._channel: int | None = None
+        self._is_known = False  # whether enough has come to tell
         self._seconds = 0.0  # that one was heard alone
 
     def push(self, samples: Float32, sample_rate: float) -> int | None:
@@ -160,7 +161,8 @@ class Following:
         balance = self._balance
         balance.push(samples, sample_rate)
         # What is wide for a moment is none that cancels, but of what comes first no more is known.
-        if balance.seconds >= _STRETCH or self._channel is None:
+        self._is_known = self._is_known or balance.seconds >= _STRETCH
+        if balance.seconds >= _STRETCH or (self._channel is None and not self._is_known):
             self._channel = balance.louder
         if balance.seconds >= _ENOUGH:
             self._balance = Balance()

@@ -19,6 +19,7 @@ from echoic.arguments import check_part
 from echoic.audio.choice import Balance, Cancelled, Choice, choose, mixes
 from echoic.audio.container import claimed_duration, guessed_duration
 from echoic.audio.frames import Frames, TrackError
+from echoic.audio.limit import within_limit
 from echoic.audio.links import further_begin, links_of, tag_size, with_link_at
 from echoic.audio.metadata import text_tags
 from echoic.audio.notes import with_tracks
@@ -238,10 +239,12 @@ class AudioStream:
         if self._started:
             raise RuntimeError("the blocks of a stream can be read once")
         self._started = True
+        yield from within_limit(self._decoded(), self._at, self.sample_rate)
+
+    def _decoded(self) -> Iterator[Float32]:
         timeline, frames = self._timeline, self._frames
         begin, expected = self._begin, self._expected
-        claimed = None
-        has_header = True
+        claimed, has_header = None, True
         while frames is not None:
             claimed = self._claimed_end(frames, begin)
             # The last packet is padded; only the container knows with how much.
@@ -292,8 +295,7 @@ class AudioStream:
 
         for block in self.blocks():
             yield within(resampler.push(block[min(skip, len(block)) :]))
-            wanted -= max(0, len(block) - skip)
-            skip = max(0, skip - len(block))
+            wanted, skip = wanted - max(0, len(block) - skip), max(0, skip - len(block))
             if wanted <= 0:
                 break
         yield within(resampler.finish())

@@ -14,7 +14,7 @@ from echoic.audio.boxes import Boxed, boxed, is_begin
 from echoic.audio.container import receive
 from echoic.audio.source import ByteStream
 
-__all__ = ["FAILURES", "Download", "begins_as", "has_host", "is_followed", "reason_of"]
+__all__ = ["FAILURES", "Download", "begins_as", "gives_parts", "has_host", "is_followed", "reason_of"]
 
 _COMPARED = 1 << 20  # bytes by which a file that comes again is told: radios begin with an announcement, too
 _LOOKED_AT = 1 << 12  # of them, at first
@@ -132,6 +132,15 @@ def is_followed(url: str, size: int) -> bool | None:
         if not box or at >= size:
             return False
     return None
+
+
+def gives_parts(url: str) -> bool:
+    """Tell whether a server gives what an address leads to from a place on."""
+    try:
+        with receive(url, 1) as container:
+            return any(bytes(packet) for packet in container.demux())
+    except FAILURES:
+        return False
 
 
 def _first(data: bytes, size: int) -> bytes:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from heapq import merge
 
 from echoic.audio.boxes import HEAD as BOX_HEAD
-from echoic.audio.boxes import Boxed, boxed, find_begins, is_begin
+from echoic.audio.boxes import PACK, Boxed, boxed, find_begins, find_packs, is_begin
+from echoic.audio.mpeg import frame_size
 from echoic.audio.ogg import CAPTURE, HEADER_SIZE, Chain, OggLink, find_links, is_sound, page_size
 from echoic.audio.source import ByteStream, Source
-from echoic.audio.transport import HEAD, StreamChanges, find_changes, packet_size
+from echoic.audio.transport import HEAD, StreamChanges, find_changes, find_packets, packet_size
 
 __all__ = ["Link", "StreamLinks", "further_begin", "links_of", "tag_size", "with_link_at"]
 
@@ -29,6 +30,7 @@ _WINDOW = 1 << 14  # bytes that are read at once, of boxes
 _MOST_BEHIND = 1 << 18  # bytes from the begin of the last packet in which a further recording is sought
 _MOST_BOXES = 1 << 22  # gone through in a file: a day of packets, and no more of a hostile one
 _HIGHEST_RATE = 192_000  # Hz
+_FRAME_HEAD = 6  # bytes of a frame of MPEG that tell its length
 _REMEMBERED = 16  # files
 _OLD_TAG = 128  # bytes of an ID3v1 tag, which stands at the end
 
@@ -104,17 +106,34 @@ def further_begin(source: Source, last: int, end: int, *, of_frames: bool) -> in
         Whether bare frames of MP3 or AAC may follow, of which a few bits tell.
     """
     last = max(last, 1)
+    if page := page_size(source.look(last, HEADER_SIZE)):  # in Ogg the place of a packet is that of its page
+        end = last + page
     near = source.look(last, min(end - last + _NEAR, _MOST_BEHIND))
-    places = [last + place for place in find_begins(near)]
+    places = [last + place for place in _begins_in(near, behind=source.look(0, HEAD))]
     if of_frames:
         near = source.look(end, _NEAR)
         places += [end + place for place in (0, *_places(_TAG, near)) if _is_mpeg(source, end + place)]
     return min(places, default=None)
 
 
+def _begins_in(data: bytes, *, behind: bytes) -> Iterator[int]:
+    """Yield where files begin in data, behind one that begins so.
+
+    The packets of a broadcast, and the packs of a programme, all begin alike: they tell behind other kinds.
+    """
+    yield from find_begins(data)
+    if not packet_size(behind) and (place := find_packets(data)) is not None:
+        yield place
+    if not behind.startswith(PACK):
+        yield from find_packs(data)
+
+
 def _is_mpeg(source: Source, at: int) -> bool:
-    """Tell whether a frame of MP3 or AAC begins at a place, or behind a tag there."""
-    return _is_frame(source.look(_behind_tags(source, at), 4))
+    """Tell whether a frame of MP3 or AAC begins at a place, or behind a tag there, and another behind it."""
+    at = _behind_tags(source, at)
+    head = source.look(at, _FRAME_HEAD)
+    size = frame_size(head)
+    return size > 0 and (at + size == source.size or _is_frame(source.look(at + size, 4)))
 
 
 def _is_frame(head: bytes) -> bool:
@@ -220,14 +239,16 @@ def _behind_boxes(source: Source, kind: Boxed, at: int) -> int | None:
             return at
     if _is_mpeg(source, at):
         return at
-    return min((at + place for place in find_begins(look(_NEAR))), default=None)
+    return min((at + place for place in _begins_in(look(_NEAR), behind=b"")), default=None)
 
 
 def _next_begin(source: Source, first: int) -> int | None:
     """Return where a file of any kind begins behind the begin of the first, by its mark alone."""
     at = first + 1
+    place: int | None
     while len(data := source.look(at, _SEARCHED)) >= BOX_HEAD:
-        for place in find_begins(data):
+        place = min(_begins_in(data, behind=b""), default=None)
+        if place is not None:
             return at + place
         at += len(data) - BOX_HEAD + 1
     return None
@@ -272,7 +293,7 @@ class StreamLinks:
     def _begin(self) -> None:
         """Find out of what kind the link is that comes next."""
         tags = self._tags()
-        head = self._stream.peek(tags + BOX_HEAD)[tags:]
+        head = self._head = self._stream.peek(tags + HEAD)[tags:]
         self._chain = Chain() if head[:4] == CAPTURE else None
         self._kind = boxed(head)
         is_other = self._chain is not None or self._kind is not None
@@ -315,7 +336,7 @@ class StreamLinks:
         self._at_end = False
         if self._chain is not None and self._stream.peek(len(CAPTURE)) == CAPTURE:
             self._allowed = page_size(self._stream.peek(HEADER_SIZE))
-        elif self._changes is not None:
+        elif self._changes is not None and not self._is_begin():
             self._allowed = self._changes.size
         else:
             self._begin()
@@ -335,15 +356,20 @@ class StreamLinks:
 
     def _is_begin(self) -> bool:
         """Tell whether another file begins with what comes next."""
-        head = self._stream.peek(BOX_HEAD)
-        return is_begin(head) or (_is_mark(_TAG, head[:_MARK_SIZE]) and self._is_mp3(0))
+        head = self._stream.peek(HEAD)
+        if 0 in _begins_in(head, behind=self._head):
+            return True
+        return _is_mark(_TAG, head[:_MARK_SIZE]) and self._is_mp3(0)
 
     def _look_for_begin(self) -> int:
         self._stream.peek(BOX_HEAD)
         ahead = self._stream.ahead
         nothing = max(min(1, len(ahead)), len(ahead) - BOX_HEAD + 1)
-        begin = next(find_begins(ahead), nothing)
-        return min(begin, next((place for place in _places(_TAG, ahead) if self._is_mp3(place)), begin))
+        return min(self._begins(ahead), default=nothing)
+
+    def _begins(self, ahead: bytes) -> Iterator[int]:
+        yield from _begins_in(ahead, behind=self._head)
+        yield from (place for place in _places(_TAG, ahead) if self._is_mp3(place))
 
     def _is_mp3(self, at: int) -> bool:
         """Tell whether a frame of MPEG stands behind the tag that begins at a place."""
@@ -356,7 +382,7 @@ class StreamLinks:
             ahead = self._stream.ahead
             told = changes.told(ahead)
             if told is not None:
-                return told
+                return min([told, *self._begins(ahead)])
             if len(self._stream.peek(len(ahead) + 1)) == len(ahead):
                 return len(ahead)
         return 0

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from echoic.addresses import as_opened, without_login
 from echoic.audio.choice import Following
 from echoic.audio.container import open_address
-from echoic.audio.download import FAILURES, Download, begins_as, has_host, is_followed, reason_of
+from echoic.audio.download import FAILURES, Download, begins_as, gives_parts, has_host, is_followed, reason_of
 from echoic.audio.frames import SAMPLE_RATES, Frames
 from echoic.audio.links import StreamLinks
 from echoic.audio.notes import with_tracks
@@ -401,8 +401,16 @@ def _connect(
                 unused.pop_all()
                 return sound
     # Parts of a sound that a playlist lists, or a file that has to be searched.
-    container = open_address(url, name)
-    sound = _Sound(name, container, is_file=container.duration is not None)
+    try:
+        container = open_address(url, name)
+        sound = _Sound(name, container, is_file=container.duration is not None)
+    except NotAudioError:
+        if is_film and not gives_parts(url):
+            raise NotAudioError(
+                f"{name} cannot be heard as it comes: what stands at its end is needed first, and the server "
+                "gives no parts of a file; save it and give that"
+            ) from None
+        raise
     if followed or (is_file and not (text or is_film) and is_followed(url, download.size)):
         sound.leave("another recording follows, which is not heard; save the file and give that")
     return sound

@@ -13,7 +13,7 @@ import numpy as np
 
 from echoic.audio.source import Source
 
-__all__ = ["HEAD", "StreamChanges", "find_changes", "packet_size"]
+__all__ = ["HEAD", "StreamChanges", "find_changes", "find_packets", "packet_size"]
 
 _PACKET = 188  # bytes
 _SIZES = (_PACKET, 192, 204)  # to the next: bare, with a time in front (Blu-ray, cameras), or a code behind
@@ -40,6 +40,12 @@ def packet_size(head: bytes) -> int:
         if _next_packet(head, 0, size, _IN_A_ROW) is not None:
             return size
     return 0
+
+
+def find_packets(data: bytes) -> int | None:
+    """Return where a broadcast begins in data that are of something else, if one does."""
+    places = (_next_packet(data, 0, size, _IN_A_ROW) for size in _SIZES)
+    return min((place for place in places if place is not None), default=None)
 
 
 def _next_packet(data: bytes, at: int, size: int, in_a_row: int) -> int | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from echoic.errors import LibraryError, UsageError, quoted
 from echoic.files import folder_written_whole
-from echoic.storage.catalog import SEAL, Catalog
+from echoic.storage.catalog import FILE, SEAL, Catalog
 from echoic.storage.spaces import EMBEDDED, Spaces
 from echoic.types import Segments
 
@@ -63,9 +63,8 @@ def back_up(catalog: Catalog, spaces: Spaces, destination: Path, told: Told) -> 
                         f"the library {quoted(catalog.folder)} is damaged and was not copied; "
                         "see what is wrong with: echoic doctor"
                     )
-                path = copy.path
         digest = hashlib.sha256()
-        with path.open("rb") as file:
+        with (folder / FILE).open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
         (folder / SEAL).write_text(json.dumps({"format": _FORMAT, "sha256": digest.hexdigest()}))
@@ -113,7 +112,7 @@ def restore(backup: Path, folder: Path, told: Told) -> None:
     _check_place(folder, may_be_empty=True)
     digest = _read_seal(backup)
     with folder_written_whole(folder) as place:
-        if _copied(backup / Catalog.FILE, place / Catalog.FILE, told) != digest:
+        if _copied(backup / FILE, place / FILE, told) != digest:
             raise LibraryError(
                 f"the backup {quoted(backup)} was changed since it was made, or its disk is failing; nothing "
                 "was restored: use another backup, or see what can be saved of it with: "
@@ -144,8 +143,8 @@ def _read_seal(backup: Path) -> str:
         ) from error
     except (KeyError, NotADirectoryError, RecursionError, TypeError, ValueError) as error:
         raise LibraryError(f"{quoted(backup)} is no backup, or a damaged one; use another") from error
-    if not (backup / Catalog.FILE).is_file():
-        raise LibraryError(f"the backup {quoted(backup)} lacks its {Catalog.FILE}; use another")
+    if not (backup / FILE).is_file():
+        raise LibraryError(f"the backup {quoted(backup)} lacks its {FILE}; use another")
     if made != _FORMAT:
         raise LibraryError(f"the backup {quoted(backup)} is of a newer Echoic; update this one")
     return str(digest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -12,10 +12,11 @@ from typing import Annotated, TextIO
 import typer
 
 from echoic.cli.options import expand_path, time_option
-from echoic.cli.output import complain, say, shorten
+from echoic.cli.output import complain, note_teller, say, shorten
 from echoic.cli.stopping import exit_code
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.interchange.hits import Span, read_spans
+from echoic.types import Note
 
 
 def run(
@@ -47,11 +48,12 @@ def run(
     if output.exists() and not output.is_dir():
         raise UsageError(f"{quoted(output)} is a file; give a folder to write into")
     codes: set[int] = set()
+    tell = note_teller()
     with _lines(file) as lines:
         output.mkdir(parents=True, exist_ok=True)
         for span in read_spans(lines):
             try:
-                say(shorten(str(_cut(span, output, pad or 0.0))))
+                say(shorten(str(_cut(span, output, pad or 0.0, tell))))
             except AudioError as error:
                 complain(f"error: {error}")
                 codes.add(exit_code(error))
@@ -59,7 +61,7 @@ def run(
         raise typer.Exit(min(codes))
 
 
-def _cut(span: Span, folder: Path, pad: float) -> Path:
+def _cut(span: Span, folder: Path, pad: float, tell: Callable[[str, Note], None]) -> Path:
     """Write a part of a file, and return where; what is there already is not written over."""
     from echoic.analysis.excerpts import Excerpt
     from echoic.audio.encode import write_audio
@@ -69,7 +71,8 @@ def _cut(span: Span, folder: Path, pad: float) -> Path:
     while os.path.lexists(path):  # of another file of that name, too
         number += 1
         path = folder / f"{Path(span.path).stem}-{span.start:09.3f}.{number}.wav"
-    excerpt = Excerpt.read(Path(span.path), max(0.0, span.start - pad), span.end + pad)
+    begin, end = max(0.0, span.start - pad), span.end + pad
+    excerpt = Excerpt.read(Path(span.path), begin, end, noted=lambda note: tell(span.path, note))
     write_audio(path, excerpt.samples, excerpt.sample_rate)
     return path
 

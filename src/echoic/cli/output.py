@@ -140,7 +140,8 @@ def print_report(report: IndexReport) -> None:
     noted = Counter(note.kind for _, note in report.notes)
     for path, note in report.notes:
         n_others = noted.pop(note.kind, 0) - 1
-        others = f" ({n_others} more such: echoic list names them)" if n_others > 0 else ""
+        where = "" if note.kind == "subtitles" else ": echoic list names them"
+        others = f" ({n_others} more such{where})" if n_others > 0 else ""
         if n_others >= 0:
             complain(f"note: {shorten(path)}: {note.sentence}{others}")
     if report.untranscribed:

@@ -14,7 +14,7 @@ import typer
 
 from echoic.addresses import told
 from echoic.cli.options import expand_path, expand_place, time_option
-from echoic.cli.output import as_clock, complain, counted, say, shorten
+from echoic.cli.output import as_clock, complain, counted, note_teller, say, shorten
 from echoic.errors import PartError, UnreadableError, UsageError, quoted
 from echoic.interchange.hits import read_spans
 from echoic.interchange.labels import read_labels
@@ -83,6 +83,7 @@ def run(
     """
     from echoic.arguments import check_part
     from echoic.audio.decode import open_audio
+    from echoic.audio.notes import of_query
     from echoic.audio.picture import as_png, draw_spectrogram
 
     check_part(start, end)
@@ -101,6 +102,9 @@ def run(
     with open_audio(file) as stream:
         blocks = (block for block in stream.span(rate, begin, end) if len(block))
         picture = draw_spectrogram(blocks, rate, end - begin, _WIDTH, _HEIGHT)
+        tell = note_teller()
+        for note in of_query(stream.info):
+            tell(str(file), note)
     shown = [box for box in boxes if box.start < end and box.end > begin]
     if boxes and not shown:
         complain("note: none of what was found, or labelled, lies in what is shown")

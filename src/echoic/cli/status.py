@@ -20,6 +20,7 @@ def run(json: Json = False, library: LibraryFolder = None) -> None:
     troubles = [f"{status.partial} partly read"] * bool(status.partial)
     troubles += [f"{status.failed} failed (echoic list --failed)"] * bool(status.failed)
     say(f"library   {status.folder}  ({as_size(status.bytes_on_disk)})")
+    say(f"catalog   {status.catalog}")
     say(f"vectors   {status.store}")
     say(f"files     {status.files}{', ' * bool(troubles)}{', '.join(troubles)}")
     say(f"audio     {as_clock(status.duration)}")

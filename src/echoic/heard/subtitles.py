@@ -14,10 +14,10 @@ from echoic.interchange.subtitles import SUFFIXES, cue_of, read_subtitles, witho
 from echoic.types import Cue, Transcript, Word
 from echoic.untrusted import read_file
 
-__all__ = ["CARRIED", "Beside", "carried_transcript"]
+__all__ = ["Beside", "carried_transcript", "within"]
 
-#: What a transcript is by that was in the file itself.
-CARRIED = "subtitles in the file"
+# What a transcript is by that was in the file itself.
+_CARRIED = "subtitles in the file"
 
 _LARGEST = 1 << 24  # bytes
 _BEYOND = 2.0  # s behind the end of the sound that a line may begin: what does later is of another film
@@ -97,7 +97,7 @@ def carried_transcript(path: Path, duration: float) -> Transcript | None:
     cues = [replace(cue, language=language) for cue in cues]
     if not cues or not _fits(cues, duration):
         return None
-    return Transcript(within(cues, duration), CARRIED)
+    return Transcript(within(cues, duration), _CARRIED)
 
 
 def _fits(cues: list[Cue], duration: float) -> bool:

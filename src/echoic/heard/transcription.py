@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from echoic.arguments import checked
-from echoic.errors import MissingDependencyError, quoted
+from echoic.errors import quoted
 from echoic.types import Note, StrPath, Transcript
 
 __all__ = ["transcribe"]
@@ -19,7 +19,7 @@ _ABOUT = 1.05  # as which part of itself a container's length may turn out to be
 
 @checked
 def transcribe(file: StrPath, *, noted: Callable[[Note], None] = lambda _: None) -> Transcript:
-    """Tell what is said in a file, word for word, by the subtitles beside it or in it.
+    """Tell what is said in a file, word for word: by the subtitles beside it or in it, or else by listening.
 
     Parameters
     ----------
@@ -36,10 +36,13 @@ def transcribe(file: StrPath, *, noted: Callable[[Note], None] = lambda _: None)
     AudioError
         If the file cannot be read.
     MissingDependencyError
-        If there are no subtitles, and what transcribes is not installed.
+        If there are no subtitles, and what runs Whisper is not installed.
+    WeightsError
+        If there are none, and no Whisper was added (``echoic models add transcripts``).
     """
     from echoic.audio.container import guessed_duration, open_container
     from echoic.audio.source import Source
+    from echoic.heard.recogniser import need_recogniser
     from echoic.heard.subtitles import Beside, carried_transcript
 
     path = Path(os.path.abspath(file))
@@ -50,6 +53,4 @@ def transcribe(file: StrPath, *, noted: Callable[[Note], None] = lambda _: None)
         noted(Note("subtitles", f"{why}, and is not used"))
 
     found = Beside().transcript(path, duration, refused) or carried_transcript(path, duration)
-    if found is None:
-        raise MissingDependencyError(f"{quoted(file)} has no subtitles; transcribing it", "transcripts")
-    return found
+    return found if found is not None else need_recogniser(quoted(file)).transcribe(path)

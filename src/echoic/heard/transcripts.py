@@ -11,56 +11,91 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from echoic.errors import AudioError, quoted
-from echoic.heard.subtitles import CARRIED, Beside, carried_transcript
+from echoic.heard.cuts import displaced
+from echoic.heard.recogniser import NAME, Recogniser, load_recogniser
+from echoic.heard.stretches import Chances
+from echoic.heard.subtitles import Beside, carried_transcript
 from echoic.storage.catalog import Catalog
 from echoic.storage.transcripts import Transcripts
-from echoic.types import Progress
+from echoic.types import Note, Progress, TrackChoice, Transcript
 
-__all__ = ["transcribe_files"]
+__all__ = ["Transcribed", "transcribe_files"]
 
-_NOBODY = "it has no subtitles, and nothing transcribes speech here"
+_NOBODY = (
+    "it has no subtitles, and nothing here writes down speech; fetch it with: echoic models add transcripts"
+)
+
+
+class Transcribed(NamedTuple):
+    """What giving files transcripts did.
+
+    Parameters
+    ----------
+    n : int
+        Files that were given one.
+    missing : list of (path, message)
+        Files that have none, with one sentence each.
+    notes : list of (path, Note)
+        Subtitles that were not used.
+    """
+
+    n: int
+    missing: list[tuple[str, str]]
+    notes: list[tuple[str, Note]]
 
 
 def transcribe_files(
     catalog: Catalog,
     paths: Sequence[Path],
     *,
+    track: TrackChoice | None = None,
     leave: Collection[Path] = (),
     progress: Callable[[Progress], None] | None = None,
-) -> tuple[int, list[tuple[str, str]]]:
+) -> Transcribed:
     """Give the files of a library under some paths the transcripts that they lack.
 
     Must run inside :meth:`~echoic.storage.catalog.Catalog.writing`.
-
-    Returns
-    -------
-    int
-        How many were given one.
-    list of (str, str)
-        Paths of those that have none, and why, in one sentence each.
     """
     begun = time.perf_counter()
-    transcripts, beside = Transcripts(catalog), Beside()
+    transcripts, beside, recogniser = Transcripts(catalog), Beside(), load_recogniser()
     left = frozenset(map(os.path.abspath, leave))
     files = {one.id: one for path in paths for one in transcripts.files(path) if str(one.path) not in left}
-    n, audio = 0, 0.0
     missing: list[tuple[str, str]] = []
-    for done, file in enumerate(files.values(), start=1):
+    notes: list[tuple[str, Note]] = []
+    n, audio = 0, 0.0
+
+    def tell(name: str, number: int) -> None:
+        if progress is not None:
+            elapsed = time.perf_counter() - begun
+            progress(Progress(name, number, len(files), number, len(files), audio, elapsed))
+
+    for number, file in enumerate(files.values(), start=1):
         name = str(file.path)
-        refused: list[str] = []
+
+        def refused(why: str, name: str = name) -> None:
+            notes.append((name, Note("subtitles", f"{why}, and is not used")))
+
+        def heard(seconds: float, name: str = name, number: int = number) -> None:
+            nonlocal audio
+            audio += seconds
+            tell(name, number - 1)
+
         try:
-            found = beside.transcript(file.path, file.duration, refused.append)
-            if found is None and file.source != CARRIED:
+            found = beside.transcript(file.path, file.duration, refused)
+            if found is not None and found.source != file.source and recogniser is not None:
+                wrong = _of_another_cut(found, recogniser.voice(file.path))
+                if wrong:
+                    refused(f"of {quoted(name)}, {wrong}")
+                    found = None
+            if found is None and not _is_as_made(file.source, recogniser):
                 found = carried_transcript(file.path, file.duration)
-            why = (
-                f"{refused[0]}, and is not used"
-                if refused
-                else f"{quoted(name)} has no transcript: {_NOBODY}"
-            )
-            if refused or (found is None and file.source is None):
-                missing.append((name, why))
+                if found is None and recogniser is not None:
+                    found = recogniser.transcribe(file.path, track=track, progress=heard)
+                if found is None and file.source is None:
+                    missing.append((name, f"{quoted(name)} has no transcript: {_NOBODY}"))
         except AudioError as error:
             missing.append((name, str(error)))
             continue
@@ -68,8 +103,24 @@ def transcribe_files(
             with catalog.transaction():
                 transcripts.put(file.id, found)
             n += 1
-            audio += file.duration
-        if progress is not None:
-            elapsed = time.perf_counter() - begun
-            progress(Progress(name, done, len(files), done, len(files), audio, elapsed))
-    return n, missing
+        tell(name, number)
+    return Transcribed(n, missing, notes)
+
+
+def _is_as_made(source: str | None, recogniser: Recogniser | None) -> bool:
+    """Tell whether a transcript need not be made: it was by this recogniser, or by subtitles."""
+    if source is None or recogniser is None:
+        return source is not None
+    return source == recogniser.key or not source.startswith(f"{NAME}@")
+
+
+def _of_another_cut(found: Transcript, voice: Chances) -> str:
+    """Say which subtitles are not where somebody speaks; empty where they are."""
+    cut = displaced(found.cues, voice)
+    if cut is None:
+        return ""
+    begin, shift = cut
+    name, when = found.source.rpartition(" ")[0], "later" if shift > 0 else "earlier"
+    return (
+        f"{name} would fit what is said {abs(shift):.0f} s {when} from {begin:.0f} s on: it is of another cut"
+    )

@@ -195,8 +195,8 @@ def _repeated(tail: Sequence[str], texts: Sequence[str]) -> int:
 
 
 def spell_text(cues: Iterable[Cue]) -> str:
-    """Write what is said, a line each."""
-    return "".join(f"{cue.text}\n" for cue in cues)
+    """Write what is said, a line each, and who says it, where that is known."""
+    return "".join(f"{cue.voice}: {cue.text}\n" if cue.voice else f"{cue.text}\n" for cue in cues)
 
 
 def spell_srt(cues: Iterable[Cue]) -> str:

@@ -54,13 +54,13 @@ class Added:
     ----------
     path : Path
         Of its graph; its card lies beside it.
-    times_real_time : float
-        Seconds of sound that it encodes in a second of one core.
+    times_real_time : float, optional
+        Seconds of sound that it encodes in a second of one core; None of what writes down speech.
     size_bytes : int
     """
 
     path: Path
-    times_real_time: float
+    times_real_time: float | None
     size_bytes: int
 
 
@@ -91,6 +91,8 @@ def add(name: str, source: Path | None = None) -> Added:
     family = _family(name)
     if source is None and (wrong := misnamed(name)):  # in a folder there may be others than were published
         raise UnknownEncoderError(wrong)
+    if family.transcribes:
+        return _add_recogniser(name, family, source)
     # Before gigabytes are fetched; imported after, as that takes long.
     needed = () if family.as_it_is else ("onnx",) if family.joined else _NEEDED
     if not all(map(find_spec, needed)):
@@ -109,6 +111,21 @@ def add(name: str, source: Path | None = None) -> Added:
         _note(model, times_real_time=round(speed, 1))
         publish(encoder.path, folder / f"{name}.onnx")
     return Added(folder / f"{name}.onnx", speed, (folder / f"{name}.onnx").stat().st_size)
+
+
+def _add_recogniser(name: str, family: Family, source: Path | None) -> Added:
+    from echoic.pretrained import transcripts
+
+    transcripts.need_runner()
+    if source is not None:
+        paths = transcripts.given(source)
+        weights = [dict(zip(_TOLD, ("a folder", path.name, digest_of(path)), strict=True)) for path in paths]
+    else:
+        paths = _fetched(name, family)
+        weights = [_told(file, path, None) for file, path in zip(family.files, paths, strict=True)]
+    models_folder().mkdir(parents=True, exist_ok=True)
+    folder = transcripts.install(family, paths, weights)
+    return Added(folder, None, sum(path.stat().st_size for path in folder.iterdir()))
 
 
 def _as_it_is(
@@ -187,7 +204,12 @@ def remove(name: str) -> None:
     UnknownEncoderError
         If it was not added.
     """
-    _family(name)
+    if _family(name).transcribes:
+        folder = models_folder() / name
+        if not folder.exists():
+            raise UnknownEncoderError(f"{name} is not on this machine: there is nothing to remove")
+        shutil.rmtree(folder)
+        return
     model = models_folder() / f"{name}.onnx"
     if not model.exists() and not model.with_suffix(".json").exists():
         raise UnknownEncoderError(f"{name} is not on this machine: there is nothing to remove")

@@ -121,7 +121,7 @@ def _add_routes(app: FastAPI) -> None:
     async def search(request: Request, asked: Annotated[Asked, Query()]) -> Found | Response:
         """Find what sounds like a file of the library, fits words, says a phrase, or is of a concept."""
         service: Service = request.app.state.service
-        return await service.work.run(service.search, asked)
+        return await service.work.run(service.once, service.search, asked)
 
     @app.post(
         "/v1/search",
@@ -135,33 +135,33 @@ def _add_routes(app: FastAPI) -> None:
         if request.headers.get("content-type", "").lower().startswith(_PICTURES):
             asked = asked.model_copy(update={"by": "picture"})
         async with service.uploads.receive(request, asked.name) as sound:
-            return await service.work.run(service.search, asked, sound)
+            return await service.work.run(service.once, service.search, asked, sound)
 
     @app.get("/v1/identify", responses=refusals(404, 429))
     async def identify(request: Request, asked: Annotated[Identify, Query()]) -> Identified:
         """Tell which recordings of the library are heard in one of its files."""
         service: Service = request.app.state.service
-        return await service.work.run(service.identify, asked)
+        return await service.work.run(service.once, service.identify, asked)
 
     @app.post("/v1/identify", responses=_OF_SOUND, openapi_extra=_body(*_SOUND))
     async def identify_sound(request: Request, asked: Annotated[Identify, Query()]) -> Identified:
         """Tell which recordings of the library are heard in the sound in the body."""
         service: Service = request.app.state.service
         async with service.uploads.receive(request, asked.name) as sound:
-            return await service.work.run(service.identify, asked, sound)
+            return await service.work.run(service.once, service.identify, asked, sound)
 
     @app.get("/v1/describe", responses=refusals(404, 429))
     async def describe(request: Request, asked: Annotated[Describe, Query()]) -> Described:
         """Tell what is heard in a file of the library, and when."""
         service: Service = request.app.state.service
-        return await service.work.run(service.describe, asked)
+        return await service.work.run(service.once, service.describe, asked)
 
     @app.post("/v1/describe", responses=_OF_SOUND, openapi_extra=_body(*_SOUND))
     async def describe_sound(request: Request, asked: Annotated[Describe, Query()]) -> Described:
         """Listen to the sound in the body, and tell what is heard, and when."""
         service: Service = request.app.state.service
         async with service.uploads.receive(request, asked.name) as sound:
-            return await service.work.run(service.describe, asked, sound)
+            return await service.work.run(service.once, service.describe, asked, sound)
 
     @app.get(
         "/metrics",

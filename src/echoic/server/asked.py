@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "MOST_HITS",
     "Asked",
+    "ConceptName",
     "Describe",
     "Doubts",
     "Filtered",

@@ -64,7 +64,7 @@ class Holdings:
             refuse(404, "the library has no file of this URI; see which it has at /v1/files")
         return self.of_id(known.id)
 
-    def spanned(self, reference: str) -> tuple[Path, float | None, float | None]:
+    def spanned(self, reference: str) -> tuple[FileRecord, float | None, float | None]:
         """Return the file of an id or a URI, and the begin and end of a part of it, where one is meant.
 
         A part is ``@START-END`` behind the name of the file, in which an ``@`` is spelt ``%40``.
@@ -76,9 +76,9 @@ class Holdings:
         """
         span = _SPAN.fullmatch(reference)
         if span is None:
-            return place(self.named(reference).path), None, None
+            return self.named(reference), None, None
         start, end = (None if one is None else float(one) for one in span.group(2, 3))
-        return place(self.named(span[1]).path), start, end
+        return self.named(span[1]), start, end
 
     def of_id(self, file_id: int) -> FileRecord:
         """Return the file of an id; 404 if the library has none."""

@@ -9,22 +9,22 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from echoic.audio.decode import open_audio
+from echoic.audio.limit import at_most
 from echoic.errors import UsageError
 from echoic.server.problems import refuse
 from echoic.server.stopping import Stoppable
 from echoic.types import FileRecord
 
-__all__ = ["Pool", "Rate", "Uploads", "check_length", "check_part_length"]
+__all__ = ["Pool", "Rate", "Uploads", "check_part_length", "listening_at_most"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -204,22 +204,18 @@ def _too_long(most: float) -> UsageError:
     )
 
 
-def check_length(path: Path, start: float | None, end: float | None, most: float) -> None:
-    """Refuse to listen to more than so many seconds, whatever the file says about itself.
+@contextmanager
+def listening_at_most(start: float | None, end: float | None, most: float) -> Iterator[None]:
+    """Listen to no more than so many seconds of what comes, whatever it says about itself.
 
     Raises
     ------
     UsageError
-        If it, or the part of it, is longer.
-    AudioError
-        If it cannot be decoded.
+        Where more of it, or of the part of it, is decoded.
     """
     begin = start or 0.0
     if end is not None and end - begin <= most:
+        yield
         return
-    with open_audio(path) as stream:
-        n_left = round((begin + most) * stream.sample_rate)
-        for block in stream.blocks():
-            n_left -= len(block)
-            if n_left < 0:
-                raise _too_long(most)
+    with at_most(begin + most, _too_long(most)):
+        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -11,15 +12,17 @@ from typing import Any, TypeVar
 
 from fastapi.responses import Response
 
-from echoic.addresses import path_of
+from echoic.addresses import path_of, place
 from echoic.arguments import WORDS
+from echoic.buckets import stamp_of
 from echoic.errors import AudioError, EchoicError, UsageError
 from echoic.heard.files import describe
 from echoic.heard.result import HeardSpan
 from echoic.library import Library
+from echoic.server.answers import Answers
 from echoic.server.asked import MOST_HITS, Asked, Describe, Doubts, Filters, Identify, Listed, Sound, Teach
 from echoic.server.holdings import Holdings
-from echoic.server.limits import Pool, Uploads, check_length, check_part_length
+from echoic.server.limits import Pool, Uploads, check_part_length, listening_at_most
 from echoic.server.made import Made
 from echoic.server.saving import saved
 from echoic.server.sending import Content
@@ -35,11 +38,13 @@ from echoic.server.shapes import (
     SpanShape,
     TaughtShape,
 )
+from echoic.storage.catalog.sqlite import FILE
 from echoic.types import Hit, Note
 
 __all__ = ["Service"]
 
 _R = TypeVar("_R")
+_Q = TypeVar("_Q", bound=Sound)
 
 
 class Service:
@@ -74,6 +79,7 @@ class Service:
         self.listeners = threading.Semaphore(settings.n_listeners)
         self.uploads = Uploads(settings.max_upload, settings.upload_seconds)
         self.made = Made()
+        self.answers = Answers(settings.library / FILE)
         self._noted = threading.local()
 
     def close(self) -> None:
@@ -81,6 +87,7 @@ class Service:
         for pool in (self.work, self.looks):
             pool.close()
         self.made.close()
+        self.answers.close()
         self.uploads.close()
         self.holdings.close()
         self.library.close()
@@ -92,6 +99,25 @@ class Service:
                 self.library.search(path_of(file.uri), 1, start=0, end=min(1.0, file.duration))
         except EchoicError:
             return  # whoever searches will be told
+
+    def once(self, answer: Callable[[_Q, Path | None], _R], asked: _Q, sound: Path | None = None) -> _R:
+        """Answer what is asked, or as it was answered before about files and a library that are as they were.
+
+        Raises
+        ------
+        UsageError, HTTPException
+            If a file is named that the library lacks; and what ``answer`` raises.
+        """
+        about: list[Hashable] = []
+        if sound is not None:
+            with sound.open("rb") as file:
+                about.append(hashlib.file_digest(file, "sha256").digest())
+        named = [asked.file, *getattr(asked, "like", ()), *getattr(asked, "unlike", ())]
+        for reference in named:
+            if reference is not None and not reference.startswith(WORDS):
+                about.append(_stamp(self.holdings.named(reference).path))
+        question = (answer.__name__, asked.model_dump_json(), *about)
+        return self.answers.of(question, lambda: answer(asked, sound))
 
     def search(self, asked: Asked, sound: Path | None = None) -> Found | Response:
         """Find what is asked for, and tell it as is asked; ``sound`` is what a request brought."""
@@ -203,10 +229,16 @@ class Service:
 
     def teach(self, asked: Teach) -> TaughtShape:
         """Teach the library by files that it has, and parts of them."""
-        yes, no = ([self.holdings.spanned(one) for one in given] for given in (asked.yes, asked.no))
+        yes, no = ([self._part(one) for one in given] for given in (asked.yes, asked.no))
         taught = self.library.teach(asked.name, yes, no)
         paths = [*(path for path, *_ in taught.changed), *(path for path, _ in taught.failed)]
         return TaughtShape.of(taught, self.holdings.ids(paths))
+
+    def _part(self, reference: str) -> tuple[Path, float | None, float | None]:
+        record, start, end = self.holdings.spanned(reference)
+        if (start, end) != (None, None):
+            check_part_length(record, start, end, self.settings.max_seconds)
+        return place(record.path), start, end
 
     def forget(self, name: str) -> ConceptShape:
         """Forget a concept, and tell what it was."""
@@ -263,8 +295,10 @@ class Service:
         self._noted.notes = []
         try:
             if sound is not None and is_heard:
-                check_length(sound, asked.start, asked.end, self.settings.max_seconds)
-            found = work()
+                with listening_at_most(asked.start, asked.end, self.settings.max_seconds):
+                    found = work()
+            else:
+                found = work()
         except (AudioError, UsageError) as error:
             if sound is None:
                 raise
@@ -308,6 +342,14 @@ def _check_search(asked: Asked, *, has_sound: bool) -> None:
     is_cosine = asked.versions or asked.by == "picture" or not (wanted or asked.every)
     if asked.min_score is not None and is_cosine:
         raise UsageError("min_score goes with every, a phrase, a voice or a concept")
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return what changes whenever a file is written; None if it is gone."""
+    try:
+        return stamp_of(path)
+    except OSError:
+        return None
 
 
 def _filters(asked: Filters) -> dict[str, Any]:

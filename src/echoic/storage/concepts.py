@@ -131,8 +131,9 @@ class Answers:
             connection.executemany("DELETE FROM answers WHERE id = ?", [(number,) for number, _ in same])
             number = connection.execute(
                 "INSERT INTO answers (concept_id, path, start, finish, is_it, collection, length, vector)"
-                " SELECT id, ?, ?, ?, ?, ?, ?, ? FROM concepts WHERE folded = ? RETURNING id",
+                " VALUES ((SELECT id FROM concepts WHERE folded = ?), ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                 (
+                    folded(name),
                     os.fsencode(answer.path),
                     answer.start,
                     answer.end,
@@ -140,7 +141,6 @@ class Answers:
                     answer.collection,
                     answer.length,
                     np.ascontiguousarray(answer.vector, np.float32).tobytes(),
-                    folded(name),
                 ),
             ).fetchone()[0]
             gone = {number for number, _ in same}

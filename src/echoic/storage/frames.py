@@ -9,7 +9,6 @@ bytes a frame before they are compressed. Where all numbers of the vectors matte
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import zlib
 from abc import ABC, abstractmethod
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from echoic.encoders.base import normalize
 from echoic.errors import StoreError, UsageError
+from echoic.storage.catalog.engine import Connection
 from echoic.storage.vectors.base import checked
 from echoic.storage.vectors.neighbours import Neighbours
 from echoic.storage.vectors.times import pack_times, unpack_times
@@ -118,7 +118,7 @@ class FrameStore(ABC, Generic[Kept]):
 
     joins_transactions = True
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], collection: str, dim: int) -> None:
+    def __init__(self, connect: Callable[[], Connection], collection: str, dim: int) -> None:
         self.dim = dim
         self.collection = collection
         self._connect = connect
@@ -252,7 +252,7 @@ class FrameStore(ABC, Generic[Kept]):
             yield file_id, self._unpacked(unpack_times(starts), unpack_times(ends), data)
 
     def _checked(self, condition: str, values: Sequence[int]) -> Iterator[tuple[int, bytes, bytes, bytes]]:
-        rows = self._connect().execute(
+        rows = self._connect().stream(
             "SELECT file_id, checksum, starts, ends, data FROM frames"
             f" WHERE collection = ? AND {condition} ORDER BY file_id, part",
             (self.collection, *values),
@@ -322,7 +322,7 @@ class SymbolStore(FrameStore[Frames]):
         If there are fewer symbols than are kept, or more than 256.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], collection: str, dim: int) -> None:
+    def __init__(self, connect: Callable[[], Connection], collection: str, dim: int) -> None:
         if not N_SYMBOLS <= dim <= 256:
             raise StoreError(
                 f"collection {collection} would have {dim} symbols a frame; from 10 to 256 can be kept"

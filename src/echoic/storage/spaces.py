@@ -94,8 +94,13 @@ class Spaces:
         Raises
         ------
         UsageError
-            If there are some, or the address holds a password.
+            If there are some, the address holds a password, or they cannot lie beside the catalog.
         """
+        if (uri or self.uri) == EMBEDDED and not self._catalog.holds_vectors:
+            raise UsageError(
+                f"a library whose catalog is at {quoted(self._catalog.place)} keeps its vectors on a server, "
+                "too: give that of a Milvus, as in --store http://HOST:19530"
+            )
         if uri is None:
             return
         if uri != EMBEDDED and "://" not in uri:
@@ -283,7 +288,7 @@ class Spaces:
             If the encoder, or each of the library's, does not take what it is asked by.
         """
         specs = self._catalog.encoders()
-        if not specs or not self._catalog.count():
+        if not specs or self._catalog.is_empty():
             raise LibraryError(
                 f"the library {self._catalog.folder} is empty; fill it with: echoic index FOLDER"
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,7 @@ class Place(NamedTuple):
     before: list[Word]
     after: list[Word]
     is_parted_so: bool  # as it was asked for
+    voice: str  # who says the first of them, where that is known
 
 
 class Transcripts:
@@ -145,21 +147,23 @@ class Transcripts:
         """
         texts = [token.text for token in phrase]
         letters = "".join(texts)
-        rows = self._catalog.connection.execute(
-            "SELECT file_id, n, folded, places FROM passages WHERE id IN"
-            " (SELECT rowid FROM passages_by_key WHERE passages_by_key MATCH ?) ORDER BY file_id, id",
-            (keys_asked(texts),),
+        connection = self._catalog.connection
+        rows = connection.stream(
+            "SELECT file_id, n, folded, places FROM passages"
+            f" WHERE {connection.MAY_HOLD} ORDER BY file_id, id",
+            (keys_asked(texts), letters),
         )
         for file_id, n_own, folded, places in rows:
-            if letters not in folded.replace(" ", ""):
-                continue
             words = folded.split(" ")
             if len(places) != 8 * len(words):
                 raise sqlite3.DatabaseError("its transcripts do not fit their index")
             numbers = np.frombuffer(places, "<u4").reshape(-1, 2)
-            for first, past in _occurrences(words, letters, n_own):
-                begin, end = int(numbers[first, 0]), int(numbers[past - 1, 1])
-                yield self._place(file_id, begin, end, around, is_parted_so=words[first:past] == texts)
+            spans = [
+                (int(numbers[first, 0]), int(numbers[past - 1, 1]) + 1, words[first:past] == texts)
+                for first, past in _occurrences(words, letters, n_own)
+            ]
+            if spans:
+                yield from self._places(file_id, spans, around)
 
     def around(self, file_id: int, start: float, end: float, around: int) -> list[Word]:
         """Return what is said in a part of a file, and so many words before and after it."""
@@ -171,29 +175,28 @@ class Transcripts:
         here = [at for at, word in enumerate(words) if word.end > start and word.start < end]
         return words[max(0, here[0] - around) : here[-1] + 1 + around] if here else []
 
-    def _place(self, file_id: int, first: int, last: int, around: int, *, is_parted_so: bool) -> Place:
-        """Read some words of a file by their numbers."""
-        least, past = max(0, first - around), last + 1 + around
+    def _places(self, file_id: int, spans: Sequence[tuple[int, int, bool]], around: int) -> Iterator[Place]:
+        """Read words of a file by their numbers: the first, what is past the last, how they are parted."""
+        least, most = max(0, spans[0][0] - around), max(past for _, past, _ in spans) + around
         rows = self._catalog.connection.execute(
-            "SELECT first, words FROM cues WHERE file_id = ?1 AND first < ?3 AND first >="
+            "SELECT first, words, voice FROM cues WHERE file_id = ?1 AND first < ?3 AND first >="
             " (SELECT max(first) FROM cues WHERE file_id = ?1 AND first <= ?2) ORDER BY first",
-            (file_id, least, past),
-        )
-        words: list[Word] = []
-        begin = least
-        for number, text in rows:
-            begin = begin if words else number
-            words += _parted(text)
-        at, after = first - begin, last + 1 - begin
-        if not 0 <= at < after <= len(words):
-            raise sqlite3.DatabaseError("its transcripts do not fit their index")
-        return Place(
-            file_id,
-            words[at:after],
-            words[max(0, at - around) : at],
-            words[after : after + around],
-            is_parted_so,
-        )
+            (file_id, least, most),
+        ).fetchall()
+        words = [word for _, text, _ in rows for word in _parted(text)]
+        begins = [number for number, *_ in rows]
+        for first, past, is_parted_so in spans:
+            at, after = first - begins[0] if begins else -1, past - begins[0] if begins else -1
+            if not 0 <= at < after <= len(words):
+                raise sqlite3.DatabaseError("its transcripts do not fit their index")
+            yield Place(
+                file_id,
+                words[at:after],
+                words[max(0, at - around) : at],
+                words[after : after + around],
+                is_parted_so,
+                rows[bisect_right(begins, first) - 1][2],
+            )
 
 
 _NEAR = 30.0  # s: of the lines around a part

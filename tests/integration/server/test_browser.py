@@ -16,6 +16,7 @@ from echoic.audio.encode import write_audio
 from echoic.audio.synthesis import make_sound
 from echoic.server.keys import Keys
 from tests.integration.server.conftest import ODD, RATE
+from tests.media import write_picture
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -259,10 +260,42 @@ def test_more_and_less_like_this_move_what_is_found(page):
     page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
     row(page, "siren.wma").get_by_role("button", name="Less like siren.wma").click()
     page.locator(".chip.unlike").wait_for()
-    assert re.search(r"text=rain&like=\d+&unlike=\d+$", page.url)
+    assert re.search(r"text=rain&like=\d+%40[\d.]+-[\d.]+&unlike=\d+%40[\d.]+-[\d.]+$", page.url)
     page.locator(".chip.like").click()
     page.locator(".chip.like").wait_for(state="detached")
     assert "&like" not in page.url
+
+
+def test_what_was_marked_is_kept_as_a_concept_and_found(page, served):
+    page.get_by_text("Concept", exact=True).click()
+    assert "taught nothing yet" in page.locator("#hint").inner_text()
+    page.get_by_text("Sounds", exact=True).click()
+    search(page, "a bird")
+    row(page, "bird.opus").get_by_role("button", name="More like bird.opus").click()
+    page.locator(".chip.like").wait_for()
+    page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
+    row(page, "rain.wav").get_by_role("button", name="Less like rain.wav").click()
+    page.get_by_role("button", name="Keep as a concept").click()
+    assert "1 example of it, 1 of what it is not" in page.locator("#keep-what").inner_text()
+    page.get_by_label("Name").fill("chirp / tweet")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.locator("#keep").wait_for(state="hidden")
+    page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
+    assert page.url.endswith("?find=concept&concept=chirp+%2F+tweet")
+    assert page.locator("#concept").inner_text() == "chirp / tweet · 1 yes, 1 no"
+    assert "bird.opus" in names(page)
+    row(page, "bird.opus").get_by_role("button", name="More like bird.opus").click()
+    page.get_by_role("button", name="Teach it to chirp / tweet").click()
+    page.keyboard.press("Enter")
+    page.locator("#keep").wait_for(state="hidden")
+    [concept] = served.service.concepts()
+    assert (concept.name, concept.no) == ("chirp / tweet", 1)
+    page.go_back()
+    page.reload()  # and the address tells it still
+    page.locator("#results:not([aria-busy]) .row .score").first.wait_for()
+    search(page, "a bird")  # words look for sounds again
+    assert page.url.endswith("?text=a+bird")
+    served.service.forget("chirp / tweet")
 
 
 def test_all_of_it_goes_by_keys(page):
@@ -338,6 +371,13 @@ def test_what_cannot_be_is_told_in_a_sentence(opened, served, tmp_path):
     page.locator(".row canvas").first.wait_for()
     page.locator("#picker").set_input_files(tmp_path / "page.wav")
     page.get_by_role("alert").filter(has_text="page.wav").wait_for()
+    page.get_by_label("Every place").check()
+    page.locator("#picker").set_input_files(
+        write_picture(tmp_path / "red.png", np.zeros((8, 8, 3), np.uint8))
+    )
+    page.get_by_role("alert").filter(has_text="takes pictures").wait_for()
+    assert not page.get_by_label("Every place").is_checked()
+    page.locator("#picker").set_input_files(tmp_path / "page.wav")
     page.get_by_text("Voice", exact=True).click()
     assert "does not know voices yet" in page.locator("#hint").inner_text()
     page.get_by_text("Recording", exact=True).click()

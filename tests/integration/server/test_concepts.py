@@ -66,6 +66,7 @@ def test_what_is_taught_over_http_is_what_is_taught_at_hand(both, home):
     changed = same(both, "teach", "call", [(wood, 2.5, 3.5)]).changed
     assert changed == ((str(wood), 2.5, 3.5),)
     assert len(same(both, "concepts")) == 1
+    assert len(same(both, "concepts")) == 1  # as it was answered before
     assert same(both, "concept", "CALL").yes == 2
     for method, given in (
         ("concept", ("absent",)),
@@ -115,6 +116,9 @@ def test_teaching_waits_for_its_turn_and_takes_an_admin(both, serve, home, tmp_p
     with Library(home / "library") as other, other._open()[0].writing(), pytest.raises(LibraryBusyError):
         client.teach("call", [wood])
     key = Keys.make(tmp_path / "keys", "read")
+    with serve(library=home / "library", max_seconds=3.0) as served:
+        answer = served("/v1/concepts", {"name": "call", "yes": "1@0-8"}, method="POST")
+        assert "more than 3 s of sound are not listened to" in answer.json["detail"]
     with serve(library=home / "library", keys=Keys(tmp_path / "keys")) as served:
         for method in ("POST", "DELETE"):
             asked = {"name": "call"} | ({"yes": "1"} if method == "POST" else {})

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import psutil
+
+from benchmarks import serving
+from echoic.audio.decode import read_audio
+from echoic.audio.synthesis import make_sound
+from tests.integration.server.conftest import RATE
+
 N_CLIENTS, N_ROUNDS = 12, 3
 
 
@@ -34,3 +42,20 @@ def test_many_clients_each_get_their_own_answer(ask, place, ids):
     assert {status for status, _ in alone.values()} == {200, 206}
     assert ask.service.work.n_taken == ask.service.looks.n_taken == 0
     assert list(ask.service.uploads.folder.iterdir()) == []
+
+
+def test_the_benchmark_asks_all_that_it_says_and_counts_what_fails(ask, place, ids):
+    rng = np.random.default_rng(0)
+    drive, _ = read_audio(place.sounds / "pieces" / "drive.mp3", RATE)
+    clips = serving.cuts([make_sound("rain", 0, sample_rate=RATE)], 1.0, 2, 0.0, rng)
+    mix = serving.Mix({ids["drive.mp3"]: 24.0}, {}, clips, serving.cuts([drive], 4.0, 2, 0.0, rng), 0.2)
+    told = serving.press(ask.address, psutil.Process(), mix, 2, lambda asked: asked < 24)
+    assert len(told.took) >= 24
+    assert told.errors == []
+    assert set(told.kinds) <= set(serving.SHARES)
+    assert 0 < told.percentile(50) <= told.percentile(95) <= told.seconds
+    assert sum(len(told.of(kind).took) for kind in serving.SHARES) == len(told.took)
+    assert serving.row("two clients", told)[-1] == "0"
+    mix.ids = {987_654: 24.0}
+    told = serving.press(ask.address, psutil.Process(), mix, 1, lambda asked: asked < 12)
+    assert len(told.errors) == len([kind for kind in told.kinds if kind == "part"]) > 0

@@ -43,7 +43,7 @@ def test_it_is_described_with_what_it_refuses(ask):
 
 def test_it_has_examples_that_fit(ask):
     shapes = ask("/openapi.json").json["components"]["schemas"]
-    for name in ("HitShape", "MatchShape", "SpanShape", "Problem"):
+    for name in ("HitShape", "MatchShape", "SpanShape", "ConceptShape", "Problem"):
         assert set(shapes[name]["required"]) <= set(shapes[name]["example"])
 
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from echoic.audio import frames, source
 from echoic.audio.decode import Resampler, open_audio, read_audio
 from echoic.audio.encode import write_audio
+from echoic.audio.limit import at_most
 from echoic.errors import AudioError, NotAudioError, UnreadableError, UsageError
 from echoic.types import AudioInfo, Float32
 from tests.hostile import EXPECTED, SECONDS, flip, wav_header
@@ -754,3 +755,15 @@ def test_gathered_frames_are_the_same_sound_at_the_same_times(clips: dict[str, P
         sounds.append(np.concatenate([piece.samples for piece in pieces]))
     assert len(pieces) <= 8
     np.testing.assert_array_equal(*sounds)
+
+
+def test_no_more_is_decoded_than_may_be(tmp_path):
+    write_audio(tmp_path / "two.wav", np.full(2 * RATE, 0.1, np.float32), RATE)
+    refusal = UsageError("too long")
+    for part in ({}, {"end": 0.5}, {"start": 1.5}):
+        with at_most(2.0, refusal):
+            assert len(read_audio(tmp_path / "two.wav", RATE, **part)[0])
+    for part in ({}, {"start": 1.5}, {"end": 2.0}):
+        with pytest.raises(UsageError, match="too long"), at_most(1.0, refusal):
+            read_audio(tmp_path / "two.wav", RATE, **part)
+    assert len(read_audio(tmp_path / "two.wav", RATE)[0]) == 2 * RATE

@@ -466,8 +466,15 @@ FROM_THE_FRONT = {  # through pipes, too
     "rf64": [("wav", "pcm_s16le", {"rf64": "always"}), ("wav", "pcm_u8", {"rf64": "always"})],
     "voc": [("voc", "pcm_u8", {}), ("voc", "pcm_s16le", {})],
     "nut": [("nut", "pcm_s16le", {}), ("nut", "flac", {})],
+    "adx": [("adx", "adpcm_adx", {}), ("adx", "adpcm_adx", {})],
+    "a broadcast and wav": [("mpegts", "aac", {}), _WAV],
+    "a broadcast and mp3": [("mpegts", "mp2", {}), _MP3],
+    "a broadcast and a programme": [("mpegts", "mp2", {}), ("vob", "ac3", {})],
+    "flac and a broadcast": [("flac", "flac", {}), ("mpegts", "aac", {})],
+    "flac and a programme": [("flac", "flac", {}), ("mpeg", "mp2", {})],
 }
 FOLLOWED = {"m4a": [("ipod", "aac", {})] * 2, "vorbis and m4a": [("ogg", "vorbis", {}), ("ipod", "aac", {})]}
+FOLLOWED["wtv"] = [("wtv", "mp2", {}), ("wtv", "mp2", {})]
 FOLLOWED |= FROM_THE_FRONT
 
 

@@ -107,6 +107,10 @@ def test_a_field_that_cannot_be_meant(path, field):
         assert field in message
 
 
+def test_a_long_value_makes_no_long_sentence(path):
+    assert len(refusal(write_model(path, front_end=FRONT_END | {"kind": ["audio"] * 1_000}))) < 600
+
+
 @pytest.mark.parametrize("field", WRONG_FRONT_END)
 def test_a_setting_of_the_front_end_that_cannot_be_meant(path, field):
     for value in WRONG_FRONT_END[field]:

@@ -90,7 +90,7 @@ def test_what_was_written_is_read_again():
     cues = read_subtitles(b"0:01 --> 0:02.5\n<v A&amp;B>a --&gt; b & <c>\n\n0:03 --> 0:04\nsecond line\n")
     assert read_subtitles(spell_vtt(cues).encode()) == cues
     assert [cue.start for cue in read_subtitles(spell_srt(cues).encode())] == [1, 3]
-    assert spell_text(cues) == "a --> b &\nsecond line\n"
+    assert spell_text(cues) == "A&B: a --> b &\nsecond line\n"
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"-->", b"\xff\xfe\x00", b"\x00\xff --> \xff", b"WEBVTT"])

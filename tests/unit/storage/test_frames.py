@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from echoic import StoreError, UsageError
 from echoic.storage import frames
-from echoic.storage.catalog import schema
+from echoic.storage.catalog import Catalog
 from echoic.storage.frames import N_SYMBOLS, SpokenStore, SymbolStore, pack, unpack
-from echoic.types import Segments
+from echoic.types import AudioInfo, Segments
 
 DIM = 43
 
@@ -26,13 +27,18 @@ def said(seed: int, n: int) -> Segments:
     return Segments(starts, starts + 0.02, np.sqrt(chances).astype(np.float32))
 
 
-@pytest.fixture
-def database():
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    schema.create(connection)
-    connection.execute("PRAGMA foreign_keys = OFF")  # the store alone is looked at
-    yield connection
-    connection.close()
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def database(request, tmp_path):
+    """The connection of a catalog, of files 1 to 9, in each database that can hold one."""
+    is_elsewhere = request.param == "PostgreSQL"
+    address = request.getfixturevalue("postgres_server").emptied() if is_elsewhere else None
+    with closing(Catalog(tmp_path / "library", address)) as catalog:
+        with catalog.transaction():
+            for number in range(1, 10):
+                catalog.put_file(
+                    Path(f"/{number}.wav"), 1, 1, "", AudioInfo(1.0, 8_000, 1, "flac"), "indexed"
+                )
+        yield catalog.connection
 
 
 @pytest.fixture
@@ -140,7 +146,7 @@ def test_collections_do_not_know_each_other(store, database):
 
 def test_damage_is_told(store, database):
     store.replace(7, said(0, 30))
-    database.execute("UPDATE frames SET data = zeroblob(length(data))")
+    database.execute("UPDATE frames SET data = ?", (bytes(40),))
     with pytest.raises(StoreError, match="damaged"):
         store.fetch([7])
 

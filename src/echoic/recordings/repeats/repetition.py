@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from echoic.analysis.excerpts import embed_blocks
 from echoic.audio.decode import AudioStream, Resampler, open_audio
+from echoic.audio.notes import of_query
 from echoic.encoders.base import Encoder
 from echoic.errors import AudioError, UsageError
 from echoic.machine import one_thread_for_algebra
@@ -148,7 +149,7 @@ def _encoded(path: Path, encoder: Encoder, tell: Callable[[float], None]) -> tup
     rate = encoder.spec.sample_rate
     with open_audio(path) as stream:
         parts = list(embed_blocks(_measured(stream, rate, levels, tell), rate, encoder, HOP))
-        notes = stream.info.notes
+        notes = of_query(stream.info)
     starts, ends, vectors = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("starts", "ends", "vectors")
     )

@@ -4,9 +4,9 @@ import { Refusal, ask, fetched } from "./api.js";
 import { uploads } from "./uploads.js";
 
 const LISTS = ["like", "unlike"];
-const WORDS = ["text", "file", "upload", "start", "end", "find", "path", "tag", "min", "max", "k"];
+const WORDS = ["text", "file", "upload", "start", "end", "find", "concept", "path", "tag", "min", "max", "k"];
 export const FEW = 20;
-const KINDS = ["sound", "phrase", "voice", "recording", "version"];
+const KINDS = ["sound", "phrase", "voice", "recording", "version", "concept"];
 const FLAGS = { phrase: "spoken", voice: "voice", version: "versions" };
 
 /** Read what is asked from the page's address. */
@@ -31,7 +31,10 @@ export function spell(asked) {
 }
 
 export const hasSound = (asked) => Boolean(asked.file || asked.upload);
-export const hasQuery = (asked) => hasSound(asked) || Boolean(asked.text) || asked.like?.length > 0;
+export const hasQuery = (asked) =>
+  asked.find === "concept" ? Boolean(asked.concept) : hasSound(asked) || Boolean(asked.text) || asked.like?.length > 0;
+/** Of a mark, which is ID or ID@START-END, the file's id. */
+export const idOf = (mark) => mark.split("@")[0];
 export const nFilters = (asked) => ["path", "tag", "min", "max", "k"].filter((name) => asked[name]).length;
 
 function filters(asked) {
@@ -45,6 +48,8 @@ function filters(asked) {
 
 /** Say by which route, parameters and body the service is asked. */
 async function request(asked) {
+  const common = { ...filters(asked), k: asked.k || (asked.every ? undefined : FEW), every: asked.every };
+  if (asked.find === "concept") return ["v1/search", { ...common, concept: asked.concept }, {}];
   const sound = { file: asked.file, start: asked.start, end: asked.end };
   let body = null;
   if (asked.upload) {
@@ -54,17 +59,18 @@ async function request(asked) {
     body = upload.blob;
   }
   const options = { method: body ? "POST" : "GET", body };
+  const isPicture = body?.type.startsWith("image/");
+  if (isPicture) return ["v1/search", { ...common, name: sound.name, by: "picture" }, options];
   if (asked.find === "recording") {
     const { path, tag } = filters(asked);
     return ["v1/identify", { ...sound, path, tag }, options];
   }
-  const common = { ...filters(asked), k: asked.k || (asked.every ? undefined : FEW), every: asked.every };
   const isTyped = asked.find === "phrase" && !hasSound(asked);
   if (isTyped) return ["v1/search", { ...common, phrase: asked.text }, options];
   const flag = FLAGS[asked.find];
   if (flag) return ["v1/search", { ...common, ...sound, [flag]: true }, options];
-  const { text, like, unlike } = asked;
-  return ["v1/search", { ...common, ...(hasSound(asked) ? sound : {}), text, like, unlike }, options];
+  const [like, unlike] = LISTS.map((name) => [...new Set(asked[name].map(idOf))]);
+  return ["v1/search", { ...common, ...(hasSound(asked) ? sound : {}), text: asked.text, like, unlike }, options];
 }
 
 /** Ask for it: { found, notes }, of files without a query { files, total, next }. */

@@ -1,7 +1,8 @@
 // The page: what is asked, what is found, and how one comes from the one to the other.
 
 import { ask } from "./api.js";
-import { find, hasQuery, hasSound, nFilters, read, save, spell } from "./asked.js";
+import { find, hasQuery, hasSound, idOf, nFilters, read, save, spell } from "./asked.js";
+import { concepts } from "./concepts.js";
 import { button, byId, counted, el, parted } from "./dom.js";
 import { showExample } from "./example.js";
 import { follow } from "./indexing.js";
@@ -39,6 +40,7 @@ const names = new Map(); // of files, by id
 
 function whyNot(wish = asked) {
   const { find: what } = wish;
+  if (what === "concept") return concepts.whyNot(wish.concept);
   if (["voice", "recording", "version"].includes(what) && !hasSound(wish)) {
     if (!hasQuery(wish) && what === "recording") return "Drop or record a few seconds of a recording to learn which it is.";
     return { voice: "Drop or record a sound in which one person speaks.", recording: "A recording is identified by a sound; drop or record one.", version: "Drop or record some of a piece of music." }[what];
@@ -58,6 +60,7 @@ function readControls() {
   const next = { ...asked, find: document.querySelector("input[name=find]:checked").value, every: byId("every").checked };
   for (const [name, id] of Object.entries(FIELDS)) next[name] = byId(id).value.trim();
   if (["recording", "version"].includes(next.find)) next.every = false;
+  next.concept = next.find === "concept" ? concepts.chosen() : "";
   asked = next;
 }
 
@@ -65,6 +68,7 @@ function showControls() {
   for (const [name, id] of Object.entries(FIELDS)) byId(id).value = asked[name] ?? "";
   document.querySelector(`input[name=find][value=${asked.find}]`).checked = true;
   byId("every").checked = Boolean(asked.every);
+  concepts.show(asked);
   tellWish();
   showFeedback();
   showExample(asked, {
@@ -93,14 +97,20 @@ async function showFeedback() {
   const all = [["like", "+", "More like"], ["unlike", "−", "Less like"]];
   const chips = [];
   for (const [list, sign, says] of all) {
-    for (const id of asked[list]) {
-      const name = await nameOf(id);
-      const drop = () => go({ ...asked, [list]: asked[list].filter((one) => one !== id) });
+    for (const mark of asked[list]) {
+      const name = await nameOf(idOf(mark));
+      const drop = () => go({ ...asked, [list]: asked[list].filter((one) => one !== mark) });
       chips.push(button(`${sign} ${name} ✕`, drop, { class: `chip ${list}`, "aria-label": `${says} ${name}; leave it out` }));
     }
   }
+  if (chips.length && session.role === "admin") chips.push(concepts.keeper(asked, kept));
   held.hidden = !chips.length;
   held.replaceChildren(...chips);
+}
+
+/** Search by what was kept. */
+function kept(name) {
+  go({ ...read(""), find: "concept", concept: name, every: asked.every });
 }
 
 /** Ask for something else: a new entry in the browser's history. */
@@ -123,7 +133,9 @@ async function searchBySound(blob, name) {
   }
   const upload = await uploads.add(blob, name);
   readControls();
-  go({ ...asked, text: asked.find === "phrase" ? "" : asked.text, upload, file: "", start: "", end: "" });
+  const sought = { upload, file: "", start: "", end: "" };
+  if (blob.type.startsWith("image/")) go({ ...asked, ...sought, find: "sound", text: "", every: false, like: [], unlike: [] });
+  else go({ ...asked, ...sought, text: asked.find === "phrase" ? "" : asked.text, find: asked.find === "concept" ? "sound" : asked.find });
 }
 
 function refuse(sentence) {
@@ -204,7 +216,7 @@ function nothing() {
 function heading(text, more) {
   byId("heading").textContent = text;
   byId("told").textContent = more;
-  document.title = hasQuery(asked) ? `${asked.text || "A sound"} · Echoic` : "Echoic";
+  document.title = hasQuery(asked) ? `${asked.text || asked.concept || "A sound"} · Echoic` : "Echoic";
 }
 
 function addRows(next) {
@@ -241,12 +253,10 @@ function judge(file, list, other) {
   const id = String(file.id);
   names.set(id, parted(file.path).name);
   readControls();
-  go({
-    ...asked,
-    find: "sound",
-    [list]: [...asked[list].filter((one) => one !== id), id],
-    [other]: asked[other].filter((one) => one !== id),
-  });
+  const mark = file.best ? `${id}@${file.best.start.toFixed(3)}-${file.best.end.toFixed(3)}` : id;
+  const others = (marks) => marks.filter((one) => idOf(one) !== id);
+  const what = asked.find === "concept" ? "concept" : "sound";
+  go({ ...asked, find: what, [list]: [...others(asked[list]), mark], [other]: others(asked[other]) });
 }
 
 // Wiring
@@ -259,9 +269,13 @@ byId("ask").addEventListener("submit", (event) => {
 });
 byId("ask").addEventListener("change", (event) => {
   if (event.target.type === "file") return;
+  if (event.target.id === "words" && asked.find === "concept") {
+    document.querySelector("input[name=find][value=sound]").checked = true; // which words look for
+  }
   readControls();
   tellWish();
-  if (["find", "every"].includes(event.target.name || event.target.id) && hasQuery(asked)) go({ ...asked });
+  concepts.show(asked);
+  if (["find", "every", "concept"].includes(event.target.name || event.target.id) && hasQuery(asked)) go({ ...asked });
 });
 byId("clear-filters").addEventListener("click", () => go({ ...asked, path: "", tag: "", min: "", max: "", k: "" }));
 byId("home").addEventListener("click", (event) => {
@@ -420,6 +434,10 @@ async function begin() {
     session = await ask("v1/session");
     const encoders = await ask("v1/encoders");
     purposes = new Set(encoders.flatMap((encoder) => encoder.purposes));
+    const sees = encoders.some(({ inputs }) => inputs.includes("picture"));
+    byId("picker").accept = sees ? "audio/*,video/*,image/*" : "audio/*,video/*";
+    const loading = concepts.load().then(() => concepts.show(asked));
+    if (asked.find === "concept") await loading; // which takes a while where much was taught
   } catch (error) {
     if (error.status !== 401) show({ error: error.message });
     return;

@@ -74,7 +74,10 @@ class Catalog(Database):
 
     def set_setting(self, name: str, value: str) -> None:
         """Keep a setting with the library."""
-        self.connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+        self.connection.execute(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def add_encoder(self, spec: EncoderSpec, source: str) -> None:
         """Use this revision of an encoder from now on; if it is known it keeps its files."""
@@ -125,7 +128,8 @@ class Catalog(Database):
         self, under: Path | None = None, *, file_ids: Collection[int] | None = None
     ) -> list[FileRecord]:
         """Return all files, or those at or under a path, or those of some ids, in order of path."""
-        condition, values = at_or_under(under) if file_ids is None else among(file_ids)
+        listed = self.connection.WHOLES
+        condition, values = at_or_under(under) if file_ids is None else among(file_ids, listed)
         encoders: dict[int, list[str]] = {}
         chosen = f"file_id IN (SELECT id FROM files WHERE {condition})"
         for file_id, key in self.connection.execute(
@@ -162,13 +166,13 @@ class Catalog(Database):
 
     def known_at(self, path: Path) -> Known | None:
         """Return what is needed to tell whether the file at a path has changed, or None."""
-        row = self.connection.execute(
-            "SELECT id, path, size, mtime_ns, digest, state, notes, (SELECT group_concat(key, char(10))"
-            " FROM encoded JOIN encoders ON encoder_id = encoders.id WHERE file_id = files.id)"
-            " FROM files WHERE path = ?",
+        rows = self.connection.execute(
+            "SELECT files.id, path, size, mtime_ns, digest, state, notes, key FROM files"
+            " LEFT JOIN encoded ON file_id = files.id LEFT JOIN encoders ON encoder_id = encoders.id"
+            " WHERE path = ? ORDER BY encoder_id",
             (encoded(path),),
-        ).fetchone()
-        return None if row is None else _known(row)
+        ).fetchall()
+        return _known(rows[0], [row[-1] for row in rows if row[-1] is not None]) if rows else None
 
     def paths_of_size(self, size: int) -> Iterator[str]:
         """Go through the paths of the files that had a size in bytes, in order."""
@@ -198,7 +202,7 @@ class Catalog(Database):
         """Return the paths of the files that are in one of some collections, in order."""
         rows = self.connection.execute(
             "SELECT DISTINCT path FROM files JOIN encoded ON file_id = files.id"
-            " JOIN encoders ON encoder_id = encoders.id WHERE key IN (SELECT value FROM json_each(?))"
+            f" JOIN encoders ON encoder_id = encoders.id WHERE key IN ({self.connection.TEXTS})"
             " ORDER BY path",
             (json.dumps(list(keys)),),
         )
@@ -275,6 +279,10 @@ class Catalog(Database):
             )
         )
 
+    def is_empty(self) -> bool:
+        """Tell whether there is no file, without looking at all of them, as counting does."""
+        return not self.connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()[0]
+
     def count(self) -> dict[FileState, int]:
         """Count the files in each state."""
         return dict(self.connection.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
@@ -313,7 +321,8 @@ class Catalog(Database):
         for spelt, text in info.tags.items():
             name = folded(spelt)
             self.connection.executemany(
-                "INSERT OR IGNORE INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, false)"
+                " ON CONFLICT DO NOTHING",
                 [(file_id, name, folded(value), value) for value in tag_values(name, text)],
             )
         return int(file_id)
@@ -364,7 +373,8 @@ class Catalog(Database):
         """
         for name, values in map(parse_tag, tags):
             self.connection.executemany(
-                "INSERT OR REPLACE INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, 1)",
+                "INSERT INTO tags (file_id, name, folded, value, given) VALUES (?, ?, ?, ?, true)"
+                " ON CONFLICT (file_id, name, folded) DO UPDATE SET value = excluded.value, given = true",
                 [(file_id, name, folded(value), value) for file_id in file_ids for value in values],
             )
 
@@ -397,7 +407,10 @@ class Catalog(Database):
                 for label, (is_told, spans) in heard.items()
             ],
         )
-        self.connection.execute("INSERT OR REPLACE INTO listened VALUES (?, ?)", (file_id, head))
+        self.connection.execute(
+            "INSERT INTO listened VALUES (?, ?) ON CONFLICT (file_id) DO UPDATE SET head = excluded.head",
+            (file_id, head),
+        )
 
     def heard_in(self, file_id: int) -> list[tuple[str, float, float, float]]:
         """Return what is told of a file: label, start, end and probability, in order of time."""
@@ -416,7 +429,8 @@ class Catalog(Database):
         """Return the ids of the files of a collection in which something else, or nothing, listened."""
         rows = self.connection.execute(
             "SELECT file_id FROM encoded JOIN encoders ON encoder_id = encoders.id"
-            " LEFT JOIN listened USING (file_id) WHERE key = ? AND head IS NOT ? ORDER BY file_id",
+            " LEFT JOIN listened USING (file_id) WHERE key = ?"
+            " AND (head IS NULL OR head <> ?) ORDER BY file_id",
             (key, head),
         )
         return [file_id for (file_id,) in rows]
@@ -426,13 +440,14 @@ class Catalog(Database):
     def put_encoded(self, file_id: int, key: str, n_segments: int) -> None:
         """Note that a file is in a collection, and with how many segments."""
         self.connection.execute(
-            "INSERT OR REPLACE INTO encoded SELECT ?, id, ? FROM encoders WHERE key = ?",
+            "INSERT INTO encoded SELECT ?, id, ? FROM encoders WHERE key = ?"
+            " ON CONFLICT (file_id, encoder_id) DO UPDATE SET n_segments = excluded.n_segments",
             (file_id, n_segments, key),
         )
 
     def n_segments(self, key: str) -> Iterator[tuple[int, int]]:
         """Count the segments of each file that is in a collection: 0 where nothing can be heard."""
-        return self.connection.execute(
+        return self.connection.stream(
             "SELECT file_id, n_segments FROM encoded JOIN encoders ON encoder_id = encoders.id"
             " WHERE key = ? ORDER BY file_id",
             (key,),
@@ -440,7 +455,7 @@ class Catalog(Database):
 
     def earlier_spans(self, key: str) -> list[tuple[int, bytes, bytes, int]]:
         """Return (file, starts, ends, checksum) of what an older Echoic kept here and not in the store."""
-        if not self._has_earlier_spans():
+        if not self.connection.has_table(EARLIER_SPANS):
             return []
         return self.connection.execute(
             f"SELECT file_id, starts, ends, checksum FROM {EARLIER_SPANS}"
@@ -456,14 +471,9 @@ class Catalog(Database):
         if not self.connection.execute(f"SELECT EXISTS (SELECT 1 FROM {EARLIER_SPANS})").fetchone()[0]:
             self.connection.execute(f"DROP TABLE {EARLIER_SPANS}")
 
-    def _has_earlier_spans(self) -> bool:
-        query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)"
-        return bool(self.connection.execute(query, (EARLIER_SPANS,)).fetchone()[0])
 
-
-def _known(row: tuple[Any, ...]) -> Known:
-    *plain, notes, keys = row[2:]
-    fields = (*plain, _notes(notes), tuple(keys.split("\n")) if keys else ())
+def _known(row: tuple[Any, ...], keys: Sequence[str]) -> Known:
+    fields = (*row[2:6], _notes(row[6]), tuple(keys))
     return Known(row[0], os.fsdecode(row[1]), *fields)
 
 

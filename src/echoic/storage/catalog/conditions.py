@@ -28,19 +28,26 @@ def encoded(path: Path) -> bytes:
     return os.fsencode(os.path.abspath(path))
 
 
-def under(path: Path | None) -> tuple[str, tuple[bytes, ...]]:
+def under(path: Path | None) -> tuple[str, tuple[bytes | str, ...]]:
     """Make the SQL condition for files at or under a path; bytes compare as prefixes by a range."""
     if path is None:
-        return "1", ()
+        return "true", ()
     exact = encoded(path)
     prefix = exact if exact.endswith(os.fsencode(os.sep)) else exact + os.fsencode(os.sep)
     past = prefix[:-1] + bytes([prefix[-1] + 1])
     return "(path = ? OR (path >= ? AND path < ?))", (exact, prefix, past)
 
 
-def among(file_ids: Collection[int]) -> tuple[str, tuple[str, ...]]:
-    """Make the SQL condition for files of some ids, of which there may be any number."""
-    return "id IN (SELECT value FROM json_each(?))", (json.dumps(list(file_ids)),)
+def among(file_ids: Collection[int], listed: str) -> tuple[str, tuple[bytes | str, ...]]:
+    """Make the SQL condition for files of some ids, of which there may be any number.
+
+    Parameters
+    ----------
+    file_ids : collection of int
+    listed : str
+        SQL of the numbers in a parameter that is a JSON list.
+    """
+    return f"id IN ({listed})", (json.dumps(list(file_ids)),)
 
 
 def fits_glob(path: str, glob: str) -> bool:

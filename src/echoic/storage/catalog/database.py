@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import random
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from echoic.errors import LibraryBusyError, LibraryError, quoted
-from echoic.storage.catalog.lock import LOCK_NAME, locked
-from echoic.storage.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable, version_of
+from echoic.storage.catalog.engine import Connection, Engine
+from echoic.storage.catalog.place import checked, choose, exists, place_of
+from echoic.storage.catalog.schema import OLDEST, VERSION, create, migrate, mismatch, unusable
+from echoic.storage.catalog.sqlite import Sqlite
 
 __all__ = ["SEAL", "Database"]
 
 #: Lies beside the database of a backup, which is not to change.
 SEAL = "backup.json"
 
-_PAGES = 2_048  # that are copied between two looks at whether to stop
-_PATIENCE = 30.0  # s that another process may keep the database to itself
-_MAPPED = 1 << 40  # bytes; SQLite itself maps 2 GB at most
-
-
-class _Connection(sqlite3.Connection):
-    """Closes itself, without a warning, once nobody has it any more: with its thread, say."""
-
-    def __del__(self) -> None:
-        self.close()
+_PATIENCE = 30.0  # s that another process may take to bring the tables up to date
 
 
 class _OfThread(threading.local):
     """What each thread has of a database by itself."""
 
-    connection: _Connection | None = None
+    connection: Connection | None = None
     is_writing = False
 
 
@@ -47,77 +36,57 @@ class Database:
     ----------
     folder : Path
         The library's folder, made if it is not there. One that may only be read is read.
+    address : str, optional
+        Of a server that a new library's database is to be at, and an older library's is; by default where
+        the folder says, which is the folder itself or a server that was chosen before.
 
     Raises
     ------
+    UsageError
+        If the address is none, or the library's database is elsewhere.
     LibraryError
-        If the database is damaged, of a newer version, or the folder cannot be written.
+        If the database is damaged, of a newer version, cannot be reached, or was not chosen; or if the folder
+        cannot be written.
     """
 
-    #: What the database is called in the library's folder.
-    FILE = "library.sqlite"
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str | None = None) -> None:
         self.folder = folder
-        self.path = folder / self.FILE
-        self._is_still = False  # taken to be written by nobody
         self._own = _OfThread()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.connection  # noqa: B018 - opened here, where it is explained what is wrong
-        except (OSError, sqlite3.Error) as error:
-            raise unusable(folder, error) from error
+        self._engine = _engine_of(folder, address)
         try:
             self._open()
+            self._engine.settle()
         except BaseException as error:
             self.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, OSError | sqlite3.Error):
                 raise unusable(folder, error) from error
             raise
 
     @property
-    def connection(self) -> sqlite3.Connection:
-        """The connection of the thread that asks, in autocommit mode: :meth:`transaction` begins and ends."""
-        if self._own.connection is None:
-            connection = self._own.connection = self._connected()
-            connection.execute("PRAGMA foreign_keys = ON")
-            # A power cut may lose the last files, which are then indexed again; it never harms the database.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            # Vectors are read here and there out of gigabytes: mapped, in half the time.
-            connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
-        return self._own.connection
+    def place(self) -> str:
+        """Where the database is: its path, or the address of a server."""
+        return self._engine.place
 
-    def _connected(self) -> _Connection:
-        # Another thread may be the last to let go of it.
-        options: dict[str, Any] = {
-            "isolation_level": None,
-            "check_same_thread": False,
-            "factory": _Connection,
-            "timeout": _PATIENCE,
-        }
-        connection: _Connection = sqlite3.connect(self.path, **options)
-        try:
-            version_of(connection)
-        except sqlite3.Error as error:
-            connection.close()
-            # SQLite makes files beside a database to read it. Where it may not, as on a disk that is shared
-            # for reading, it is told that nobody writes, which is true unless a log is there to tell.
-            log = self.path.with_name(f"{self.FILE}-wal")
-            may_not = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-            if not may_not or not self.path.is_file() or (log.exists() and log.stat().st_size):
-                raise
-            address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
-            connection = sqlite3.connect(address, uri=True, **options)
-            self._is_still = True
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether the embedded store can lie there, too."""
+        return self._engine.holds_vectors
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of the thread that asks, in autocommit mode: :meth:`transaction` begins and ends."""
+        connection = self._own.connection
+        # Who writes has no right to go on once the connection that holds the lock is lost.
+        if connection is None or (connection.is_lost and not self._own.is_writing):
+            connection = self._own.connection = self._engine.connected()
         return connection
 
     def _open(self) -> None:
-        self._stat = self.path.stat()
-        version = version_of(self.connection)
+        version = self.connection.version
         if version == 0:
-            self._log_ahead()
+            self._engine.prepare(self.connection)
             with self.transaction():  # another process may be creating it too
-                if version_of(self.connection) == 0:
+                if self.connection.version == 0:
                     create(self.connection)
         elif OLDEST <= version < VERSION:
             self._migrate(version)
@@ -138,47 +107,20 @@ class Database:
         except LibraryBusyError:
             raise
         except (LibraryError, sqlite3.OperationalError) as error:
-            why = "it can only be read here" if self._may_only_be_read else error
+            why = "it can only be read here" if self._engine.may_only_be_read else error
             raise LibraryError(
                 f"the library {self.folder} has format {version} and must be brought up to date once, which "
                 f"needs the right to write there, and some room ({why}); then any command does it"
             ) from error
 
-    def _log_ahead(self) -> None:
-        """Let readers read while one writes.
-
-        SQLite does not wait for others to let it switch, as it does for all else: they may wait for each
-        other.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            time.sleep(random.uniform(0.001, 0.02))
-
     @staticmethod
     def exists(folder: Path) -> bool:
         """Tell whether a folder holds a library."""
-        return (folder / Database.FILE).is_file()
+        return exists(folder)
 
     def check(self) -> list[str]:
-        """Check the database page by page; return one sentence for each finding."""
-        try:
-            findings = [row[0] for row in self.connection.execute("PRAGMA integrity_check")]
-        except sqlite3.DatabaseError as error:
-            findings = [str(error)]
-        if findings == ["ok"]:
-            return []
-        # SQLite tells page after page, up to a hundred of them; one is enough to act on.
-        said = findings[0].splitlines()[-1]
-        return [
-            f"{self.path} is damaged ({said}); move the folder out of the way, and bring a backup back with: "
-            "echoic library restore BACKUP, or make it anew with: echoic index FOLDER"
-        ]
+        """Look for damage of the database; return one sentence for each finding."""
+        return self._engine.check(self.connection)
 
     def copy_to(self, folder: Path, told: Callable[[int, int], None]) -> None:
         """Copy the database, as it is at this moment, into another folder, whoever writes meanwhile.
@@ -189,25 +131,11 @@ class Database:
         told : callable
             Told how many bytes of how many are copied.
         """
-        connection = self.connection
-        page = int(connection.execute("PRAGMA page_size").fetchone()[0])
-
-        def tell(_: int, left: int, total: int) -> None:
-            told(page * (total - left), page * total)
-
-        with closing(sqlite3.connect(folder / self.FILE)) as copy:
-            # Within one reading all pages are of one moment; else each write would have it begin anew.
-            connection.execute("BEGIN")
-            try:
-                version_of(connection)
-                connection.backup(copy, pages=_PAGES, progress=tell)
-            finally:
-                connection.execute("COMMIT")
+        self._engine.copy_to(self.connection, folder, told)
 
     def compact(self) -> None:
         """Give the system back the room of what was deleted. Inside :meth:`writing`, in no transaction."""
-        self.connection.execute("VACUUM")
-        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._engine.compact(self.connection)
 
     def close(self) -> None:
         """Close the connection of this thread; others close with their threads, or with this object."""
@@ -220,7 +148,7 @@ class Database:
         """Run a block as one transaction: all of it or nothing."""
         connection = self.connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.begin()
             yield
             connection.execute("COMMIT")
         except BaseException:
@@ -250,12 +178,12 @@ class Database:
         if self._own.is_writing:
             yield
             return
-        if self._may_only_be_read:
+        if self._engine.may_only_be_read:
             raise LibraryError(
                 f"the library {self.folder} can only be read here; allow it to be written, or choose another "
                 "folder with --library"
             )
-        with locked(self.folder, patience):
+        with self._engine.locked(self.connection, patience):
             if not self.is_there():
                 raise LibraryBusyError(
                     f"the library {self.folder} was removed while this waited to write; try again"
@@ -264,32 +192,31 @@ class Database:
             try:
                 yield
             except BaseException:
-                if is_new and not self._is_settled():
-                    self._discard()
+                if is_new:
+                    self._discard_empty()
                 raise
             finally:
                 self._own.is_writing = False
 
-    @property
-    def _may_only_be_read(self) -> bool:
-        return self._is_still or not os.access(self.path, os.W_OK)
-
     def is_there(self) -> bool:
         """Tell whether what was opened is still the library in the folder, as it was where nobody writes."""
-        try:
-            now = self.path.stat()
-        except OSError:
-            return False
-        is_as_read = not self._is_still or now.st_mtime_ns == self._stat.st_mtime_ns
-        return os.path.samestat(now, self._stat) and is_as_read
+        return self._engine.is_there()
 
-    def _is_settled(self) -> bool:
-        return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM encoders)").fetchone()[0])
+    def _discard_empty(self) -> None:
+        """Remove what was made for a library that has come to nothing."""
+        with suppress(LibraryError):  # what went wrong is told, and not that this is left
+            if not self.connection.execute("SELECT EXISTS (SELECT 1 FROM encoders)").fetchone()[0]:
+                self._engine.discard(self.connection)
 
-    def _discard(self) -> None:
-        self.close()
-        files = [self.FILE, f"{self.FILE}-wal", f"{self.FILE}-shm", LOCK_NAME, f"{LOCK_NAME}-journal"]
-        with suppress(OSError):  # another file may lie there, or another process have it open
-            for name in files:
-                (self.folder / name).unlink(missing_ok=True)
-            self.folder.rmdir()
+
+def _engine_of(folder: Path, address: str | None) -> Engine:
+    """Choose what the database of a library lies in; drivers are imported where they are needed."""
+    if address is not None:
+        place = choose(folder, address)
+    elif (known := place_of(folder)) is not None:
+        place = checked(folder, known)
+    else:
+        return Sqlite(folder)
+    from echoic.storage.catalog.postgres import Postgres
+
+    return Postgres(folder, place)

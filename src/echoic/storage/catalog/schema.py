@@ -14,8 +14,9 @@ from pathlib import Path
 
 from echoic.audio.tags import folded, is_mark, tag_values
 from echoic.errors import LibraryError, quoted
+from echoic.storage.catalog.engine import Connection
 
-__all__ = ["EARLIER_SPANS", "OLDEST", "VERSION", "create", "migrate", "mismatch", "unusable", "version_of"]
+__all__ = ["EARLIER_SPANS", "OLDEST", "VERSION", "create", "migrate", "mismatch", "unusable"]
 
 #: The table of times of segments whose vectors lie in a store elsewhere, until they are brought there too.
 EARLIER_SPANS = "earlier_spans"
@@ -26,7 +27,7 @@ CREATE TABLE tags (
     name    TEXT NOT NULL,                          -- folded
     folded  TEXT NOT NULL,                          -- the value, as echoic.audio.tags.folded makes it
     value   TEXT NOT NULL,
-    given   INTEGER NOT NULL,                       -- by a person, not read from the file
+    given   BOOLEAN NOT NULL,                       -- by a person, not read from the file
     PRIMARY KEY (file_id, name, folded)
 ) WITHOUT ROWID;
 CREATE INDEX tags_by_value ON tags (folded, name, file_id);
@@ -50,7 +51,7 @@ CREATE TABLE heard (
     folded      TEXT NOT NULL,                      -- the kind, as echoic.audio.tags.folded makes it
     label       TEXT NOT NULL,
     probability REAL NOT NULL,                      -- the highest of its spans
-    is_told     INTEGER NOT NULL,                   -- no kinds of it tell as much
+    is_told     BOOLEAN NOT NULL,                   -- no kinds of it tell as much
     spans       TEXT NOT NULL,                      -- a JSON list of [start, end, probability]
     PRIMARY KEY (file_id, folded)
 ) WITHOUT ROWID;
@@ -104,15 +105,13 @@ CREATE TABLE answers (
     path       BLOB NOT NULL,
     start      REAL,                                -- s; NULL: from its begin
     finish     REAL,                                -- s; NULL: to its end
-    is_it      INTEGER NOT NULL,
+    is_it      BOOLEAN NOT NULL,
     collection TEXT NOT NULL,                       -- key of the encoder that made the vector
     length     REAL NOT NULL,                       -- s of what is heard in the span
     vector     BLOB NOT NULL
 );
 CREATE INDEX answers_by_concept ON answers (concept_id, id);
 CREATE INDEX answers_by_path ON answers (path);
-CREATE TRIGGER answers_move AFTER UPDATE OF path ON files
-BEGIN UPDATE answers SET path = NEW.path WHERE path = OLD.path; END;
 """
 
 # What is said in files, word for word, see echoic.storage.transcripts. A transcript is of the content that
@@ -141,15 +140,6 @@ CREATE TABLE passages (
     keys    TEXT NOT NULL                           -- what it is found by
 );
 CREATE INDEX passages_by_file ON passages (file_id);
-CREATE VIRTUAL TABLE passages_by_key USING fts5 (
-    keys, content = passages, content_rowid = id, tokenize = ascii, detail = none
-);
-CREATE TRIGGER passages_come AFTER INSERT ON passages
-BEGIN INSERT INTO passages_by_key (rowid, keys) VALUES (NEW.id, NEW.keys); END;
-CREATE TRIGGER passages_go AFTER DELETE ON passages
-BEGIN INSERT INTO passages_by_key (passages_by_key, rowid, keys) VALUES ('delete', OLD.id, OLD.keys); END;
-CREATE TRIGGER transcripts_go AFTER UPDATE OF digest ON files WHEN NEW.digest NOT IN (OLD.digest, '')
-BEGIN DELETE FROM transcripts WHERE file_id = NEW.id; END;
 """
 
 _SCHEMA = (
@@ -197,33 +187,28 @@ _SPANS = """CREATE TABLE IF NOT EXISTS spans (
 ) WITHOUT ROWID"""
 
 
-def version_of(connection: sqlite3.Connection) -> int:
-    """Return the version of a database's tables; 0 if it has none yet."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def create(connection: sqlite3.Connection) -> None:
+def create(connection: Connection) -> None:
     """Make the tables, within the transaction that is open."""
-    _run(connection, _SCHEMA)
+    _run(connection, _SCHEMA + connection.FOLLOW + connection.WRITTEN)
     # Names this library's collections on a server that holds several libraries'.
     connection.execute("INSERT INTO settings VALUES ('identity', ?)", (uuid.uuid4().hex,))
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.version = VERSION
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: Connection) -> None:
     """Bring older tables up to date, step by step, within the transaction that is open."""
-    for version in range(version_of(connection) + 1, VERSION + 1):
+    for version in range(connection.version + 1, VERSION + 1):
         _STEPS[version](connection)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.version = VERSION
 
 
-def _run(connection: sqlite3.Connection, statements: str) -> None:
+def _run(connection: Connection, statements: str) -> None:
     # Not executescript(), which would first commit what is open.
     for statement in statements.strip().split(";\n"):
         connection.execute(statement)
 
 
-def _to_4(connection: sqlite3.Connection) -> None:
+def _to_4(connection: Connection) -> None:
     """Notes on files; tags with several values, compared without regard to case; look-up by size."""
     connection.execute("ALTER TABLE files ADD COLUMN notes TEXT NOT NULL DEFAULT ''")
     connection.execute("CREATE INDEX files_by_size ON files (size)")
@@ -240,7 +225,7 @@ def _to_4(connection: sqlite3.Connection) -> None:
             )
 
 
-def _to_5(connection: sqlite3.Connection) -> None:
+def _to_5(connection: Connection) -> None:
     """What encoders may be asked for."""
     # Their purposes went by their names, and others were never asked for anything else.
     purposes = {"fingerprint": ["recordings"], "harmony": ["versions"]}
@@ -253,7 +238,7 @@ def _to_5(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE encoders SET spec = ? WHERE id = ?", (json.dumps(spec), number))
 
 
-def _to_6(connection: sqlite3.Connection) -> None:
+def _to_6(connection: Connection) -> None:
     """Segments' times lie with their vectors; the catalog keeps how many segments there are."""
     _run(connection, _ENCODED)
     rows = connection.execute("SELECT file_id, encoder_id, starts FROM segments").fetchall()
@@ -284,13 +269,13 @@ def _count(blob: bytes) -> int:
         return -1
 
 
-def _to_7(connection: sqlite3.Connection) -> None:
+def _to_7(connection: Connection) -> None:
     """What is heard in files, which the next indexing tells from the vectors that are there; what is said."""
     _run(connection, _HEARD)
     _run(connection, _FRAMES_7)
 
 
-def _to_8(connection: sqlite3.Connection) -> None:
+def _to_8(connection: Connection) -> None:
     """What is said in a long file lies in parts; what was taught."""
     connection.execute("ALTER TABLE frames RENAME TO earlier_frames")
     _run(connection, _FRAMES)
@@ -299,12 +284,12 @@ def _to_8(connection: sqlite3.Connection) -> None:
         " SELECT collection, file_id, 0, n, checksum, starts, ends, data FROM earlier_frames"
     )
     connection.execute("DROP TABLE earlier_frames")
-    _run(connection, _CONCEPTS)
+    _run(connection, _CONCEPTS + connection.FOLLOW)
 
 
-def _to_9(connection: sqlite3.Connection) -> None:
+def _to_9(connection: Connection) -> None:
     """What is said in files, word for word."""
-    _run(connection, _TRANSCRIPTS)
+    _run(connection, _TRANSCRIPTS + connection.WRITTEN)
 
 
 _STEPS = {4: _to_4, 5: _to_5, 6: _to_6, 7: _to_7, 8: _to_8, 9: _to_9}

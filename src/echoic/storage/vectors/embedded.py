@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,9 @@ from echoic.storage.vectors.snapshot import InDatabase, Snapshot
 from echoic.storage.vectors.times import Spans, pack_times, unpack_times
 from echoic.storage.vectors.view import View
 from echoic.types import Float32, Segments
+
+if TYPE_CHECKING:
+    from echoic.storage.catalog.engine import Statements
 
 __all__ = ["EmbeddedStore"]
 
@@ -122,7 +126,7 @@ class EmbeddedStore:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Statements],
         collection: str,
         dim: int,
         cache_dir: Path,
@@ -145,7 +149,7 @@ class EmbeddedStore:
             raise StoreError(f"collection {collection} holds vectors of {stored_precision}, not {precision}")
 
     @property
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self) -> Statements:
         return self._connect()
 
     def _find_or_make(self) -> tuple[int, str, int, str]:

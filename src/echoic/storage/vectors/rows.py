@@ -8,9 +8,9 @@ direction of a vector of whole numbers from −127 to 127, which moves cosines b
 from __future__ import annotations
 
 import json
-import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ import numpy.typing as npt
 from echoic.errors import StoreError
 from echoic.spec import Precision
 from echoic.types import Float32
+
+if TYPE_CHECKING:
+    from echoic.storage.catalog.engine import Statements
 
 __all__ = ["SEGMENTS_A_ROW", "StoredMatrix", "pack", "packed_size", "unpack"]
 
@@ -83,7 +86,7 @@ class StoredMatrix:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Statements],
         collection: int,
         dim: int,
         precision: Precision,
