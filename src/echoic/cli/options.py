@@ -215,9 +215,9 @@ def seconds(text: str) -> float:
 def read_part(text: str, option: str) -> tuple[Path, tuple[float | None, float | None]]:
     """Read ``FILE`` or ``FILE@START-END`` → the file, and the begin and end of the part that is meant."""
     name, part = parted(text, option)
-    if not os.path.lexists(expand(name)):
+    if not (in_bucket(name) or os.path.lexists(expand(name))):
         raise UnreadableError(f"{quoted(name)} does not exist; check the path")
-    return expand_path(name), part
+    return expand_place(name), part
 
 
 def parted(text: str, option: str) -> tuple[str, tuple[float | None, float | None]]:

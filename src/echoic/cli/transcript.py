@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from echoic.cli.options import LibraryFolder, expand_path, one_of
+from echoic.cli.options import LibraryFolder, expand_path, expand_place, one_of
 from echoic.cli.output import complain, note_teller, say, shorten
 from echoic.errors import UsageError, quoted
 from echoic.files import written_whole
@@ -32,7 +32,7 @@ _SPELT = {Format.txt: spell_text, Format.srt: spell_srt, Format.vtt: spell_vtt}
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", parser=expand_path, help="What is said in it.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", parser=expand_place, help="What is said in it.")],
     form: Annotated[
         Format | None,
         typer.Option(
