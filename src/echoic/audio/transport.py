@@ -24,6 +24,7 @@ _SYNC = 0x47
 _READ = 8_192  # packets at a time
 _HELD = 1 << 20  # bytes, at most, that wait for the maps of programmes
 _LIST = 0  # of programmes: where it is
+_LISTED = b"\x47\x40\x00"  # with what a packet of it begins
 _ASSOCIATIONS, _MAP = 0, 2  # tables: of programmes, and of what belongs to one of them
 _SOUND = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81, 0x87})  # MPEG, AAC, AC-3
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -43,9 +44,16 @@ def packet_size(head: bytes) -> int:
 
 
 def find_packets(data: bytes) -> int | None:
-    """Return where a broadcast begins in data that are of something else, if one does."""
-    places = (_next_packet(data, 0, size, _IN_A_ROW) for size in _SIZES)
-    return min((place for place in places if place is not None), default=None)
+    """Return where a broadcast begins in data that are of something else, if one does.
+
+    A list of programmes stands in it: in samples that hardly change, bytes alone come again and again.
+    """
+    places = []
+    for size in _SIZES:
+        place = _next_packet(data, 0, size, _IN_A_ROW)
+        if place is not None and any(data.startswith(_LISTED, at) for at in range(place, len(data), size)):
+            places.append(place)
+    return min(places, default=None)
 
 
 def _next_packet(data: bytes, at: int, size: int, in_a_row: int) -> int | None:
