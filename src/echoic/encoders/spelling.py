@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["LETTERS", "MONEY", "NUMBERS", "SIGNS", "not_read", "read_out"]
+__all__ = ["LETTERS", "MONEY", "NUMBERS", "SHORT", "SIGNS", "not_read", "ordinal_of", "read_out"]
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -25,7 +25,8 @@ _LONGEST_NUMBER = 12  # digits that are read as one number; of more, each by its
 SIGNS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "#": "number", "°": "degrees"}
 #: Of what sums of money are, and a hundredth of it.
 MONEY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
-_SHORT = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
+#: Words that are written shorter than they are read out.
+SHORT = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
 # What decomposing does not take apart.
 _FOREIGN = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "th", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "’": "'"}
@@ -60,7 +61,7 @@ def read_out(text: str) -> list[str]:
         if whole:
             words += _number(currency, whole.replace(",", ""), fraction, ordinal)
         elif word and _READ.fullmatch(word):
-            words.append(_SHORT.get(word, word))
+            words.append(SHORT.get(word, word))
         elif sign in SIGNS:
             words.append(SIGNS[sign])
     return words
@@ -100,7 +101,7 @@ def _number(currency: str, whole: str, fraction: str, ordinal: str) -> list[str]
     elif fraction:
         words += ["point", *(_ONES[int(digit)] for digit in fraction)]
     elif ordinal:
-        words[-1] = _ordinal(words[-1])
+        words[-1] = ordinal_of(words[-1])
     return words
 
 
@@ -115,7 +116,8 @@ def _count(number: int) -> list[str]:
     return [_TENS[tens - 2], *([_ONES[ones]] if ones else [])]
 
 
-def _ordinal(word: str) -> str:
+def ordinal_of(word: str) -> str:
+    """Say which of a row a number is: fifth of five."""
     odd = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"}
     odd |= {"nine": "ninth", "twelve": "twelfth"}
     return odd.get(word) or (f"{word[:-1]}ieth" if word.endswith("y") else f"{word}th")

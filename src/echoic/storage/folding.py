@@ -1,10 +1,10 @@
 """Words as they are compared: what is typed and what was written down, made alike.
 
 Case, accents, and how letters are coded go; apostrophes close up and all other signs part words; numbers that
-are written out in English become digits, as sums of money become words. Where a script sets no spaces, each
-character is a word. Two texts agree where their letters do and a word begins and ends in both: where words
-are parted does not matter, so that "co-operate", "co operate" and "cooperate" are the same, as are "4711" and
-"4 7 1 1".
+are written out in English become digits, as sums of money become words, and titles are shortened. Where a
+script sets no spaces, each character is a word. Two texts agree where their letters do and a word begins and
+ends in both: where words are parted does not matter, so that "co-operate", "co operate" and "cooperate" are
+the same, as are "4711" and "4 7 1 1".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from echoic.encoders.spelling import MONEY, NUMBERS, SIGNS
+from echoic.encoders.spelling import MONEY, NUMBERS, SHORT, SIGNS, ordinal_of
 from echoic.interchange.subtitles import UNSPACED
 
 __all__ = ["Token", "fold", "keys_asked", "keys_of"]
@@ -47,6 +47,8 @@ _PIECE = re.compile(
     rf"|(?P<sign>[{re.escape(''.join(SIGNS) + _MONEY_SIGNS)}])"
 )
 _POINT = "point"
+_ORDINALS = {ordinal_of(name): number for name, number in NUMBERS.items() if number}
+_SHORTER = {whole: short for short, whole in SHORT.items()} | {"saint": "st"}
 _CENTS = re.compile(r"\d\d")
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _LONGEST_NUMBER = 15  # digits that are reckoned with
@@ -84,7 +86,7 @@ def _pieces(word: str) -> list[str]:
         elif piece["sign"]:
             texts.append(SIGNS.get(piece[0], piece[0]))
         else:
-            texts.append(piece[0])
+            texts.append(_SHORTER.get(piece[0], piece[0]))
     return texts
 
 
@@ -101,13 +103,23 @@ def _counted(tokens: Sequence[Token]) -> list[Token]:
     at = 0
     while at < len(tokens):
         number, past = _number(tokens, at)
-        if past > at:
+        which = _ORDINALS.get(_text(tokens, past), 0)
+        if which and (past == at or (number % 100 >= 20 and not number % 10 and which < 10)):
+            texts = str(number + which), _ending(number + which)
+            told += [Token(text, tokens[at].first, tokens[past].last) for text in texts]
+            at = past + 1
+        elif past > at:
             told.append(Token(str(number), tokens[at].first, tokens[past - 1].last))
             at = past
         else:
             told.append(tokens[at])
             at += 1
     return told
+
+
+def _ending(number: int) -> str:
+    """Say how it is written which of a row a number is: th of 11, st of 21."""
+    return "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
 
 def _number(tokens: Sequence[Token], at: int) -> tuple[int, int]:
