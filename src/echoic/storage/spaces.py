@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from echoic.buckets import stamp_of
 from echoic.encoders.registry import (
     DEFAULT_ENCODERS,
     bundled_for,
@@ -406,11 +407,10 @@ class Spaces:
         if record is None or record.state == "failed":
             return None
         try:
-            status = path.stat()
+            if stamp_of(path) != (record.size, record.mtime_ns):
+                return None
         except OSError:
             return None  # reading it will say why
-        if (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns):
-            return None
         return self.store(spec).fetch([record.id]).get(record.id)
 
     def drop(self, spec: EncoderSpec) -> None:

@@ -161,8 +161,8 @@ class Catalog(Database):
 
     def file_at(self, path: Path) -> FileRecord | None:
         """Return the file at a path, or None."""
-        found = self.files(path)
-        return found[0] if found and found[0].path == os.path.abspath(path) else None
+        known = self.known_at(path)
+        return None if known is None else next(iter(self.files(file_ids=[known.id])), None)
 
     def known_at(self, path: Path) -> Known | None:
         """Return what is needed to tell whether the file at a path has changed, or None."""
@@ -176,9 +176,8 @@ class Catalog(Database):
 
     def paths_of_size(self, size: int) -> Iterator[str]:
         """Go through the paths of the files that had a size in bytes, in order."""
-        for (path,) in self.connection.execute(
-            "SELECT path FROM files WHERE size = ? ORDER BY path", (size,)
-        ):
+        query = "SELECT path FROM files WHERE size = ? ORDER BY path"
+        for (path,) in self.connection.execute(query, (size,)):
             yield os.fsdecode(path)
 
     def stamps_between(self, first: str, last: str, most: int) -> dict[tuple[str, int, int], int]:
@@ -289,8 +288,7 @@ class Catalog(Database):
 
     def total_duration(self) -> float:
         """Sum the durations of all files, in seconds."""
-        row = self.connection.execute("SELECT coalesce(sum(duration), 0) FROM files").fetchone()
-        return float(row[0])
+        return float(self.connection.execute("SELECT coalesce(sum(duration), 0) FROM files").fetchone()[0])
 
     def put_file(
         self, path: Path, size: int, mtime_ns: int, digest: str, info: AudioInfo, state: FileState
