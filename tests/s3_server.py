@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from echoic import buckets
+
 __all__ = ["Server", "running"]
 
 _ENVIRONMENT = {
@@ -71,7 +73,17 @@ def running() -> Iterator[Server]:
     """Start one, and have the environment lead to it."""
     with pytest.MonkeyPatch.context() as patch:
         server = Server()
+        forget()
         for name, value in {**_ENVIRONMENT, "AWS_ENDPOINT_URL": server.address}.items():
             patch.setenv(name, value)
         yield server
         server.close()
+        forget()
+
+
+def forget() -> None:
+    """Have fsspec connect anew: what it connected to is not there any more."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    buckets._filesystem.cache_clear()

@@ -30,9 +30,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(kept_workers):
     with running() as server:
+        kept_workers(1)  # those that ran before know of no server
         yield server
+    kept_workers(1)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from echoic import HeardSpan, Library, NotAudioError, Note, UsageError, describe
 from echoic.audio.encode import write_audio
 from echoic.encoders.head import Head
 from echoic.encoders.onnx import OnnxEncoder
+from echoic.heard.files import _listener
 from echoic.search.query import Query
 from tests.integration.conftest import CommandsWithin, write_clip
 
@@ -46,9 +47,11 @@ BARKING, RAINING = head(0.6, 0.9, 0.1), head(0.7, 0.2, 0.8)
 def hear(monkeypatch):
     def hear(what):
         monkeypatch.setattr(OnnxEncoder, "head", what)
+        _listener.cache_clear()
 
     hear(BARKING)
-    return hear
+    yield hear
+    _listener.cache_clear()
 
 
 @pytest.fixture

@@ -65,6 +65,8 @@ LEFT_OUT = {
 ENDS_WITH = {
     ("README.md", "echoic index sounds", 2): (1, "half of a file cannot be decoded, as the page shows"),
 }
+#: Pages of which no command is run.
+ALL_LEFT_OUT = {"transcripts.md"}
 SHELL = ("mv ", "rm ", "cp ")
 
 
@@ -207,7 +209,7 @@ def test_the_commands_of_a_page_do_what_it_says(page, reader, home):
         seen[command] += 1
         code, _ = ENDS_WITH.get((page.name, command, seen[command]), (0, ""))
         run(reader, home, command, code)
-    assert seen, f"none of the commands of {page.name} was run"
+    assert bool(seen) != (page.name in ALL_LEFT_OUT), f"of the commands of {page.name} these were run: {seen}"
 
 
 def test_a_report_beside_a_model_of_its_name_leaves_the_model_usable(reader, home):
