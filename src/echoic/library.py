@@ -5,12 +5,13 @@ Wiring only: it hands what is open (:mod:`echoic.opening`) to the parts that do 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from echoic.addresses import in_bucket, told
+from echoic.addresses import held, in_bucket, told
 from echoic.arguments import checked
 from echoic.errors import UsageError, quoted
 from echoic.finding import Finder
@@ -306,7 +307,7 @@ def _choose_buckets(paths: Sequence[Path]) -> None:
     from echoic.buckets import choose
 
     for path in paths:
-        if in_bucket(str(path)):
+        if in_bucket(os.path.abspath(held(str(path)))):  # what ".." leads out of is not meant
             try:
                 choose(path, for_good=True)
             except OSError as error:

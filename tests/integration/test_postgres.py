@@ -153,6 +153,7 @@ def test_a_server_that_cannot_be_reached_is_one_sentence_and_can_be_corrected(li
             "error: leave the password out of the catalog",
         ),
         ("postgresql+psycopg://127.0.0.1/sounds?user=me&password=secret", 2, "error: leave the password"),
+        ("postgresql+psycopg://127.0.0.1/sounds?p%61ssword=secret", 2, "error: leave the password"),
         ("mysql://me@127.0.0.1/sounds", 2, "error: mysql://me@127.0.0.1/sounds is no address of a catalog"),
         ("sounds.db", 2, "error: sounds.db is no address of a catalog"),
     ):

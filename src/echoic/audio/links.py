@@ -21,6 +21,7 @@ from echoic.audio.transport import HEAD, StreamChanges, find_changes, find_packe
 __all__ = ["Link", "StreamLinks", "further_begin", "links_of", "tag_size", "with_link_at"]
 
 _FLAC, _TAG = b"fLaC", b"ID3"
+_PACKETS = 1 << 16  # bytes by which a broadcast is told
 _NEAR = 4096  # bytes that may lie between recordings: tags, padding
 _MARK_SIZE = 10  # bytes by which the begin of a file is told from the same letters in the middle of one
 _RATE_AT = 18  # bytes behind FLAC's mark, in 20 bits
@@ -245,11 +246,13 @@ def _behind_boxes(source: Source, kind: Boxed, at: int) -> int | None:
 def _next_begin(source: Source, first: int) -> int | None:
     """Return where a file of any kind begins behind the begin of the first, by its mark alone."""
     at = first + 1
-    place: int | None
     while len(data := source.look(at, _SEARCHED)) >= BOX_HEAD:
-        place = min(_begins_in(data, behind=b""), default=None)
-        if place is not None:
-            return at + place
+        # Of many small recordings each is looked for, so hardly more is looked at than up to the next.
+        first_one = next(find_begins(data), None)
+        near = data if first_one is None else data[: first_one + _PACKETS]
+        places = first_one, next(find_packs(near), None), find_packets(near)
+        if any(place is not None for place in places):
+            return at + min(place for place in places if place is not None)
         at += len(data) - BOX_HEAD + 1
     return None
 

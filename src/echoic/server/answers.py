@@ -73,13 +73,14 @@ class Answers:
         None where that cannot be told, as of a library that nothing can be written to.
         """
         try:
-            status = self._database.stat()
-            file = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
             with self._lock:
+                status = self._database.stat()
+                file = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
                 if self._watching is None or self._watching[1] != file:  # the library may be another
                     if self._watching is not None:
                         self._watching[0].close()
                     self._watching = sqlite3.connect(self._database, check_same_thread=False), file
+                    self._kept.clear()  # each connection counts the changes that it sees anew
                 with closing(self._watching[0].execute("PRAGMA data_version")) as found:
                     return file, found.fetchone()[0]
         except (OSError, sqlite3.Error):

@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from echoic.addresses import path_of
+from echoic.addresses import in_bucket, path_of
 from echoic.errors import EchoicError, UsageError
 from echoic.library import Library
 from echoic.server.asked import Reference
@@ -136,7 +136,8 @@ class Indexing:
             place = path.resolve()
         except (ValueError, OSError):
             raise UsageError("a folder is named by its URI, as in file:///sounds") from None
-        if not any(place.is_relative_to(folder) for folder in self._folders):
+        # A bucket that is indexed is noted as chosen for good, which is for whoever runs the service to do.
+        if in_bucket(str(path)) or not any(place.is_relative_to(folder) for folder in self._folders):
             refuse(403, "this folder may not be indexed; see what may be served with --folder DIR")
         return path
 

@@ -128,6 +128,8 @@ def test_only_what_the_operator_allows_is_indexed(indexed, folder, ask):
     for uri in (outside.as_uri(), link.as_uri(), f"{folder.as_uri()}/../outside", "file:///etc"):
         answer = indexed("/v1/index", {"folder": uri}, method="POST")
         assert answer.status == 403, uri
+    for uri in (f"s3://sounds/../..{folder}", f"file:///s3:/sounds/../..{folder}", "s3://sounds/a"):
+        assert indexed("/v1/index", {"folder": uri}, method="POST").status == 403, uri
     for mistyped in ("/etc", "http://example.org/", "file://host/etc"):
         assert indexed("/v1/index", {"folder": mistyped}, method="POST").status == 422
     link.unlink()

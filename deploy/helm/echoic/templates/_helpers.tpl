@@ -1,5 +1,5 @@
 {{- define "echoic.name" -}}
-{{ .Release.Name | trunc 52 | trimSuffix "-" }}-echoic
+{{ .Release.Name | trunc 39 | trimSuffix "-" }}-echoic
 {{- end }}
 
 {{- define "echoic.labels" -}}

@@ -11,6 +11,7 @@ import shlex
 import uuid
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from echoic.errors import LibraryError, UsageError, quoted, shell_word
 from echoic.files import written_whole
@@ -137,7 +138,7 @@ def _check(address: str) -> None:
             f"{quoted(address)} is no address of a catalog; give one as in {_SCHEME}USER@HOST/DATABASE"
         )
     login, at, _ = rest.partition("/")[0].rpartition("@")
-    if (at and ":" in login) or "password=" in rest:
+    if (at and ":" in unquote(login)) or "password" in unquote(rest).lower():
         raise UsageError(
             "leave the password out of the catalog's address, where it would be kept and shown; put it into "
             f"${PASSWORD_VARIABLE}"
