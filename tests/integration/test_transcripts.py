@@ -179,6 +179,29 @@ def test_transcripts_follow_what_becomes_of_files(folder, library):
     assert index(transcripts=False) == 0
 
 
+def test_strange_subtitles_stop_no_run(folder, library):
+    line = "00:00:01.000 --> 00:00:03.000\n"
+    strange = {
+        "number.srt": f"{line}&#{'9' * 5_000}; hello there",
+        os.fsdecode(b"n\xff.srt"): f"{line}hello there",
+        "terminal.vtt": f"WEBVTT\n\n{line}\x1b]0;pw\x07 hello\x9b there",
+        "clock.vtt": "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n\n"
+        f"{line}hello there\n\nX-TIMESTAMP-MAP=MPEGTS:90000,LOCAL:00:00:00.000\n\n{line}before",
+        "voice.vtt": f"WEBVTT\n\n{line}<v{' ' * 200_000}hello there",
+    }
+    for name, text in strange.items():
+        (folder / name).write_text(text, "utf-8")
+        write(folder / f"{name[:-4]}.wav")
+    report = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
+    assert (report.transcribed, report.untranscribed) == (len(strange), ())
+    for record in library.files():
+        [cue] = library.transcript(record.path).cues
+        assert (cue.start, cue.end) == (1, 3)
+        assert "hello" in cue.text
+        assert cue.text.isprintable()
+    assert len(library.phrases("hello", every=True)) == len(strange)
+
+
 def test_subtitles_of_another_cut_are_refused(folder, library):
     write(folder / "film.wav")
     (folder / "film.srt").write_text("0:01 --> 0:02\none\n\n0:26 --> 0:27\ntwo\n")

@@ -80,7 +80,7 @@ def carried_subtitles(path: StrPath) -> tuple[list[CarriedLine], str]:
             raise
         except _DAMAGE:
             pass  # what came before the damage is read
-    return lines, "" if language == "und" else language
+    return sorted(lines), "" if language == "und" else language
 
 
 def _text(codec: str, packet: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from echoic.errors import quoted
 from echoic.interchange.subtitles import SUFFIXES, cue_of, read_subtitles, without_repeats
-from echoic.types import Cue, Transcript, Word
+from echoic.types import Cue, Transcript
 from echoic.untrusted import read_file
 
 __all__ = ["Beside", "carried_transcript", "within"]
@@ -50,7 +51,8 @@ class Beside:
                 refused(f"{quoted(file)} cannot be read ({error.strerror})")
                 continue
             cues = [replace(cue, language=language) for cue in read_subtitles(content)]
-            source = f"{file.name} {hashlib.sha256(content).hexdigest()[:_DIGITS]}"
+            name = os.fsencode(file.name).decode("utf-8", "replace")
+            source = f"{name} {hashlib.sha256(content).hexdigest()[:_DIGITS]}"
             if not cues:
                 refused(f"{quoted(file)} holds no subtitles that can be read")
             elif not _fits(cues, duration):
@@ -105,13 +107,18 @@ def _fits(cues: list[Cue], duration: float) -> bool:
 
 
 def within(cues: list[Cue], duration: float) -> tuple[Cue, ...]:
-    """Bring times into a file of some seconds, in order; what lies behind its end is left out."""
-    kept = []
-    for cue in cues:
-        if cue.start < duration:
-            words = tuple(
-                Word(min(word.start, duration), min(word.end, duration), word.text, word.probability)
-                for word in cue.words
-            )
-            kept.append(replace(cue, end=min(cue.end, duration), words=words))
-    return tuple(kept)
+    """Bring times into a file of some seconds, in order; what lies before or behind it is left out."""
+
+    def inside(seconds: float) -> float:
+        return min(max(seconds, 0.0), duration)
+
+    return tuple(
+        replace(
+            cue,
+            start=inside(cue.start),
+            end=inside(cue.end),
+            words=tuple(replace(word, start=inside(word.start), end=inside(word.end)) for word in cue.words),
+        )
+        for cue in cues
+        if cue.start < duration and cue.end > 0
+    )

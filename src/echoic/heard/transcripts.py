@@ -99,6 +99,10 @@ def transcribe_files(
         except AudioError as error:
             missing.append((name, str(error)))
             continue
+        # By what strangers wrote, or what runs Whisper: it costs this file alone.
+        except (MemoryError, RuntimeError, ValueError) as error:
+            missing.append((name, f"{quoted(name)} cannot be given a transcript ({error})"))
+            continue
         if found is not None and found.source != file.source:
             with catalog.transaction():
                 transcripts.put(file.id, found)

@@ -44,7 +44,9 @@ _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,:](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
 _STAMP = re.compile(rf"<{_CLOCK}>")
 _MAP = re.compile(r"X-TIMESTAMP-MAP\s*=\s*(.*)", re.IGNORECASE)
-_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]{1,200})>", re.IGNORECASE)
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^\s<>][^<>]{0,199})>", re.IGNORECASE)
+_LONG_REFERENCE = re.compile(r"&#\d{8,};?")  # to no character; Python refuses to read so long a number
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal would obey
 _MARK = re.compile(r"</?[A-Za-z][^<>]*>|</?>|\{\\[^{}]*\}")
 _SOUND = re.compile(r"\[[^\[\]]*\]|^[ -]{0,9}\([^()]*\)[ ]{0,9}$|[♪♫]", re.MULTILINE)
 _WORD = re.compile(rf" ?(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
@@ -146,10 +148,14 @@ def cue_of(start: float, end: float, text: str, offset: float = 0.0) -> Cue:
     words: list[Word] = []
     space = ""
     for (begin, finish), part in zip(pairwise(stamps), parts[::5], strict=True):
-        plain = space + _SOUND.sub(" ", html.unescape(_MARK.sub("", part)))
+        plain = space + _SOUND.sub(" ", _unescaped(_MARK.sub("", part)))
         words += _spread(plain, begin, max(begin, finish), is_first=not words)
         space = " " if plain[-1:].isspace() else ""
-    return Cue(start, end, tuple(words), "", html.unescape(voice[1]).strip() if voice else "")
+    return Cue(start, end, tuple(words), "", _unescaped(voice[1]).strip() if voice else "")
+
+
+def _unescaped(text: str) -> str:
+    return _CONTROL.sub("", html.unescape(_LONG_REFERENCE.sub("\N{REPLACEMENT CHARACTER}", text)))
 
 
 def _spread(text: str, start: float, end: float, *, is_first: bool) -> Iterator[Word]:
