@@ -47,7 +47,7 @@ N_QUERIES = 200
 PER_CENTRE = 50
 DIM = 128
 AT_ONCE = 250_000
-REALTIME = 385  # README: one core, four encoders, mp3 at 44.1 kHz
+REALTIME = 231  # README: one core, four encoders, mp3 at 44.1 kHz
 HOURS = 1_000
 
 

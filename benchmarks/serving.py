@@ -249,7 +249,8 @@ class Told:
     def of(self, kind: str) -> Told:
         """Return the part of it that is of one kind."""
         took = [seconds for seconds, its in zip(self.took, self.kinds, strict=True) if its == kind]
-        return Told([kind] * len(took), took, seconds=self.seconds)
+        errors = [error for error in self.errors if error.startswith(f"{kind}: ")]
+        return Told([kind] * len(took), took, errors, self.seconds)
 
 
 def press(
@@ -275,7 +276,7 @@ def press(
                 with lock:
                     told.took.append(time.perf_counter() - begun)
                     told.kinds.append(question.kind)
-                    told.errors += [error] if error else []
+                    told.errors += [f"{question.kind}: {error}"] if error else []
 
     begun = time.perf_counter()
     draws = [random.Random(next(mix.seeds)) for _ in range(n_clients)]
@@ -318,6 +319,8 @@ def main(options: argparse.Namespace) -> None:
         mix = make_library(home, options.files)
         mix.repeats = options.repeats
         folder = home / "library"
+        with Library(folder) as library:  # which may have been there before
+            options.files = library.status().files
         print(f"A library of {options.files:,} files in {time.perf_counter() - begun:.0f} s\n", flush=True)
         if options.requests is not None:
             soak(folder, mix, options)

@@ -15,7 +15,7 @@ import os
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from echoic.care.upkeep import drop_strangers
 from echoic.encoders.registry import checked_encoder
 from echoic.errors import AudioError, UnreadableError, UsageError, quoted
 from echoic.heard.library import Listener, listen_again, listener_of
-from echoic.roots import Listed, Roots, has, is_empty, may_be_there
+from echoic.roots import Listed, Roots, has, is_empty, look_again
 from echoic.scanning import SUFFIXES, Found, Problem, scan, suffix_of
 from echoic.storage.catalog import Catalog, Known, parse_tag
 from echoic.storage.frames import FrameStore
@@ -308,12 +308,7 @@ class _Planner:
         roots = Roots(paths)
         unlisted: list[str] = []
         new_in_buckets: list[Found] = []
-        outdated = [path for path in self._catalog.paths_in(self._replaced) if may_be_there(str(path))]
-        items = (
-            item
-            for item in scan([*paths, *outdated], passed_over=self._plan.passed_over)
-            if item.path not in leave
-        )
+        items = (item for item in self._met(paths) if item.path not in leave)
         while some := list(islice(items, _AT_ONCE)):
             unchanged = self._unchanged([item for item in some if isinstance(item, Found)])
             for item in some:
@@ -335,6 +330,16 @@ class _Planner:
             self._compare(item, self._required)
         self._forget_gone(self._listed)
         return self._plan
+
+    def _met(self, paths: Sequence[Path]) -> Iterator[Found | Problem]:
+        """Walk paths, and look for what else an encoder's earlier revision encoded."""
+        outdated = list(map(str, self._catalog.paths_in(self._replaced)))
+        apart = {path for path in outdated if in_bucket(path)}  # where one by one takes long
+        here = [Path(path) for path in outdated if path not in apart and os.path.lexists(path)]
+        for item in scan([*paths, *here], passed_over=self._plan.passed_over):
+            apart.discard(item.path)
+            yield item
+        yield from look_again(apart)
 
     def _unchanged(self, items: Sequence[Found]) -> dict[Found, int]:
         """Return the ids of files that are certain to be as they are known and to need nothing.

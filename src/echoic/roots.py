@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence, Set
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from echoic import buckets
 from echoic.addresses import in_bucket
 from echoic.errors import UnreadableError
-from echoic.scanning import SUFFIXES, is_hidden, suffix_of
+from echoic.scanning import SUFFIXES, Found, Problem, is_hidden, suffix_of
 
-__all__ = ["Listed", "Roots", "has", "is_empty", "may_be_there"]
+__all__ = ["Listed", "Roots", "has", "is_empty", "look_again"]
 
 
 class Roots:
@@ -60,12 +61,21 @@ def _places(path: str) -> list[str]:
     return [path, *map(str, Path(path).parents)]
 
 
-def may_be_there(path: str) -> bool:
-    """Tell whether to look for a file; in a bucket that a person has not named, nothing is looked for."""
-    if in_bucket(path):
-        buckets.check_chosen(path)
-        return True
-    return os.path.lexists(path)
+def look_again(paths: Collection[str]) -> Iterator[Found | Problem]:
+    """Look for known files of buckets, folder by folder; what is there no more does not come."""
+    folders: defaultdict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        folders[path.rpartition(os.sep)[0]].add(path)
+    for folder, wanted in folders.items():
+        try:
+            listed = buckets.entries(folder)
+        except UnreadableError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                yield Problem(folder, str(error))
+            continue
+        for one in listed:
+            if one.path in wanted and not (one.is_folder or one.problem):
+                yield Found(one.path, one.size, one.mtime_ns)
 
 
 def _is_there(path: str) -> bool:

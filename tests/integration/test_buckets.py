@@ -16,6 +16,7 @@ from echoic.client import Client
 from echoic.server.settings import Settings
 from tests.integration.conftest import CommandsWithin, write_clip
 from tests.integration.server.conftest import Served
+from tests.integration.test_encoders import change_card
 from tests.s3_server import running
 
 fsspec = pytest.importorskip("fsspec", reason="pip install 'echoic[cloud]'")
@@ -228,3 +229,16 @@ def test_a_library_of_somebody_else_opens_no_bucket(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
     with pytest.raises(UsageError, match="make your folder for settings writable"):
         index(f"s3://{bucket}")
+
+
+def test_a_new_revision_takes_the_place_of_the_old_in_a_bucket(s3, bucket, put, index, model, monkeypatch):
+    for seed, name in enumerate(("owls/0.wav", "owls/1.wav", "owls/2.wav", "else/x.wav")):
+        put(name, seed)
+    index(f"s3://{bucket}", encoders=[str(model)])
+    change_card(model, revision="2")
+    s3.rm([f"{bucket}/owls/2.wav", f"{bucket}/else/x.wav"])
+    looked, entry_at = [], buckets.entry_at
+    monkeypatch.setattr(buckets, "entry_at", lambda path: looked.append(str(path)) or entry_at(path))
+    report = index(f"s3://{bucket}/owls/0.wav", encoders=[str(model)])
+    assert (report.encoded, report.failed) == (2, ())
+    assert set(looked) == {f"/s3:/{bucket}/owls/0.wav"}

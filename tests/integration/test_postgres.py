@@ -129,15 +129,17 @@ def test_a_server_that_is_killed_is_one_sentence_and_nothing_is_lost(
     assert_same(contents(library), contents(embedded))
 
 
-def test_vectors_cannot_lie_there_and_nothing_is_left(postgres_server, library, index, folder, tmp_path):
+def test_vectors_cannot_lie_there_and_nothing_is_left(postgres_server, library, index, folder):
     write_clip(folder / "a.wav")
     address = postgres_server.new()
     with pytest.raises(UsageError, match=r"--store http://HOST:19530"):
         index(catalog=address)
     assert not library.folder.exists()
-    library.close()
-    with closing(Catalog(tmp_path / "other", address)) as catalog:
-        assert catalog.encoders() == {}
+    import psycopg
+
+    with psycopg.connect(address.replace("+psycopg", "")) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'echoic'").fetchone()
+    assert found == (0,)
 
 
 def test_a_server_that_cannot_be_reached_is_one_sentence_and_can_be_corrected(library, folder):

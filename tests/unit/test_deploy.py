@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from echoic.storage.catalog.place import POINTER
+from echoic.storage.catalog.sqlite import FILE
 from tests.golden.make_cli_reference import TARGET
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +57,11 @@ def test_the_image_installs_extras_that_there_are_and_copies_what_is_there():
     shown = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     assert {f"!{name}" for line in copied for name in line.split()} <= set(shown)
     assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_chart_waits_for_a_library_wherever_its_catalog_lies():
+    awaited = (DEPLOY / "helm" / "echoic" / "templates" / "deployment.yaml").read_text("utf-8")
+    assert all(f"/library/{name}" in awaited for name in (FILE, POINTER))
 
 
 def test_the_compose_file_fits_its_schema():

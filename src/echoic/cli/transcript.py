@@ -11,12 +11,14 @@ from typing import Annotated
 
 import typer
 
+from echoic.addresses import held
+from echoic.buckets import stamp_of
 from echoic.cli.options import LibraryFolder, expand_path, expand_place, one_of
 from echoic.cli.output import complain, note_teller, say, shorten
 from echoic.errors import UsageError, quoted
 from echoic.files import written_whole
 from echoic.interchange.subtitles import spell_srt, spell_text, spell_vtt
-from echoic.types import Transcript
+from echoic.types import FileRecord, Transcript
 
 
 class Format(StrEnum):
@@ -87,16 +89,17 @@ def _of_library(file: Path, library: Path | None) -> Transcript | None:
     from echoic.library import Library
 
     with Library(library) as lib:
-        path = Path(os.path.abspath(file))
-        for record in lib.files(path) if lib.exists() else ():
-            stamp = path.stat() if path.is_file() else None
-            is_as_known = stamp is None or (stamp.st_size, stamp.st_mtime_ns) == (
-                record.size,
-                record.mtime_ns,
-            )
-            if record.path == str(path) and is_as_known:
-                return lib.transcript(path)
+        for record in lib.files(file) if lib.exists() else ():
+            if held(record.path) == os.path.abspath(file) and _is_as_known(record):
+                return lib.transcript(file)
     return None
+
+
+def _is_as_known(record: FileRecord) -> bool:
+    try:
+        return stamp_of(record.path) == (record.size, record.mtime_ns)
+    except OSError:  # it is gone, and what it said is still known
+        return True
 
 
 def _spelt(told: Transcript, form: Format) -> str:

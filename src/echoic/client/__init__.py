@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from echoic.addresses import held
 from echoic.arguments import checked
 from echoic.client.finding import Finder
 from echoic.client.learning import Learner
@@ -86,7 +87,7 @@ class Client(Finder, Recogniser, Learner):
             page = self._get("/v1/files", {**asked, "after": after})
             found += map(as_record, page["files"])
             after = page["next"]
-        return sorted(found, key=lambda record: os.fsencode(record.path))
+        return sorted(found, key=lambda record: os.fsencode(held(record.path)))
 
     def encoders(self) -> dict[str, EncoderSpec]:
         """Return the library's encoders, by the name or path that they are loaded by."""

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from echoic import addresses, errors
 from echoic.addresses import held
 from echoic.arguments import WORDS
-from echoic.errors import EchoicError, ServiceError, UnreadableError, UsageError, quoted
+from echoic.errors import EchoicError, ServiceError, UsageError, quoted, unopened
 from echoic.recordings.result import Match
 from echoic.types import FileRecord, Hit, Note, StrPath
 
@@ -73,7 +73,7 @@ class Wire:
                 headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
                 return self._request("POST", route, asked, sound, headers)
         except OSError as error:
-            raise UnreadableError(f"{quoted(query)} cannot be read ({error.strerror or error})") from None
+            raise unopened(query, error) from None
 
     def _record(self, file: StrPath) -> Any:
         """Return what is known of a file of the library, or None."""
@@ -154,7 +154,11 @@ def _is_same(file: StrPath, record: Mapping[str, Any]) -> bool:
 
     if not os.path.lexists(file):
         return True
-    return bool(Path(file).stat().st_size == record["size"] and digest_of(Path(file)) == record["digest"])
+    try:
+        size = Path(file).stat().st_size
+    except OSError as error:
+        raise unopened(file, error) from None
+    return bool(size == record["size"] and digest_of(Path(file)) == record["digest"])
 
 
 def uri_of(path: StrPath) -> str:

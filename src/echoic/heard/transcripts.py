@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from echoic.addresses import told
 from echoic.errors import AudioError, quoted
 from echoic.heard.cuts import displaced
 from echoic.heard.recogniser import NAME, Recogniser, load_recogniser
@@ -73,7 +74,7 @@ def transcribe_files(
             progress(Progress(name, number, len(files), number, len(files), audio, elapsed))
 
     for number, file in enumerate(files.values(), start=1):
-        name = str(file.path)
+        name = told(str(file.path))
 
         def refused(why: str, name: str = name) -> None:
             notes.append((name, Note("subtitles", f"{why}, and is not used")))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from echoic.addresses import told
+
 __all__ = ["Concept", "Taught"]
 
 
@@ -46,3 +48,8 @@ class Taught:
     concept: Concept
     changed: tuple[tuple[str, float | None, float | None], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Spell files in buckets by their addresses."""
+        object.__setattr__(self, "changed", tuple((told(path), *span) for path, *span in self.changed))
+        object.__setattr__(self, "failed", tuple((told(path), why) for path, why in self.failed))

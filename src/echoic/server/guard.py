@@ -16,11 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from echoic.server.keys import Role
+from echoic.server.keys import Role, digest
 from echoic.server.limits import Rate
 from echoic.server.page import PREFIX
 from echoic.server.problems import problem, refuse
-from echoic.server.sessions import Sessions, digest, key_in
+from echoic.server.sessions import Sessions, key_in
 from echoic.server.settings import Settings
 
 __all__ = ["Guard", "is_media", "need_admin"]

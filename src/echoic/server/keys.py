@@ -18,9 +18,9 @@ from echoic.errors import UsageError, quoted
 from echoic.files import written_whole
 from echoic.untrusted import read_file
 
-__all__ = ["Keys", "Role"]
+__all__ = ["Keys", "Role", "digest"]
 
-#: May look and search; may index, too.
+#: May look and search; may index and teach, too.
 Role = Literal["read", "admin"]
 
 _LINE = re.compile(r"(read|admin) ([0-9a-f]{64})", re.ASCII)
@@ -53,9 +53,9 @@ class Keys:
 
     def role(self, key: str) -> Role | None:
         """Return what somebody with a key may do; None if it is no key of this service."""
-        digest = _digest(key)
+        shown = digest(key)
         # All are compared, and each in the same time, so that none tells anything of another.
-        found = [known.role for known in self._keys if hmac.compare_digest(known.digest, digest)]
+        found = [known.role for known in self._keys if hmac.compare_digest(known.digest, shown)]
         return found[0] if found else None
 
     @staticmethod
@@ -78,7 +78,7 @@ class Keys:
         with written_whole(path) as partial:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(before + f"{role} {_digest(key).hex()}\n".encode("ascii"))
+                file.write(before + f"{role} {digest(key).hex()}\n".encode("ascii"))
         return key
 
 
@@ -104,5 +104,6 @@ def _read(path: Path) -> list[_Key]:
     return keys
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def digest(secret: str) -> bytes:
+    """Return what is kept in the place of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()

@@ -6,7 +6,6 @@ no browser sends it along with what a page of another site asks for.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import time
@@ -18,12 +17,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import Headers
 
-from echoic.server.keys import Role
+from echoic.server.keys import Role, digest
 from echoic.server.problems import refusals, refuse
 from echoic.server.settings import Settings
 from echoic.server.shapes import SessionShape
 
-__all__ = ["Session", "Sessions", "digest", "key_in", "router"]
+__all__ = ["Session", "Sessions", "key_in", "router"]
 
 router = APIRouter(prefix="/v1/session")
 
@@ -85,11 +84,6 @@ def key_in(headers: Headers) -> str | None:
     """Return the key among some headers, however it is spelt; None if there is none."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return None if not scheme else key.strip() if scheme.lower() == "bearer" else ""
-
-
-def digest(secret: str) -> bytes:
-    """Return what is kept in the place of a secret."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 @router.post("", responses=refusals(413, 415))

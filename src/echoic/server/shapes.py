@@ -54,8 +54,6 @@ class _Shape(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
 
-# What is answered
-
 _DOOR: dict[str, Any] = {
     "id": 12,
     "uri": "file:///sounds/door%20%231.wav",
@@ -334,17 +332,21 @@ class ReportShape(_Shape):
     removed: int
     unchanged: int
     skipped: int
+    transcribed: int
     n_partial: int
     n_failed: int
+    n_untranscribed: int
     partial: list[Trouble]
     failed: list[Trouble]
+    untranscribed: list[Trouble]
     audio: float
     elapsed: float
 
     @classmethod
     def of(cls, report: IndexReport) -> Self:
         told = {name: value for name, value in asdict(report).items() if name in cls.model_fields}
-        for name, troubles in (("partial", report.partial), ("failed", report.failed)):
+        for name in ("partial", "failed", "untranscribed"):
+            troubles = getattr(report, name)
             told[f"n_{name}"] = len(troubles)
             told[name] = [
                 {"path": text_of(path), "message": _readable(message)}

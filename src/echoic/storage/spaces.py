@@ -403,7 +403,7 @@ class Spaces:
 
     def stored(self, path: Path, spec: EncoderSpec) -> Segments | None:
         """Look up the vectors of a file that is indexed as it is now; None if it is not."""
-        record = self._catalog.file_at(path)
+        record = self._catalog.known_at(path)
         if record is None or record.state == "failed":
             return None
         try:

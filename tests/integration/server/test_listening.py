@@ -122,13 +122,14 @@ def test_a_look_that_the_end_cuts_short_is_made_up_for(ask, monkeypatch):
 
 
 def test_a_thread_that_breaks_down_gives_its_place_back(ask, monkeypatch):
-    def broken(source):
+    def broken(source, **_):
         next(source.blocks)
         raise ValueError("not foreseen")
 
     monkeypatch.setattr(ask.service.library, "monitor", broken)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     told = play(ask, np.zeros(40 * RATE, np.float32), block=5 * RATE)
+    assert told
     assert all(one["kind"] == "heard" for one in told)
 
 

@@ -122,7 +122,7 @@ def test_under_a_folder_is_what_python_says_is_under_it(catalog, paths, folder):
 def test_names_that_are_no_text_come_back(catalog):
     path = os.fsdecode(b"/sounds/caf\xe9\n.wav")
     file_id = put(catalog, path)
-    assert catalog.file_at(Path(path)).id == file_id
+    assert catalog.known_at(Path(path)).id == file_id
     assert catalog.paths([file_id, 99]) == {file_id: path}
 
 

@@ -159,11 +159,6 @@ class Catalog(Database):
             for row in rows
         ]
 
-    def file_at(self, path: Path) -> FileRecord | None:
-        """Return the file at a path, or None."""
-        known = self.known_at(path)
-        return None if known is None else next(iter(self.files(file_ids=[known.id])), None)
-
     def known_at(self, path: Path) -> Known | None:
         """Return what is needed to tell whether the file at a path has changed, or None."""
         rows = self.connection.execute(

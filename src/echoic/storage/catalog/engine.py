@@ -1,7 +1,8 @@
 """What a catalog asks of the database that it lies in.
 
 All statements are written once, in the SQL that every engine knows; what each does its own way has a name
-here, and nothing else of an engine is known outside of its module.
+here. Besides, SQLite's file is known to those who watch and back it up, and its errors to those who explain
+them.
 """
 
 from __future__ import annotations

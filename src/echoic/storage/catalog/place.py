@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from echoic.errors import LibraryError, UsageError, quoted, shell_word
 from echoic.files import written_whole
+from echoic.storage.catalog.schema import unusable
 from echoic.storage.catalog.sqlite import FILE
 from echoic.storage.vectors.trusted import is_trusted, trust
 
@@ -65,7 +66,10 @@ class Place(NamedTuple):
 
 def exists(folder: Path) -> bool:
     """Tell whether a folder holds a library, wherever its catalog lies."""
-    return (folder / FILE).is_file() or (folder / POINTER).is_file()
+    try:
+        return (folder / FILE).is_file() or (folder / POINTER).is_file()
+    except OSError as error:
+        raise unusable(folder, error) from error
 
 
 def place_of(folder: Path) -> Place | None:
@@ -83,6 +87,8 @@ def place_of(folder: Path) -> Place | None:
             raise ValueError("no address")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise unusable(folder, error) from error
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise LibraryError(
             f"{quoted(folder / POINTER)} does not say where the library's catalog lies ({error}); put back "
