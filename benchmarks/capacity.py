@@ -36,7 +36,7 @@ from benchmarks.stores import Clouds
 from benchmarks.tables import load, print_table
 from echoic.advice.stores import bytes_on_disk
 from echoic.encoders.registry import DEFAULT_ENCODERS, checked_encoder
-from echoic.storage.vectors.ann import InvertedFile, nearest
+from echoic.storage.vectors.ann import InvertedFile, cells_of, nearest
 
 K = 20
 RECALL = 0.95
@@ -88,16 +88,11 @@ class Law:
         return cls(fixed, centre, code, sizes[-1].needed() / sizes[-1].n_cells)
 
     def cells_needed(self, n: int) -> float:
-        return self.share * cells(n)
+        return self.share * cells_of(n)
 
     def seconds(self, n: int, n_probe: float) -> float:
-        n_cells = cells(n)
+        n_cells = cells_of(n)
         return self.fixed + self.centre * n_cells + self.code * n * n_probe / n_cells
-
-
-def cells(n: int) -> int:
-    """Return how many cells the embedded store makes of so many vectors."""
-    return int(2 * math.sqrt(n))
 
 
 def measure(n: int, radius: float) -> Measured:
@@ -132,7 +127,7 @@ def print_searching(radius: float, check: int | None) -> None:
     rows = []
     for n in (*SIZES, *([] if check is None else [check]), *TOLD):
         told = law.cells_needed(n)
-        row = [f"{n:,}", f"{cells(n):,}", f"{told:.1f}", f"{1e3 * law.seconds(n, told):.2f} ms"]
+        row = [f"{n:,}", f"{cells_of(n):,}", f"{told:.1f}", f"{1e3 * law.seconds(n, told):.2f} ms"]
         known = next((m for m in (*sizes, checked) if m is not None and m.n == n), None)
         if known is None:
             rows.append([*row, "", ""])
@@ -177,7 +172,7 @@ def print_searching(radius: float, check: int | None) -> None:
 def told_recall(known: Measured, n: int, probe: int) -> float:
     """Read off what the same share of the cells finds of another size."""
     probes = sorted(known.recalls)
-    at = math.log(probe * known.n_cells / cells(n))
+    at = math.log(probe * known.n_cells / cells_of(n))
     return float(np.interp(at, np.log(probes), [known.recalls[p] for p in probes]))
 
 

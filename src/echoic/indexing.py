@@ -159,6 +159,7 @@ def index(
         transcribed=done.n,
         untranscribed=tuple(done.missing),
         notes=(*report.notes, *done.notes),
+        passed_over=dict(Counter(report.passed_over) - done.read),
     )
 
 

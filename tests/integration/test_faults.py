@@ -16,7 +16,7 @@ from echoic.encoders.registry import load_encoder
 from tests.integration.conftest import RATE, STOPPED, write_clip
 from tests.integration.contents import assert_same, assert_whole, contents
 
-N_KILLS = 10  # benchmarks.faults kills more often
+N_KILLS = 6  # benchmarks.faults kills more often
 N_FILES = 60
 N_CHANGES = 25  # in each round: half a second of work for two workers, after a second of starting them
 OUTLIVES_BY = 3.0  # s, at most, that a worker may live after its parent; milliseconds on an idle machine

@@ -21,7 +21,7 @@ from echoic import (
     transcribe,
 )
 from echoic.audio.encode import write_audio
-from echoic.errors import UnreadableError, WeightsError
+from echoic.errors import MissingDependencyError, UnreadableError, WeightsError
 from echoic.heard.stretches import FRAME
 from tests.doubles.echoic_doubles import RATE, Chimes
 from tests.integration.conftest import CommandsWithin
@@ -202,6 +202,48 @@ def test_strange_subtitles_stop_no_run(folder, library):
     assert len(library.phrases("hello", every=True)) == len(strange)
 
 
+def test_subtitles_that_are_refused_take_their_words_along(folder, library, monkeypatch):
+    film, subtitles = write(folder / "film.wav"), folder / "film.srt"
+    subtitles.write_text("0:01 --> 0:02\nhello\n")
+    first = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
+    assert (first.transcribed, first.passed_over) == (1, {})
+    for wrong in ("0:01 --> 0:02\none\n\n0:59 --> 1:00\ntwo\n", f"0:01 --> 0:02\n{'a ' * 1_000}\n"):
+        subtitles.write_text(wrong)
+        report = library.index([folder], jobs=1)
+        assert (len(report.untranscribed), len(report.notes)) == (1, 1)
+        assert library.transcript(film) is None
+    assert "has 1,000 words for 6 s of sound" in report.notes[0][1].sentence
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", Scribe)
+    library.index([folder], jobs=1)
+    assert library.transcript(film).source == Scribe.key
+
+
+def test_what_cannot_be_loaded_costs_only_files_without_subtitles(folder, library, monkeypatch):
+    def broken():
+        raise WeightsError("its weights are damaged")
+
+    monkeypatch.setattr("echoic.heard.transcripts.load_recogniser", broken)
+    write(folder / "bare.wav")
+    write(folder / "film.wav")
+    (folder / "film.srt").write_text("0:01 --> 0:02\nhello\n")
+    report = library.index([folder], encoders=["spectral"], transcripts=True, jobs=1)
+    assert (report.added, report.transcribed) == (2, 1)
+    [(path, why)] = report.untranscribed
+    assert Path(path).name == "bare.wav"
+    assert "its weights are damaged" in why
+
+
+def test_subtitles_belong_to_the_longest_name_that_they_begin_with(folder):
+    for name, word in (("talk", "one"), ("talk.two", "two")):
+        write(folder / f"{name}.wav")
+        (folder / f"{name}.srt").write_text(f"0:01 --> 0:02\n{word}\n")
+    said = [transcribe(folder / f"{name}.wav").cues[0].text for name in ("talk", "talk.two")]
+    assert said == ["one", "two"]
+    (folder / "talk.srt").unlink()
+    with pytest.raises((MissingDependencyError, WeightsError)):
+        transcribe(folder / "talk.wav")
+
+
 def test_subtitles_of_another_cut_are_refused(folder, library):
     write(folder / "film.wav")
     (folder / "film.srt").write_text("0:01 --> 0:02\none\n\n0:26 --> 0:27\ntwo\n")
@@ -269,8 +311,10 @@ class Scribe:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.chances = np.ones(2_000, np.float32)
+        self.voiced = 0
 
-    def voice(self, path):
+    def voice(self, path, track=None):
+        self.voiced += 1
         return self.chances
 
     def transcribe(self, path, *, track=None, progress=lambda _: None):
@@ -298,6 +342,9 @@ def test_subtitles_that_lie_where_nobody_speaks_are_refused(folder, library, mon
         assert len(wrong) == (shift > 0)
         assert all("20 s earlier from 20 s on: it is of another cut" in sentence for sentence in wrong)
         assert library.transcript(folder / "film.wav").source.startswith(source)
+        n = scribe.voiced
+        assert library.index([folder], jobs=1).notes == ()
+        assert scribe.voiced == n  # what was compared once is not again
 
 
 def test_what_has_no_subtitles_is_written_down_once(folder, library, monkeypatch):

@@ -13,6 +13,7 @@ from benchmarks import capacity, cold_start, faults, indexing, occurrences, retr
 from echoic.audio.decode import read_audio
 from echoic.encoders.registry import load_encoder
 from echoic.library import Library
+from echoic.storage.vectors.ann import cells_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_a_law_that_times_follow_is_found():
     def measured(n):
         probes = [2**i for i in range(9)]
         recalls = {p: 1 - 0.05 * law.cells_needed(n) / p for p in probes}  # a share of the cells tells it
-        return capacity.Measured(n, capacity.cells(n), {p: law.seconds(n, p) for p in probes}, recalls)
+        return capacity.Measured(n, cells_of(n), {p: law.seconds(n, p) for p in probes}, recalls)
 
     sizes = [measured(100_000), measured(1_000_000)]
     found = capacity.Law.of(sizes)

@@ -17,7 +17,7 @@ __all__ = ["CarriedLine", "carried_subtitles"]
 # Codecs whose packets are text; others are pictures of it.
 _TEXT, _MP4_TEXT, _STYLED = {"subrip", "srt", "webvtt", "text"}, "mov_text", {"ass", "ssa"}
 _BEFORE_TEXT = 8  # fields of a line of Advanced SubStation
-_MOST_LINES, _MOST_BYTES = 200_000, 1 << 24
+_MOST_LINES, _MOST_BYTES = 200_000, 1 << 21
 _DAMAGE = (av.error.FFmpegError, OSError, ValueError, MemoryError)
 
 
@@ -32,12 +32,13 @@ class CarriedLine(NamedTuple):
 def carried_subtitles(path: StrPath) -> tuple[list[CarriedLine], str]:
     """Read the subtitles that a file carries.
 
-    Of several, those in the language of the sound are read, or else the first that are shown at all times.
+    Of several, those in the language of the sound are read, or else the first; those that are forced
+    are for a part of what is said.
 
     Returns
     -------
     lines : list of CarriedLine
-        None where it carries none that are text.
+        Empty where it carries none that are text.
     language : str
         As the file has it, of three letters; may be empty.
 
@@ -53,15 +54,14 @@ def carried_subtitles(path: StrPath) -> tuple[list[CarriedLine], str]:
             with open_container(source, quoted(path)) as container:
                 sounds, texts = container.streams.audio, container.streams.subtitles
                 known = _TEXT | _STYLED | {_MP4_TEXT}
-                usable = [stream for stream in texts if stream.codec_context.name in known]
+                forced = av.stream.Disposition.forced
+                usable = [
+                    one for one in texts if one.codec_context.name in known and not one.disposition & forced
+                ]
                 if not usable or not sounds:
                     return [], ""
                 spoken = sounds[0].language
-                forced = av.stream.Disposition.forced
-                chosen = min(
-                    usable,
-                    key=lambda one: (one.language != spoken, bool(one.disposition & forced), one.index),
-                )
+                chosen = min(usable, key=lambda one: (one.language != spoken, one.index))
                 language = chosen.language or ""
                 begun = float((sounds[0].start_time or 0) * (sounds[0].time_base or 0))
                 n_bytes = 0

@@ -147,7 +147,8 @@ def print_report(report: IndexReport) -> None:
     if report.untranscribed:
         _, message = report.untranscribed[0]
         n_others = len(report.untranscribed) - 1
-        complain(f"warning: {message}" + (f" ({n_others} more such)" if n_others else ""))
+        others = f" ({n_others} more without a transcript)" if n_others else ""
+        complain(f"warning: {message}{others}")
     if report.passed_over:
         complain(f"note: passed over {_suffixes(report.passed_over)}")
     counts = {

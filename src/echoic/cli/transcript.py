@@ -16,7 +16,7 @@ from echoic.buckets import stamp_of
 from echoic.cli.options import LibraryFolder, expand_path, expand_place, one_of
 from echoic.cli.output import complain, note_teller, say, shorten
 from echoic.errors import UsageError, quoted
-from echoic.files import written_whole
+from echoic.interchange.places import check_free, new_file
 from echoic.interchange.subtitles import spell_srt, spell_text, spell_vtt
 from echoic.types import FileRecord, Transcript
 
@@ -57,8 +57,8 @@ def run(
     from subtitles beside the file or in it, or made by listening (echoic models add transcripts).
     """
     written = _format(form, out)
-    if out is not None and os.path.lexists(out):
-        raise UsageError(f"{quoted(out)} is there already; remove it or give another name")
+    if out is not None:
+        check_free(out)
     told = _of_library(file, library)
     if told is None:
         from echoic.heard.transcription import transcribe
@@ -71,7 +71,7 @@ def run(
         if told.cues:
             say(_spelt(told, written).removesuffix("\n"))
     else:
-        with written_whole(out) as partial:
+        with new_file(out) as partial:
             partial.write_text(_spelt(told, written), "utf-8")
 
 

@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +27,16 @@ import numpy as np
 from echoic.encoders.families import models_folder
 from echoic.errors import MissingDependencyError, WeightsError, quoted
 from echoic.heard.stretches import FRAME, LONGEST, Chances, lines, spoken, trimmed
+from echoic.heard.subtitles import within
 from echoic.machine import n_cores
 from echoic.types import Cue, Float32, TrackChoice, Transcript, Word
 
-__all__ = ["CARD", "NAME", "Recogniser", "load_recogniser", "need_recogniser"]
+__all__ = ["CARD", "NAME", "NOBODY", "Recogniser", "load_recogniser", "need_recogniser"]
 
 #: By which it is added: ``echoic models add transcripts``.
 NAME = "transcripts"
+#: What is told where it was not added.
+NOBODY = f"nothing here writes down speech; fetch it with: echoic models add {NAME}"
 #: What is noted of it, beside its weights.
 CARD = "card.json"
 
@@ -96,10 +98,7 @@ def need_recogniser(name: str) -> Recogniser:
         raise MissingDependencyError(f"{name} has no subtitles; transcribing it", NAME)
     recogniser = load_recogniser()
     if recogniser is None:
-        raise WeightsError(
-            f"{name} has no subtitles, and nothing here writes down speech; fetch it with: echoic models add "
-            f"{NAME}"
-        )
+        raise WeightsError(f"{name} has no subtitles, and {NOBODY}")
     return recogniser
 
 
@@ -160,18 +159,13 @@ class Recogniser:
             If the file cannot be decoded.
         """
         from echoic.audio.decode import open_audio
-        from echoic.audio.mix import open_mix
         from echoic.heard.sides import SIDES, has_sides
 
-        if track in ("all", "mix"):
-            with open_mix(path) as mix:
-                cues = list(self._heard(mix.blocks(), mix.sample_rate, progress))
-                return Transcript(_within(cues, mix.info.duration), self.key)
         number = track if isinstance(track, int) else None
-        if not has_sides(path, number):
-            with open_audio(path, track=number) as stream:
-                cues = list(self._heard(stream.blocks(), stream.sample_rate, progress))
-                return Transcript(_within(cues, stream.info.duration), self.key)
+        if isinstance(track, str) or not has_sides(path, number):
+            with _opened(path, track) as sound:
+                cues = list(self._heard(sound.blocks(), sound.sample_rate, progress))
+                return Transcript(within(cues, sound.info.duration), self.key)
         both: list[Cue] = []
         for channel, side in enumerate(SIDES):
             with open_audio(path, mono=False, track=number) as stream:
@@ -179,9 +173,9 @@ class Recogniser:
                 tell = progress if not channel else _tell_nobody
                 both += [replace(cue, voice=side) for cue in self._heard(blocks, stream.sample_rate, tell)]
                 duration = stream.info.duration
-        return Transcript(_within(sorted(both, key=lambda cue: cue.start), duration), self.key)
+        return Transcript(within(sorted(both, key=lambda cue: cue.start), duration), self.key)
 
-    def voice(self, path: Path) -> Chances:
+    def voice(self, path: Path, track: TrackChoice | None = None) -> Chances:
         """Tell how likely somebody speaks in each frame of a file (:data:`~echoic.heard.stretches.FRAME`).
 
         Raises
@@ -189,11 +183,8 @@ class Recogniser:
         AudioError
             If the file cannot be decoded.
         """
-        from echoic.audio.decode import Resampler, open_audio
-
-        with open_audio(path) as stream:
-            resampler = Resampler(stream.sample_rate, _RATE)
-            blocks = chain(map(resampler.push, stream.blocks()), (resampler.finish() for _ in range(1)))
+        with _opened(path, track) as sound:
+            blocks = _resampled(sound.blocks(), sound.sample_rate)
             pieces: list[Chances] = []
             kept = np.empty(0, np.float32)
             for piece in _gathered(blocks, _PIECE):
@@ -207,12 +198,8 @@ class Recogniser:
         self, blocks: Iterable[Float32], sample_rate: int, progress: Callable[[float], None]
     ) -> Iterator[Cue]:
         """Write down what is said in sound, in blocks of shape (n,), in order of time."""
-        from echoic.audio.decode import Resampler
-
-        resampler = Resampler(sample_rate, _RATE)
-        resampled = chain(map(resampler.push, blocks), (resampler.finish() for _ in range(1)))
         language, told = "", 0.0
-        for some in self._stretches(resampled):
+        for some in self._stretches(_resampled(blocks, sample_rate)):
             cues, language = self._written(some, language)
             yield from cues
             done = some[-1].start + len(some[-1].samples) / _RATE
@@ -388,7 +375,18 @@ def _compression(text: str) -> float:
     return len(content) / len(zlib.compress(content)) if content else 0.0
 
 
-def _within(cues: Sequence[Cue], duration: float) -> tuple[Cue, ...]:
-    from echoic.heard.subtitles import within
+def _opened(path: Path, track: TrackChoice | None) -> Any:
+    """Open one track of a file, or the mix of all."""
+    from echoic.audio.decode import open_audio
+    from echoic.audio.mix import open_mix
 
-    return within(list(cues), duration)
+    return open_mix(path) if isinstance(track, str) else open_audio(path, track=track)
+
+
+def _resampled(blocks: Iterable[Float32], sample_rate: int) -> Iterator[Float32]:
+    """Bring sound to the rate at which it is listened to."""
+    from echoic.audio.decode import Resampler
+
+    resampler = Resampler(sample_rate, _RATE)
+    yield from map(resampler.push, blocks)
+    yield resampler.finish()

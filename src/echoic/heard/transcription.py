@@ -14,7 +14,7 @@ from echoic.types import Note, StrPath, Transcript
 
 __all__ = ["transcribe"]
 
-_ABOUT = 1.05  # as which part of itself a container's length may turn out to be
+_LONGER = 1.05  # times what a container says, as long as its sound may be
 
 
 @checked
@@ -47,10 +47,10 @@ def transcribe(file: StrPath, *, noted: Callable[[Note], None] = lambda _: None)
 
     path = Path(os.path.abspath(file))
     with closing(Source(path)) as source, open_container(source, quoted(file)) as container:
-        duration = _ABOUT * (guessed_duration(container) or math.inf)
+        duration = _LONGER * (guessed_duration(container) or math.inf)
 
     def refused(why: str) -> None:
         noted(Note("subtitles", f"{why}, and is not used"))
 
-    found = Beside().transcript(path, duration, refused) or carried_transcript(path, duration)
+    found = next(Beside().transcripts(path, duration, refused), None) or carried_transcript(path, duration)
     return found if found is not None else need_recogniser(quoted(file)).transcribe(path)

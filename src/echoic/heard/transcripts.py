@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from echoic.addresses import told
-from echoic.errors import AudioError, quoted
+from echoic.errors import AudioError, MissingDependencyError, WeightsError, quoted
 from echoic.heard.cuts import displaced
-from echoic.heard.recogniser import NAME, Recogniser, load_recogniser
+from echoic.heard.recogniser import NAME, NOBODY, Recogniser, load_recogniser
 from echoic.heard.stretches import Chances
-from echoic.heard.subtitles import Beside, carried_transcript
+from echoic.heard.subtitles import Beside, carried_transcript, digest_in
+from echoic.scanning import suffix_of
 from echoic.storage.catalog import Catalog
-from echoic.storage.transcripts import Transcripts
+from echoic.storage.transcripts import Laid, TranscribedFile, Transcripts
 from echoic.types import Note, Progress, TrackChoice, Transcript
 
 __all__ = ["Transcribed", "transcribe_files"]
-
-_NOBODY = (
-    "it has no subtitles, and nothing here writes down speech; fetch it with: echoic models add transcripts"
-)
 
 
 class Transcribed(NamedTuple):
@@ -41,11 +39,14 @@ class Transcribed(NamedTuple):
         Files that have none, with one sentence each.
     notes : list of (path, Note)
         Subtitles that were not used.
+    read : Counter of str
+        Subtitles beside files that transcripts are by, by suffix.
     """
 
     n: int
     missing: list[tuple[str, str]]
     notes: list[tuple[str, Note]]
+    read: Counter[str]
 
 
 def transcribe_files(
@@ -61,11 +62,16 @@ def transcribe_files(
     Must run inside :meth:`~echoic.storage.catalog.Catalog.writing`.
     """
     begun = time.perf_counter()
-    transcripts, beside, recogniser = Transcripts(catalog), Beside(), load_recogniser()
+    transcripts, beside, why = Transcripts(catalog), Beside(), NOBODY
+    try:
+        recogniser = load_recogniser()
+    except (MissingDependencyError, WeightsError) as error:  # what is indexed stays, and subtitles are read
+        recogniser, why = None, str(error)
     left = frozenset(map(os.path.abspath, leave))
     files = {one.id: one for path in paths for one in transcripts.files(path) if str(one.path) not in left}
     missing: list[tuple[str, str]] = []
     notes: list[tuple[str, Note]] = []
+    read: set[tuple[Path, str]] = set()
     n, audio = 0, 0.0
 
     def tell(name: str, number: int) -> None:
@@ -75,28 +81,35 @@ def transcribe_files(
 
     for number, file in enumerate(files.values(), start=1):
         name = told(str(file.path))
-
-        def refused(why: str, name: str = name) -> None:
-            notes.append((name, Note("subtitles", f"{why}, and is not used")))
+        refusals: list[str] = []
 
         def heard(seconds: float, name: str = name, number: int = number) -> None:
             nonlocal audio
             audio += seconds
             tell(name, number - 1)
 
+        def is_other(one: Transcript, file: TranscribedFile = file, refusals: list[str] = refusals) -> bool:
+            if recogniser is None or one.source == file.source:
+                return False
+            wrong = _of_another_cut(one, recogniser.voice(file.path, track))
+            if wrong:
+                refusals.append(f"of {quoted(file.path)}, {wrong}")
+            return bool(wrong)
+
+        is_gone = False
         try:
-            found = beside.transcript(file.path, file.duration, refused)
-            if found is not None and found.source != file.source and recogniser is not None:
-                wrong = _of_another_cut(found, recogniser.voice(file.path))
-                if wrong:
-                    refused(f"of {quoted(name)}, {wrong}")
-                    found = None
-            if found is None and not _is_as_made(file.source, recogniser):
+            found, unfit = _fitting(
+                beside.transcripts(file.path, file.duration, refusals.append), file.refused, is_other
+            )
+            is_refused = bool(refusals) and bool(digest_in(file.source or ""))
+            if found is None and (is_refused or not _is_as_made(file.source, recogniser)):
                 found = carried_transcript(file.path, file.duration)
                 if found is None and recogniser is not None:
                     found = recogniser.transcribe(file.path, track=track, progress=heard)
-                if found is None and file.source is None:
-                    missing.append((name, f"{quoted(name)} has no transcript: {_NOBODY}"))
+                if found is None:
+                    is_gone = is_refused
+                    missing.append((name, f"{quoted(name)} has no subtitles, and {why}"))
+            laid = None if found is None or found.source == file.source else Laid.of(found)
         except AudioError as error:
             missing.append((name, str(error)))
             continue
@@ -104,12 +117,34 @@ def transcribe_files(
         except (MemoryError, RuntimeError, ValueError) as error:
             missing.append((name, f"{quoted(name)} cannot be given a transcript ({error})"))
             continue
-        if found is not None and found.source != file.source:
+        finally:
+            notes += [(name, Note("subtitles", f"{refusal}, and is not used")) for refusal in refusals]
+        if found is not None and digest_in(found.source):
+            read.add((file.path.parent, found.source))
+        if laid is not None or is_gone or unfit != file.refused:
             with catalog.transaction():
-                transcripts.put(file.id, found)
-            n += 1
+                if laid is not None:
+                    transcripts.put(file.id, laid)
+                elif is_gone:
+                    transcripts.drop(file.id)
+                transcripts.refuse(file.id, unfit)
+        n += laid is not None
         tell(name, number)
-    return Transcribed(n, missing, notes)
+    suffixes = Counter(suffix_of(source.rpartition(" ")[0]) for _, source in read)
+    return Transcribed(n, missing, notes, suffixes)
+
+
+def _fitting(
+    some: Iterable[Transcript], refused: str, is_other: Callable[[Transcript], bool]
+) -> tuple[Transcript | None, str]:
+    """Choose the first subtitles that are of this cut → them, and the digests of those that are not."""
+    for one in some:
+        digest = digest_in(one.source)
+        if digest not in refused.split():
+            if not is_other(one):
+                return one, refused
+            refused = f"{refused} {digest}".strip()
+    return None, refused
 
 
 def _is_as_made(source: str | None, recogniser: Recogniser | None) -> bool:

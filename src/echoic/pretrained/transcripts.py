@@ -62,7 +62,9 @@ def install(family: Family, paths: Sequence[Path], weights: list[dict[str, str]]
         If they cannot be run; what was there before stays.
     """
     folder = models_folder() / NAME
-    with folder_written_whole(folder.with_name(f".{NAME}.new")) as place:
+    fresh = folder.with_name(f".{NAME}.new")
+    shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
+    with folder_written_whole(fresh) as place:
         parts = sorted((path for path in paths if path.name.startswith(_PART)), key=lambda path: path.name)
         if parts:
             with (place / _MODEL).open("wb") as whole:
@@ -85,5 +87,5 @@ def install(family: Family, paths: Sequence[Path], weights: list[dict[str, str]]
         (place / CARD).write_text(json.dumps(card, indent=1), "utf-8")
         Recogniser(place)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.with_name(f".{NAME}.new").replace(folder)
+    fresh.replace(folder)
     return folder

@@ -74,7 +74,7 @@ def heard_phrases(
     if len(sounds) > _MOST:
         raise UsageError(f"the phrase has {len(sounds)} sounds; use {_MOST} at most, some fifteen words")
     scope = filters.scope(catalog)
-    ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
+    ids = scope.among(store.file_ids())
     outlines = store.remembered(ids, lambda _, frames, __: outline(frames, spec.dim))
     possible = looked_over(outlines, sounds, _least_cost(least, len(sounds)))
     found = [
@@ -115,7 +115,7 @@ def spoken_phrases(
         return outlined(heard, axes, _File(store, file_id)) if is_kept else heard
 
     scope = filters.scope(catalog)
-    ids = [file_id for file_id in store.file_ids().tolist() if scope.holds(file_id)]
+    ids = scope.among(store.file_ids())
     found = []
     files = store.remembered(ids, laid)
     with one_thread_for_algebra():  # there is a thread a core already

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from echoic.addresses import held
 from echoic.arguments import WORDS, check_part
@@ -113,6 +114,10 @@ class Scope(NamedTuple):
     def holds(self, file_id: int) -> bool:
         """Tell whether a file is to be looked into."""
         return file_id not in self.without and (self.within is None or file_id in self.within)
+
+    def among(self, file_ids: npt.NDArray[np.int64]) -> list[int]:
+        """Choose those of some files that are to be looked into."""
+        return [file_id for file_id in file_ids.tolist() if self.holds(file_id)]
 
 
 @dataclass(frozen=True, slots=True)

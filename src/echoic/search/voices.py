@@ -48,9 +48,7 @@ def find_voices(
     itself = set() if include_query else ids_at(catalog, example.path)
     scope, store = filters.scope(catalog), spaces.store(spec)
     found = []
-    for file_id, speech in _read(
-        store, [i for i in store.file_ids().tolist() if scope.holds(i)], spec.window
-    ):
+    for file_id, speech in _read(store, scope.among(store.file_ids()), spec.window):
         spans = spans_of(speech, asked, least)
         if file_id in itself:
             spans = [span for span in spans if span[1] >= part[1] or span[2] <= part[0]]

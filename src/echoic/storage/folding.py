@@ -55,6 +55,8 @@ _LONGEST_NUMBER = 15  # digits that are reckoned with
 _MOST_JOINED = 4  # words of what is asked that may be one word of the text
 _MOST_DIGITS = 8  # numbers that are told together
 _MOST_ASKED = 24  # words that are looked up: of a longer phrase, what is found is compared anyway
+# On a letter (UAX 15, stream-safe text): to put them in order takes the square of their number.
+_MOST_MARKS = 30
 
 
 def fold(words: Sequence[str]) -> list[Token]:
@@ -91,10 +93,22 @@ def _pieces(word: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOREIGN)
+    folded = unicodedata.normalize("NFKC", _safe(text)).casefold().translate(_FOREIGN)
     letters = _MARKS.sub("", unicodedata.normalize("NFKD", _APOSTROPHES.sub("", folded)))
     digits = (str(unicodedata.digit(c)) if c.isdecimal() and not c.isascii() else c for c in letters)
     return unicodedata.normalize("NFC", "".join(digits))
+
+
+def _safe(text: str) -> str:
+    """Leave out marks beyond those that a letter may have."""
+    if len(text) <= _MOST_MARKS:
+        return text
+    kept, run = [], 0
+    for character in text:
+        run = run + 1 if unicodedata.category(character).startswith("M") else 0
+        if run <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def _counted(tokens: Sequence[Token]) -> list[Token]:

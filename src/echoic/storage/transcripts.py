@@ -2,7 +2,8 @@
 
 A transcript is kept line by line, and once more as it is searched: in passages of some hundred words, folded
 (:mod:`echoic.storage.folding`), each with the words that follow it, so that no phrase lies across an edge. An
-index of full text (SQLite's FTS5) tells which passages may have a phrase, and the letters of these, where.
+index of full text tells which passages may have a phrase (SQLite's FTS5; in PostgreSQL all are looked
+through), and the letters of these, where.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from echoic.storage.catalog.conditions import under as at_or_under
 from echoic.storage.folding import Token, fold, keys_asked, keys_of
 from echoic.types import Cue, Transcript, Word
 
-__all__ = ["LONGEST", "Place", "TranscribedFile", "Transcripts"]
+__all__ = ["LONGEST", "Laid", "Place", "TranscribedFile", "Transcripts"]
 
 #: Words, folded, that a phrase may have.
 LONGEST = 64
@@ -37,6 +38,7 @@ class TranscribedFile(NamedTuple):
     path: Path
     duration: float
     source: str | None
+    refused: str  # digests of subtitles beside it that are of another cut
 
 
 class Place(NamedTuple):
@@ -50,50 +52,64 @@ class Place(NamedTuple):
     voice: str  # who says the first of them, where that is known
 
 
-class Transcripts:
-    """The transcripts that a library keeps, by file; what writes needs a transaction."""
+class Laid(NamedTuple):
+    """A transcript as rows to be kept; made before a transaction begins, for it may take a while."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    source: str
+    cues: list[tuple[object, ...]]
+    passages: list[tuple[object, ...]]
 
-    def put(self, file_id: int, transcript: Transcript) -> None:
-        """Keep what is said in a file, in place of what was kept of it."""
-        connection = self._catalog.connection
-        self.drop(file_id)
-        connection.execute("INSERT INTO transcripts VALUES (?, ?)", (file_id, transcript.source))
+    @classmethod
+    def of(cls, transcript: Transcript) -> Laid:
+        """Lay out a transcript."""
+        cues: list[tuple[object, ...]] = []
         texts: list[str] = []
         for cue in transcript.cues:
             words = [
                 (round(word.start, 3), round(word.end, 3), word.text, round(word.probability, 3))
                 for word in cue.words
             ]
-            connection.execute(
-                "INSERT INTO cues VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    file_id,
-                    len(texts),
-                    round(cue.start, 3),
-                    round(cue.end, 3),
-                    cue.language,
-                    cue.voice,
-                    json.dumps(words, ensure_ascii=False, separators=(",", ":")),
-                ),
-            )
+            spelt = json.dumps(words, ensure_ascii=False, separators=(",", ":"))
+            times = round(cue.start, 3), round(cue.end, 3)
+            cues.append((len(texts), *times, cue.language, cue.voice, spelt))
             texts += [word.text for word in cue.words]
         tokens = fold(texts)
+        passages: list[tuple[object, ...]] = []
         for at in range(0, len(tokens), _OWN):
             some = tokens[at : at + _OWN + LONGEST]
             folded = [token.text for token in some]
-            connection.execute(
-                "INSERT INTO passages (file_id, n, folded, places, keys) VALUES (?, ?, ?, ?, ?)",
-                (
-                    file_id,
-                    min(_OWN, len(tokens) - at),
-                    " ".join(folded),
-                    np.array([(token.first, token.last) for token in some], "<u4").tobytes(),
-                    " ".join(keys_of(folded)),
-                ),
-            )
+            places = np.array([(token.first, token.last) for token in some], "<u4").tobytes()
+            n_own = min(_OWN, len(tokens) - at)
+            passages.append((n_own, " ".join(folded), places, " ".join(keys_of(folded))))
+        return cls(transcript.source, cues, passages)
+
+
+class Transcripts:
+    """The transcripts that a library keeps, by file; what writes needs a transaction."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def put(self, file_id: int, laid: Laid) -> None:
+        """Keep what is said in a file, in place of what was kept of it."""
+        connection = self._catalog.connection
+        self.drop(file_id)
+        connection.execute("INSERT INTO transcripts (file_id, source) VALUES (?, ?)", (file_id, laid.source))
+        connection.executemany(
+            "INSERT INTO cues (file_id, first, start, finish, language, voice, words)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((file_id, *row) for row in laid.cues),
+        )
+        connection.executemany(
+            "INSERT INTO passages (file_id, n, folded, places, keys) VALUES (?, ?, ?, ?, ?)",
+            ((file_id, *row) for row in laid.passages),
+        )
+
+    def refuse(self, file_id: int, digests: str) -> None:
+        """Note which subtitles beside a file are of another cut; it goes with the file's transcript."""
+        self._catalog.connection.execute(
+            "UPDATE transcripts SET refused = ? WHERE file_id = ?", (digests, file_id)
+        )
 
     def drop(self, file_id: int) -> None:
         """Forget what is said in a file."""
@@ -103,8 +119,8 @@ class Transcripts:
         """List the files at or under a path that can be heard, in order of path."""
         condition, values = at_or_under(under)
         rows = self._catalog.connection.execute(
-            "SELECT id, path, duration, source FROM files LEFT JOIN transcripts ON file_id = id"
-            f" WHERE state <> 'failed' AND {condition} ORDER BY path",
+            "SELECT id, path, duration, source, coalesce(refused, '') FROM files"
+            f" LEFT JOIN transcripts ON file_id = id WHERE state <> 'failed' AND {condition} ORDER BY path",
             values,
         )
         return [TranscribedFile(i, Path(os.fsdecode(path)), *rest) for i, path, *rest in rows]

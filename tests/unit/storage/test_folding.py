@@ -95,3 +95,8 @@ def test_no_sign_is_syntax(words):
             row = database.execute("SELECT count(*) FROM t WHERE t MATCH ?", (keys_asked(found),))
             assert row.fetchone() == (1,)
         database.close()
+
+
+@pytest.mark.timeout(20)  # hours where the time grows with the square of their number
+def test_marks_beyond_what_a_letter_may_have_are_left_out():
+    assert fold(["a" + "\u0315\u0300" * 100_000])[0].text == "a"

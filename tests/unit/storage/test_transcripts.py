@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from echoic.storage.catalog import Catalog
 from echoic.storage.folding import fold
-from echoic.storage.transcripts import Transcripts
+from echoic.storage.transcripts import Laid, Transcripts
 from echoic.types import AudioInfo, Cue, Transcript, Word
 
 
@@ -34,7 +34,7 @@ def add(catalog, name, *lines, digest="a"):
         at += len(texts)
     with catalog.transaction():
         file_id = catalog.put_file(Path(name), 1, 1, digest, AudioInfo(at, 8_000, 1, "x"), "indexed")
-        Transcripts(catalog).put(file_id, Transcript(tuple(cues), "a test"))
+        Transcripts(catalog).put(file_id, Laid.of(Transcript(tuple(cues), "a test")))
     return file_id
 
 
@@ -50,7 +50,7 @@ def test_a_transcript_is_kept_as_it_is(catalog):
     )
     file_id = add(catalog, "/a.wav", "before")
     with catalog.transaction():
-        Transcripts(catalog).put(file_id, Transcript(cues, "by hand"))
+        Transcripts(catalog).put(file_id, Laid.of(Transcript(cues, "by hand")))
     told = Transcripts(catalog).of(file_id)
     assert told == Transcript(cues, "by hand")
     assert told.languages == ("de", "ja")

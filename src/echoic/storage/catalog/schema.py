@@ -119,7 +119,8 @@ CREATE INDEX answers_by_path ON answers (path);
 _TRANSCRIPTS = """
 CREATE TABLE transcripts (
     file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
-    source  TEXT NOT NULL                           -- what it is by, with a digest
+    source  TEXT NOT NULL,                          -- what it is by, with a digest
+    refused TEXT NOT NULL DEFAULT ''                -- digests of subtitles beside it that are of another cut
 );
 CREATE TABLE cues (
     file_id  INTEGER NOT NULL REFERENCES transcripts ON DELETE CASCADE,

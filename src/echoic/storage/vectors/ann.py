@@ -27,7 +27,7 @@ import numpy.typing as npt
 from echoic.storage.vectors.rows import StoredMatrix
 from echoic.types import Float32
 
-__all__ = ["InvertedFile", "Mask", "Matrix", "Rows", "nearest"]
+__all__ = ["InvertedFile", "Mask", "Matrix", "Rows", "cells_of", "nearest"]
 
 Matrix = Float32 | StoredMatrix
 Rows = npt.NDArray[np.int64]
@@ -122,6 +122,11 @@ def _nearest_of_blocks(
     return found, scores
 
 
+def cells_of(n: int) -> int:
+    """Say how many cells so many vectors are laid into."""
+    return max(1, min(int(_LISTS_PER_SQRT * math.sqrt(n)), n // _TRAINING_PER_LIST))
+
+
 class InvertedFile:
     """Vectors sorted into cells around trained centres, as codes; a search looks into a few cells.
 
@@ -166,7 +171,7 @@ class InvertedFile:
         """
         faiss = _faiss()
         n, dim = matrix.shape
-        n_lists = max(1, min(int(_LISTS_PER_SQRT * math.sqrt(n)), n // _TRAINING_PER_LIST))
+        n_lists = cells_of(n)
         quantizer = faiss.IndexFlatIP(dim)
         if isinstance(matrix, StoredMatrix):
             n_codes = math.gcd(dim, max(1, dim // _NUMBERS_A_CODE))
